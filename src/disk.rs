@@ -1,0 +1,11 @@
+//! The disk: all that the store asks of files and directories, and two that answer.
+//!
+//! ```text
+//! contract   what a disk promises, and what it doesn't: bytes are safe only behind a sync
+//! os         the operating system's: the only unsafe code, memory maps, std::fs
+//! sim        a simulated one in memory, with seeded power cuts, for tests of the store and of programs
+//! ```
+
+pub(crate) mod contract;
+pub(crate) mod os;
+pub(crate) mod sim;

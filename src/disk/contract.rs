@@ -1,0 +1,233 @@
+//! What the store asks of a disk.
+//!
+//! - A write is visible to reads at once. It survives a power cut only behind a [`DiskFile::sync`].
+//! - A name (creation, rename, removal) survives a power cut only behind a [`Disk::sync_dir`] of its directory.
+//! - A failed sync says nothing about what is on the disk. It is never retried: see docs/durability.md.
+//! - Sectors of 512 bytes are written whole or not at all, in any order.
+
+use std::{fmt, io, path::Path, sync::Arc};
+
+/// What a disk writes whole or not at all, in bytes.
+pub const SECTOR_BYTES: u64 = 512;
+
+/// A disk: names of files and directories.
+pub trait Disk: Send + Sync + fmt::Debug {
+    /// Makes a directory in an existing one.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::AlreadyExists`] if there is anything of that name.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// What is in a directory, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] if it isn't there.
+    fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>>;
+
+    /// What stands at a path, links not followed; none if nothing does.
+    ///
+    /// # Errors
+    ///
+    /// The system's, other than that it isn't there.
+    fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>>;
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] or [`io::ErrorKind::AlreadyExists`] where the mode doesn't fit.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Gives a file another name in the same directory, replacing what had it.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    ///
+    /// The system's; what is durable is unknown then.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Locks a directory against all other writers, until the lock is dropped; none if another has it.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>>;
+}
+
+/// A lock on a directory; dropping it lets go.
+pub trait DirectoryLock: Send + Sync + fmt::Debug {}
+
+/// A name in a directory.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct DirectoryEntry {
+    /// The name; bytes that aren't UTF-8 are replaced, so that it matches none of the store's.
+    pub name: String,
+    /// What has it.
+    pub kind: EntryKind,
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum EntryKind {
+    /// An ordinary file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, a device, a socket.
+    Other,
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenMode {
+    /// An existing one, to read.
+    Read,
+    /// An existing one, to read and write.
+    ReadWrite,
+    /// A new one, to read and write; there must be none.
+    CreateNew,
+}
+
+/// An open file.
+pub trait DiskFile: Send + Sync + fmt::Debug {
+    /// Reads up to `buffer.len()` bytes from an offset; fewer at the end of the file, or when interrupted.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes bytes at an offset, and says how many it wrote; the file grows where it must.
+    ///
+    /// # Errors
+    ///
+    /// The system's; then no byte was written. [`io::ErrorKind::InvalidInput`] for bytes that a
+    /// [`Mapping`] of this file shows already.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// Makes all that was written durable, and as much of the length as reading it needs.
+    ///
+    /// # Errors
+    ///
+    /// The system's; what is durable is unknown then, and another sync may wrongly succeed.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Cuts the file off, or grows it with zeros.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Grows the file to at least this length with zeros, with room on the disk where the system can
+    /// promise it. Never shrinks it.
+    ///
+    /// # Errors
+    ///
+    /// The system's, such as [`io::ErrorKind::StorageFull`].
+    fn allocate(&self, len: u64) -> io::Result<()>;
+
+    /// The file's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file has no byte.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Maps `capacity` bytes from the beginning for reading, also beyond the file's present end; none where
+    /// the disk doesn't map.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn map(&self, capacity: u64) -> io::Result<Option<Arc<dyn Mapping>>>;
+
+    /// Reads exactly `buffer.len()` bytes from an offset.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::UnexpectedEof`] if the file ends before; the system's.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.read_at(&mut buffer[done..], offset + done as u64) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all bytes at an offset. Short writes go on where they stopped.
+    ///
+    /// # Errors
+    ///
+    /// How many bytes were written before the system refused, and what it said.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<(), WriteError> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let source = match self.write_at(&bytes[written..], offset + written as u64) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(count) => {
+                    written += count;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => error,
+            };
+            return Err(WriteError { written, source });
+        }
+        Ok(())
+    }
+}
+
+/// A write that stopped.
+#[derive(Debug)]
+pub struct WriteError {
+    /// How many bytes were written before it.
+    pub written: usize,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl From<WriteError> for io::Error {
+    fn from(error: WriteError) -> Self {
+        error.source
+    }
+}
+
+/// A file's bytes in memory, read-only, as far as they will never change again.
+pub trait Mapping: Send + Sync + fmt::Debug {
+    /// Shows the bytes below `end`, which were written before and are never written again. An `end` beyond
+    /// the capacity or behind an earlier one changes nothing.
+    fn publish(&self, end: u64);
+
+    /// The bytes that are shown.
+    fn published(&self) -> &[u8];
+}

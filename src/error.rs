@@ -1,0 +1,239 @@
+//! Everything that can go wrong, as one enum: each variant carries what its reader needs.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use crate::{
+    event::EventId,
+    invalid::Invalid,
+    position::{ExpectedVersion, Position, Version},
+    stream::StreamId,
+};
+
+/// A result whose error is [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, where, and what to do. The source, where there is one, isn't part of the message.
+///
+/// Errors are cheap to clone: all callers of one failed write get the same.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The stream isn't at the version that the append expected. Nothing was written: read the stream again,
+    /// decide again, append again.
+    #[error("{}", conflict_message(stream, *expected, *actual))]
+    VersionConflict {
+        /// The stream of the append.
+        stream: StreamId,
+        /// What the append expected.
+        expected: ExpectedVersion,
+        /// The stream's version; 0: it doesn't exist.
+        actual: Version,
+    },
+
+    /// An append repeats only a part of an earlier one, or repeats it in another order or place. Nothing was
+    /// written.
+    #[error(
+        "event id {id} is already version {version} of stream \"{stream}\", but the append isn't a whole \
+         repetition: give new events new ids, or repeat the append as it was"
+    )]
+    PartialRepeat {
+        /// The stream of the append.
+        stream: StreamId,
+        /// The first id of the append that is already there.
+        id: EventId,
+        /// The version of the event that has it.
+        version: Version,
+    },
+
+    /// An event with this id is already there, with other content. Nothing was written.
+    #[error(
+        "event id {id} is already version {version} of stream \"{stream}\" with other content: an id \
+         names one event for ever, so give the new event a new id"
+    )]
+    IdTaken {
+        /// The stream of the append.
+        stream: StreamId,
+        /// The id.
+        id: EventId,
+        /// The version of the event that has it.
+        version: Version,
+    },
+
+    /// One append has the same id twice. Nothing was written.
+    #[error("event id {id} stands twice in one append to stream \"{stream}\"")]
+    IdTwice {
+        /// The stream of the append.
+        stream: StreamId,
+        /// The id.
+        id: EventId,
+    },
+
+    /// Some appends of a commit are already there, and others aren't. Nothing was written.
+    #[error(
+        "the commit is a mixture: its events for stream \"{repeated}\" are already there, those for \
+         stream \"{new}\" aren't; commit the new ones alone"
+    )]
+    MixedRepeat {
+        /// A stream whose events are already there.
+        repeated: StreamId,
+        /// A stream whose events aren't.
+        new: StreamId,
+    },
+
+    /// A commit names one stream twice. Nothing was written.
+    #[error("stream \"{stream}\" stands twice in one commit: put its events into one append")]
+    StreamTwice {
+        /// The stream.
+        stream: StreamId,
+    },
+
+    /// The stream's name is kept for the store itself. Nothing was written.
+    #[error("stream \"{stream}\" can't be appended to: names that begin with '$' are the store's own")]
+    ReservedStream {
+        /// The stream.
+        stream: StreamId,
+    },
+
+    /// A value is outside its rules. Nothing was written.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+
+    /// The stream has no event.
+    #[error("stream \"{stream}\" doesn't exist: it has no event")]
+    StreamNotFound {
+        /// The stream.
+        stream: StreamId,
+    },
+
+    /// Another writer has the store open.
+    #[error("{} is open for writing by {holder}: end that, or wait for it", path.display())]
+    Locked {
+        /// The store's directory.
+        path: PathBuf,
+        /// Who has it, as far as it is known.
+        holder: String,
+    },
+
+    /// There is no store at the path.
+    #[error("{} is not an Annals store: {reason}", path.display())]
+    NotAStore {
+        /// The directory that was to be opened.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
+
+    /// A file was written by a newer version of Annals. It wasn't touched.
+    #[error(
+        "{} has format version {found}, and this program reads up to {supported}: use a newer annals",
+        path.display()
+    )]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format version.
+        found: u16,
+        /// The newest version that this program reads.
+        supported: u16,
+    },
+
+    /// Bytes of the store aren't what was written. No file was touched.
+    #[error(
+        "{}, offset {offset}: {reason}. {}; \"annals verify\" shows the rest",
+        path.display(), intact_message(*intact)
+    )]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// The first byte in the file that can't be trusted.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+        /// The last position before the damage, where it is known.
+        intact: Option<Position>,
+    },
+
+    /// The operating system refused an action. Nothing of the caller's was written by it.
+    #[error("can't {action} {}", path.display())]
+    Io {
+        /// What was tried: `open`, `create`, `read`, …
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+
+    /// A write or sync failed while the append was on its way: it may be stored or not. The store takes no
+    /// more appends; reopen it and look whether the events are there (an append with ids can be repeated).
+    #[error(
+        "can't {action} {}: it is unknown whether the append is stored; reopen the store and look",
+        path.display()
+    )]
+    OutcomeUnknown {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+
+    /// An earlier write or sync failed, so the store takes no more appends. This one wasn't written. Reads go
+    /// on; to append, reopen the store.
+    #[error("the store takes no more appends since an earlier failure ({reason}): reopen it")]
+    Failed {
+        /// The earlier failure.
+        reason: Arc<str>,
+    },
+
+    /// The store was closed before the append was taken. It wasn't written.
+    #[error("the store is closed: this append wasn't written")]
+    Closed,
+
+    /// The queue of appends is full (only from `try_submit`). This one wasn't taken.
+    #[error("the queue of appends is full: wait, or use submit, which does")]
+    QueueFull,
+
+    /// A child that was forked from the program that opened the store tried to append. It wasn't written.
+    #[error("this process didn't open the store (it was forked from one that did): open it here")]
+    Forked,
+}
+
+impl Error {
+    /// Whether another writer was first: reloading, deciding again and appending again is the remedy.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::VersionConflict { .. })
+    }
+
+    /// Whether the store's files are damaged.
+    #[must_use]
+    pub fn is_corruption(&self) -> bool {
+        matches!(self, Self::Corrupt { .. })
+    }
+
+    /// The system's refusal of an action on a path.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io { action, path: path.into(), source: Arc::new(source) }
+    }
+}
+
+fn conflict_message(stream: &StreamId, expected: ExpectedVersion, actual: Version) -> String {
+    let wanted = match expected {
+        ExpectedVersion::Any => "any".to_owned(),
+        ExpectedVersion::NoStream => "0 (no stream)".to_owned(),
+        ExpectedVersion::StreamExists => "1 or more (the stream exists)".to_owned(),
+        ExpectedVersion::Exact(version) => version.to_string(),
+    };
+    let missing = if actual == Version::NONE { ", which doesn't exist" } else { "" };
+    format!("Expected version {wanted}, but current is {actual} (stream \"{stream}\"{missing})")
+}
+
+fn intact_message(intact: Option<Position>) -> String {
+    match intact {
+        Some(Position::NONE) => "No event before it".to_owned(),
+        Some(position) => format!("Events up to position {position} are intact"),
+        None => "How many events are intact is not known".to_owned(),
+    }
+}

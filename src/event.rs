@@ -1,0 +1,405 @@
+//! An event before it is stored ([`EventData`]), and after ([`StoredEvent`], [`EventRef`]).
+
+use std::fmt;
+
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use crate::{
+    invalid::Invalid,
+    metadata::Metadata,
+    position::{Position, Version},
+    stream::StreamId,
+    time::{OccurredAt, Timestamp},
+};
+
+/// The longest text that can be an event's id, in bytes of UTF-8.
+pub const EVENT_ID_BYTES_MAX: usize = 255;
+
+/// The most that an event's data and metadata may have together, in bytes: 16 MiB.
+pub const EVENT_BYTES_MAX: usize = 16 << 20;
+
+/// An event's id: any text of 1 to 255 bytes. A UUID in its usual form (lower case, hyphens) takes 16 bytes
+/// in the store; ids are the same if their texts are the same, byte for byte.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct EventId(IdForm);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum IdForm {
+    Uuid(Uuid),
+    Text(Box<str>),
+}
+
+impl EventId {
+    /// Takes a text as the id.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if it is empty, longer than 255 bytes, or has a control character.
+    pub fn new(text: &str) -> Result<Self, Invalid> {
+        if text.is_empty() {
+            return Err(Invalid::new("event id", text, "it is empty"));
+        }
+        if text.len() > EVENT_ID_BYTES_MAX {
+            return Err(Invalid::too_large("event id", text, text.len(), EVENT_ID_BYTES_MAX));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Invalid::new("event id", text, "it has a control character"));
+        }
+        Ok(Self(canonical_uuid(text).map_or_else(|| IdForm::Text(text.into()), IdForm::Uuid)))
+    }
+
+    /// The id as a UUID, if it is one.
+    #[must_use]
+    pub fn as_uuid(&self) -> Option<Uuid> {
+        match self.0 {
+            IdForm::Uuid(uuid) => Some(uuid),
+            IdForm::Text(_) => None,
+        }
+    }
+
+    /// The bytes that are stored: a UUID's 16, or a text's.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            IdForm::Uuid(uuid) => uuid.as_bytes(),
+            IdForm::Text(text) => text.as_bytes(),
+        }
+    }
+}
+
+/// The UUID that prints as exactly this text.
+fn canonical_uuid(text: &str) -> Option<Uuid> {
+    let uuid = Uuid::try_parse(text).ok()?;
+    let mut buffer = Uuid::encode_buffer();
+    (uuid.hyphenated().encode_lower(&mut buffer) == text).then_some(uuid)
+}
+
+impl From<Uuid> for EventId {
+    fn from(uuid: Uuid) -> Self {
+        Self(IdForm::Uuid(uuid))
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            IdForm::Uuid(uuid) => uuid.hyphenated().fmt(formatter),
+            IdForm::Text(text) => text.fmt(formatter),
+        }
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "EventId({self})")
+    }
+}
+
+/// Where ids of events come from whose caller gave none.
+pub trait IdGenerator: Send + Sync + fmt::Debug {
+    /// A new id, unlike all others.
+    fn next_id(&self) -> EventId;
+}
+
+/// Makes UUIDs of version 7: in the order of time, and random.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct UuidV7;
+
+impl IdGenerator for UuidV7 {
+    fn next_id(&self) -> EventId {
+        Uuid::now_v7().into()
+    }
+}
+
+/// How data or metadata are written, as one number. 128 to 255 are for programs' own use.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ContentType(u8);
+
+impl ContentType {
+    /// Bytes that only the program understands.
+    pub const BYTES: Self = Self(0);
+    /// JSON in UTF-8.
+    pub const JSON: Self = Self(1);
+    /// bincode.
+    pub const BINCODE: Self = Self(2);
+
+    /// The content type with this number; programs take theirs from 128 to 255.
+    #[must_use]
+    pub const fn new(number: u8) -> Self {
+        Self(number)
+    }
+
+    /// The number that is stored.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+/// An event as its caller gives it. The store adds stream, version, position and timestamp.
+///
+/// ```
+/// use annals::{ContentType, EventData};
+///
+/// let event = EventData::json("MoneyDeposited", &serde_json::json!({"cents": 500}))?
+///     .with_id("deposit-1".parse()?)
+///     .with_schema_version(2);
+/// assert_eq!(event.data, br#"{"cents":500}"#);
+/// assert_eq!(event.content_type, ContentType::JSON);
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct EventData {
+    /// The caller's id, which makes a repeated append harmless; none: the store makes one.
+    pub id: Option<EventId>,
+    /// What happened: past tense, specific, as `OrderPlaced`. 1 to 2,048 bytes, no control characters.
+    pub event_type: String,
+    /// The payload. The store never looks into it.
+    pub data: Vec<u8>,
+    /// How the payload is written.
+    pub content_type: ContentType,
+    /// The metadata's bytes; empty: none.
+    pub metadata: Vec<u8>,
+    /// How the metadata are written.
+    pub metadata_content_type: ContentType,
+    /// Which version of the payload's schema this is; 1 unless said otherwise.
+    pub schema_version: u32,
+    /// When it happened, as the source says.
+    pub occurred_at: Option<OccurredAt>,
+}
+
+impl EventData {
+    /// An event with a payload of bytes.
+    pub fn new(event_type: impl Into<String>, data: impl Into<Vec<u8>>) -> Self {
+        Self {
+            id: None,
+            event_type: event_type.into(),
+            data: data.into(),
+            content_type: ContentType::BYTES,
+            metadata: Vec::new(),
+            metadata_content_type: ContentType::JSON,
+            schema_version: 1,
+            occurred_at: None,
+        }
+    }
+
+    /// An event with a payload of JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if `data` can't be written as JSON, such as a map whose keys aren't texts.
+    pub fn json(event_type: impl Into<String>, data: &impl Serialize) -> Result<Self, Invalid> {
+        let bytes = serde_json::to_vec(data).map_err(|error| Invalid::new("data", "", error.to_string()))?;
+        Ok(Self::new(event_type, bytes).with_content_type(ContentType::JSON))
+    }
+
+    /// The same event with this id.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<EventId>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The same event, its payload said to be written like this.
+    #[must_use]
+    pub fn with_content_type(mut self, content_type: ContentType) -> Self {
+        self.content_type = content_type;
+        self
+    }
+
+    /// The same event with these metadata.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if they can't be written as JSON.
+    pub fn with_metadata(self, metadata: &Metadata) -> Result<Self, Invalid> {
+        Ok(self.with_metadata_bytes(metadata.to_bytes()?, ContentType::JSON))
+    }
+
+    /// The same event with metadata that are bytes already.
+    #[must_use]
+    pub fn with_metadata_bytes(mut self, bytes: impl Into<Vec<u8>>, content_type: ContentType) -> Self {
+        self.metadata = bytes.into();
+        self.metadata_content_type = content_type;
+        self
+    }
+
+    /// The same event with this version of its payload's schema.
+    #[must_use]
+    pub fn with_schema_version(mut self, schema_version: u32) -> Self {
+        self.schema_version = schema_version;
+        self
+    }
+
+    /// The same event with the time at which it happened.
+    #[must_use]
+    pub fn with_occurred_at(mut self, occurred_at: OccurredAt) -> Self {
+        self.occurred_at = Some(occurred_at);
+        self
+    }
+}
+
+impl std::str::FromStr for EventId {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::new(text)
+    }
+}
+
+/// A stored event that owns what it holds.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct StoredEvent {
+    /// Its place in the log.
+    pub position: Position,
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its number in the stream.
+    pub version: Version,
+    /// Its id: the caller's, or the store's.
+    pub id: EventId,
+    /// What happened.
+    pub event_type: String,
+    /// When the store took it.
+    pub timestamp: Timestamp,
+    /// When it happened, as the source said.
+    pub occurred_at: Option<OccurredAt>,
+    /// The version of its payload's schema.
+    pub schema_version: u32,
+    /// The payload, as it was given.
+    pub data: Vec<u8>,
+    /// How the payload is written.
+    pub content_type: ContentType,
+    /// The metadata's bytes; empty: none.
+    pub metadata_bytes: Vec<u8>,
+    /// How the metadata are written.
+    pub metadata_content_type: ContentType,
+}
+
+/// A stored event whose texts and bytes are borrowed from the log, for as long as its cursor stands on it.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct EventRef<'a> {
+    /// Its place in the log.
+    pub position: Position,
+    /// Its stream's name.
+    pub stream: &'a str,
+    /// Its number in the stream.
+    pub version: Version,
+    /// Its id: the caller's, or the store's.
+    pub id: EventIdRef<'a>,
+    /// What happened.
+    pub event_type: &'a str,
+    /// When the store took it.
+    pub timestamp: Timestamp,
+    /// When it happened, as the source said.
+    pub occurred_at: Option<OccurredAt>,
+    /// The version of its payload's schema.
+    pub schema_version: u32,
+    /// The payload, as it was given.
+    pub data: &'a [u8],
+    /// How the payload is written.
+    pub content_type: ContentType,
+    /// The metadata's bytes; empty: none.
+    pub metadata_bytes: &'a [u8],
+    /// How the metadata are written.
+    pub metadata_content_type: ContentType,
+}
+
+/// An event's id, borrowed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EventIdRef<'a> {
+    /// A UUID.
+    Uuid(Uuid),
+    /// Any other text.
+    Text(&'a str),
+}
+
+impl EventIdRef<'_> {
+    /// The id, owned.
+    #[must_use]
+    pub fn to_owned(self) -> EventId {
+        match self {
+            Self::Uuid(uuid) => EventId(IdForm::Uuid(uuid)),
+            Self::Text(text) => EventId(IdForm::Text(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for EventIdRef<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uuid(uuid) => uuid.hyphenated().fmt(formatter),
+            Self::Text(text) => text.fmt(formatter),
+        }
+    }
+}
+
+impl EventRef<'_> {
+    /// The event, owned.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if the log has a name that this version doesn't allow.
+    pub fn to_stored(&self) -> Result<StoredEvent, Invalid> {
+        Ok(StoredEvent {
+            position: self.position,
+            stream: StreamId::new(self.stream)?,
+            version: self.version,
+            id: self.id.to_owned(),
+            event_type: self.event_type.to_owned(),
+            timestamp: self.timestamp,
+            occurred_at: self.occurred_at,
+            schema_version: self.schema_version,
+            data: self.data.to_vec(),
+            content_type: self.content_type,
+            metadata_bytes: self.metadata_bytes.to_vec(),
+            metadata_content_type: self.metadata_content_type,
+        })
+    }
+
+    /// The metadata; none where the event has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if they aren't a JSON object.
+    pub fn metadata(&self) -> Result<Option<Metadata>, Invalid> {
+        Metadata::from_bytes(self.metadata_bytes)
+    }
+
+    /// The payload, read as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if it isn't JSON, or not of this type.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Invalid> {
+        decode_json(self.event_type, self.data)
+    }
+}
+
+impl StoredEvent {
+    /// The metadata; none where the event has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if they aren't a JSON object.
+    pub fn metadata(&self) -> Result<Option<Metadata>, Invalid> {
+        Metadata::from_bytes(&self.metadata_bytes)
+    }
+
+    /// The payload, read as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if it isn't JSON, or not of this type.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Invalid> {
+        decode_json(&self.event_type, &self.data)
+    }
+}
+
+fn decode_json<T: DeserializeOwned>(event_type: &str, data: &[u8]) -> Result<T, Invalid> {
+    serde_json::from_slice(data)
+        .map_err(|error| Invalid::new("data of event type", event_type, error.to_string()))
+}
