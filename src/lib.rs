@@ -5,6 +5,7 @@
 mod disk;
 mod error;
 mod event;
+mod format;
 mod invalid;
 mod metadata;
 mod options;
