@@ -10,11 +10,11 @@
 //! samples    what each rule must find
 //! ```
 
-use std::{fs, path::Path};
+use std::{env, fs, path::Path, process::Command};
 
 use crate::rules::{
-    CONTENTS_PAGES, check_contents, check_file_length, check_floors, check_function_lengths, check_imports,
-    check_printed_floors, check_restricted, check_top_level, check_unfinished,
+    CONTENTS_PAGES, check_contents, check_crates, check_file_length, check_floors, check_function_lengths,
+    check_imports, check_printed_floors, check_restricted, check_top_level, check_unfinished,
 };
 
 #[path = "tidy/code.rs"]
@@ -85,6 +85,20 @@ fn the_top_level_is_short() {
         "the repository isn't where it was when this was built"
     );
     report(&check_top_level(&names));
+}
+
+#[test]
+fn an_embedded_store_has_few_crates() {
+    let cargo = env::var_os("CARGO").expect("cargo, which runs the tests, says where it is");
+    let output = Command::new(cargo)
+        .args(["tree", "--no-default-features", "-e", "normal", "--prefix", "none", "--locked", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo can be started");
+    assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).expect("names of crates are UTF-8");
+    assert!(tree.starts_with("annals v"), "cargo tree should begin with the store itself:\n{tree}");
+    report(&check_crates(&tree));
 }
 
 fn order() -> Vec<&'static str> {

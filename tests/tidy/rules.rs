@@ -1,5 +1,7 @@
 //! The rules. Each is a function over text that returns what breaks it, as `path:line: what to do`.
 
+use std::collections::BTreeSet;
+
 use crate::code::{
     code_of, declares_module, is_word, item_end, line_at, occurrences, paths_below, without_test_modules,
 };
@@ -7,6 +9,9 @@ use crate::code::{
 /// The folders' files: what always holds, a picture, `mod` lines, no code.
 pub(crate) const CONTENTS_PAGES: &[&str] =
     &["src/disk.rs", "src/format.rs", "src/log.rs", "src/index.rs", "src/writer.rs"];
+
+/// What a program that embeds the store builds, the store included.
+const CRATES_MAX: usize = 29;
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 60;
@@ -222,6 +227,23 @@ pub(crate) fn check_top_level(names: &[String]) -> Vec<String> {
         .filter(|name| !is_known(name))
         .map(|name| format!("{name}:1: doesn't belong to the top level: move it into a folder"))
         .collect()
+}
+
+/// A program that embeds the store builds few crates. `tree` is what `cargo tree --prefix none` prints.
+pub(crate) fn check_crates(tree: &str) -> Vec<String> {
+    // What follows name and version says where a crate comes from, or that it was printed before.
+    let crates: BTreeSet<String> =
+        tree.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    if crates.len() <= CRATES_MAX {
+        return Vec::new();
+    }
+    let names = crates.into_iter().collect::<Vec<_>>();
+    vec![format!(
+        "Cargo.toml:1: without default features {} crates are built, {CRATES_MAX} are allowed: do without one \
+         of {}",
+        names.len(),
+        names.join(", ")
+    )]
 }
 
 /// The place in the order of the file that a path leads into.

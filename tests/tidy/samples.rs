@@ -1,7 +1,7 @@
 //! Bad samples: each rule finds what it is there to find, and names its line.
 
 use crate::rules::{
-    check_contents, check_file_length, check_floors, check_function_lengths, check_imports,
+    check_contents, check_crates, check_file_length, check_floors, check_function_lengths, check_imports,
     check_printed_floors, check_restricted, check_top_level, check_unfinished,
 };
 
@@ -193,4 +193,15 @@ fn unfinished_work_is_found() {
 fn a_stranger_at_the_top_level_is_found() {
     let names = [".ci", "Cargo.toml", "target", "annals-data", "notes.txt", "clippy.toml"];
     check(&check_top_level(&names.map(str::to_owned)), &["notes.txt:1: doesn't belong", "clippy.toml:1:"]);
+}
+
+#[test]
+fn a_crate_too_many_is_found() {
+    let line = |number: usize| [format!("c{number} v1.0.0"), format!("c{number} v1.0.0 (*)")].join("\n");
+    let tree = |count: usize| (0..count).map(line).collect::<Vec<_>>().join("\n");
+    check(&check_crates(&tree(29)), &[]);
+    check(
+        &check_crates(&tree(30)),
+        &["Cargo.toml:1: without default features 30 crates are built, 29 are allowed"],
+    );
 }
