@@ -15,6 +15,7 @@ mod time;
 pub use disk::contract::{
     DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, Mapping, OpenMode, SECTOR_BYTES, WriteError,
 };
+pub use disk::os::OsDisk;
 pub use error::{Error, Result};
 pub use event::{
     ContentType, EVENT_BYTES_MAX, EVENT_ID_BYTES_MAX, EventData, EventId, EventIdRef, EventRef, IdGenerator,
