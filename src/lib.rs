@@ -16,6 +16,12 @@ mod time;
 pub use disk::contract::{
     DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, Mapping, OpenMode, SECTOR_BYTES, WriteError,
 };
+pub use disk::os::OsDisk;
+pub use disk::sim::{
+    SimDisk,
+    faults::{DiskOperation, Fault, SyncFailure},
+    survival::CutStyle,
+};
 pub use error::{Error, Result};
 pub use event::{
     ContentType, EVENT_BYTES_MAX, EVENT_ID_BYTES_MAX, EventData, EventId, EventIdRef, EventRef, IdGenerator,
