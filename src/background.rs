@@ -16,6 +16,7 @@ use crate::{
     },
     options::Durability,
     position::LogOffset,
+    trace,
 };
 
 /// In which steps the active file grows ahead of the head, in bytes.
@@ -90,7 +91,7 @@ impl Jobs {
         match active.segment.grow(target, growth) {
             // Writing goes on without: the writer hears of a full disk when it comes to its end.
             Err(Error::Io { action: "grow", path, source }) => {
-                tracing::debug!(path = %path.display(), %source, "the file can't grow ahead");
+                trace::warn("the file can't grow ahead", &path, format_args!("{source}"));
                 Ok(())
             }
             result => result,
@@ -213,7 +214,6 @@ impl Shared {
             let result = self.run_due(is_idle);
             let mut state = self.state.lock();
             if let Err(error) = result {
-                tracing::error!(%error, "the store takes no more appends");
                 state.failure = Some(error);
                 self.synced.notify_all();
                 return;

@@ -30,6 +30,7 @@ use crate::{
     position::LogOffset,
     stream::StreamId,
     time::Timestamp,
+    trace,
     writer::core::Core,
 };
 
@@ -71,7 +72,7 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
     let (log, segments) = SegmentedLog::new(settings, recovered)?;
     let committed = Arc::new(Committed::new(index, segments));
     let core = Core::new(log, Arc::clone(&committed), options.durability, last_timestamp);
-    tracing::info!(path = %path.display(), events = committed.head().get(), "store opened");
+    trace::info("opened", path, format_args!("{} events", committed.head()));
     Ok(Opened { core, committed, lock })
 }
 
@@ -161,7 +162,7 @@ fn write_holder(disk: &dyn Disk, store: &Path) {
         Ok(())
     };
     if let Err(error) = write() {
-        tracing::debug!(%error, "writer.pid wasn't written");
+        trace::info("writer.pid isn't written", store, format_args!("{error}"));
     }
 }
 

@@ -11,6 +11,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod core;
+pub(crate) mod futex;
 pub(crate) mod plan;
 pub(crate) mod request;
 pub(crate) mod thread;

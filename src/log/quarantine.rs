@@ -7,6 +7,7 @@ use crate::{
     disk::contract::{Disk, DiskFile, OpenMode},
     format::layout::bytes,
     log::{segment::Segment, window::Window},
+    trace,
 };
 
 /// How many pieces are kept.
@@ -18,13 +19,15 @@ const COPY_BYTES: usize = 1 << 20;
 /// Copies a segment's bytes from `start` to `end`, and says where failures are.
 pub(crate) fn keep(disk: &dyn Disk, store: &Path, segment: &Segment, start: u64, end: u64) {
     match copy(disk, store, segment, start, end) {
-        Ok(name) => tracing::warn!(
-            segment = %segment.path.display(), start, end, kept = %name,
-            "cut off a write that a power cut or crash had interrupted"
+        Ok(name) => trace::warn(
+            "cut off a write that a power cut or crash had interrupted",
+            &segment.path,
+            format_args!("bytes {start} to {end} are kept as {name}"),
         ),
-        Err(error) => tracing::warn!(
-            segment = %segment.path.display(), start, end, %error,
-            "cut off an interrupted write, which could not be kept in quarantine/"
+        Err(error) => trace::warn(
+            "cut off an interrupted write, which can't be kept in quarantine/",
+            &segment.path,
+            format_args!("bytes {start} to {end}: {error}"),
         ),
     }
 }

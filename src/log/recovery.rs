@@ -25,6 +25,7 @@ use crate::{
         window::Window,
     },
     position::{LogOffset, Position},
+    trace,
 };
 
 /// How much is written at a time, in bytes.
@@ -89,7 +90,7 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
             None if entry.kind == EntryKind::File && entry.name.ends_with(".log.tmp") => {
                 disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
             }
-            None => tracing::warn!(path = %path.display(), "ignored: no file of the store's"),
+            None => trace::warn("ignored", &path, format_args!("it is no file of the store's")),
         }
     }
     numbers.sort_unstable();

@@ -108,7 +108,8 @@ impl<'a> Scan<'a> {
     pub(crate) fn next_frame(&mut self) -> io::Result<Result<ScannedFrame<'_>, Stop>> {
         let at = self.end.file_offset;
         let header_bytes = self.window.get(self.file, at, FRAME_HEADER_BYTES, self.file_bytes)?;
-        let header = match self.check_header_at(at, header_bytes) {
+        let decoded = FrameHeader::decode(header_bytes);
+        let header = match decoded.and_then(|header| self.check_header_at(at, header)) {
             Ok(header) => header,
             Err(reason) => return Ok(Err(self.no_header(reason)?)),
         };
@@ -146,12 +147,11 @@ impl<'a> Scan<'a> {
         Ok(Ok(ScannedFrame { header, file_offset: at, payload: &frame[FRAME_HEADER_BYTES..payload_end] }))
     }
 
-    /// Whether the bytes are a header that goes on the chain here.
-    fn check_header_at(&self, at: u64, header_bytes: &[u8]) -> Result<FrameHeader, &'static str> {
+    /// Whether a header goes on the chain here.
+    fn check_header_at(&self, at: u64, header: FrameHeader) -> Result<FrameHeader, &'static str> {
         if self.end.seal.is_some() {
             return Err("something stands behind the segment's SEAL");
         }
-        let header = FrameHeader::decode(header_bytes)?;
         if header.store_id != self.header.store_id {
             return Err("a frame is from another store");
         }

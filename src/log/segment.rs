@@ -204,6 +204,11 @@ impl Segment {
         self.file.set_len(end).map_err(|error| Error::io("cut off", &self.path, error))
     }
 
+    /// Whether a place is in this segment.
+    pub(crate) fn holds(&self, place: LogOffset) -> bool {
+        place >= self.header.base && place < self.log_offset(self.published())
+    }
+
     /// Shows readers what is committed.
     pub(crate) fn publish(&self, end: u64) {
         if let Some(mapping) = &self.mapping {

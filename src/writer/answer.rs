@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::{
     error::{Error, Result},
-    writer::request::Appended,
+    writer::{futex, request::Appended},
 };
 
 /// What a commit's caller is told.
@@ -40,7 +40,7 @@ impl Bell {
         // Sequentially consistent with the sleeper's count and its second look, so that none sleeps on.
         self.rung.fetch_add(1, Ordering::SeqCst);
         if self.sleepers.load(Ordering::SeqCst) > 0 {
-            atomic_wait::wake_all(&self.rung);
+            futex::wake_all(&self.rung);
         }
     }
 
@@ -51,7 +51,7 @@ impl Bell {
             if is_done() {
                 break;
             }
-            atomic_wait::wait(&self.rung, rung);
+            futex::wait(&self.rung, rung);
         }
         self.sleepers.fetch_sub(1, Ordering::SeqCst);
     }

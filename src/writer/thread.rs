@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     hint, mem,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -17,9 +18,11 @@ use crate::{
     error::{Error, Result},
     options::Durability,
     time::Clock,
+    trace,
     writer::{
         answer::{self, Bell, Patience, PendingOutcome},
         core::{Core, Request},
+        futex,
         request::EncodedCommit,
     },
 };
@@ -142,7 +145,8 @@ impl Drop for Writer {
             // A forked child has no such thread to wait for.
             mem::forget(self.thread.take());
         } else if let Err(error) = self.close() {
-            tracing::error!(%error, "the store wasn't closed cleanly");
+            let path = Path::new("the store");
+            trace::warn("not closed cleanly", path, format_args!("{error}"));
         }
     }
 }
@@ -151,7 +155,7 @@ impl Shared {
     fn wake(&self) {
         // Sequentially consistent with the thread's last look at `queued` before it sleeps.
         if self.sleep.swap(AWAKE, Ordering::SeqCst) == ASLEEP {
-            atomic_wait::wake_one(&self.sleep);
+            futex::wake_one(&self.sleep);
         }
     }
 
@@ -178,7 +182,7 @@ impl Shared {
             return;
         }
         while self.sleep.load(Ordering::SeqCst) == ASLEEP {
-            atomic_wait::wait(&self.sleep, ASLEEP);
+            futex::wait(&self.sleep, ASLEEP);
         }
     }
 }
