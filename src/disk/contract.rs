@@ -209,7 +209,8 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 }
 
 /// A write that stopped.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the write stopped after {written} bytes")]
 pub struct WriteError {
     /// How many bytes were written before it.
     pub written: usize,

@@ -195,7 +195,7 @@ impl Faults {
         };
         let sync_failure = self.planned[index].sync_failure;
         if !self.planned[index].lasts {
-            self.planned.remove(index);
+            drop(self.planned.remove(index));
         }
         Verdict::Refused(Refusal { error, sync_failure })
     }
