@@ -151,8 +151,7 @@ impl Background {
     /// Starts the thread. It sleeps until the first append.
     pub(crate) fn start(jobs: Jobs) -> std::io::Result<Self> {
         let state = Mutex::new(State { is_idle: true, ..State::default() });
-        let shared =
-            Arc::new(Shared { jobs, state, due: Condvar::new(), synced: Condvar::new() });
+        let shared = Arc::new(Shared { jobs, state, due: Condvar::new(), synced: Condvar::new() });
         let its_own = Arc::clone(&shared);
         let thread =
             std::thread::Builder::new().name("annals-background".to_owned()).spawn(move || its_own.work())?;

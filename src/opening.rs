@@ -11,15 +11,15 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     committed::Committed,
-    disk::contract::{Disk, EntryKind, OpenMode},
     disk::contract::DirectoryLock,
+    disk::contract::{Disk, EntryKind, OpenMode},
     error::{Error, Result},
+    event::EventIdRef,
     format::{
         control::StoreMeta,
         frame::EpochMode,
         record::{IdForm, IdOrigin, Record},
     },
-    event::EventIdRef,
     index::tail::{IndexedEvent, TailIndex, id_hash},
     log::{
         creation,
@@ -83,20 +83,12 @@ fn epoch_mode(durability: Durability) -> EpochMode {
     }
 }
 
-fn add_to_index(
-    index: &mut TailIndex,
-    place: LogOffset,
-    record: &Record<'_>,
-) -> Result<(), &'static str> {
+fn add_to_index(index: &mut TailIndex, place: LogOffset, record: &Record<'_>) -> Result<(), &'static str> {
     let event = &record.event;
     // A name that this version would refuse can only stand in a log that another program wrote.
     let stream = StreamId::new(event.stream).map_err(|_| "an event's stream has an invalid name")?;
-    let indexed = IndexedEvent {
-        place,
-        position: event.position,
-        version: event.version,
-        timestamp: event.timestamp,
-    };
+    let indexed =
+        IndexedEvent { place, position: event.position, version: event.version, timestamp: event.timestamp };
     index.add(event.stream, || stream, indexed)?;
     if record.id_origin == IdOrigin::Caller {
         let hash = match &event.id {

@@ -9,7 +9,10 @@ use std::{
 use crate::{
     background::{Background, Jobs},
     committed::Committed,
-    disk::{contract::{DirectoryLock, Disk}, os::OsDisk},
+    disk::{
+        contract::{DirectoryLock, Disk},
+        os::OsDisk,
+    },
     error::{Error, Result},
     event::{EventData, IdGenerator},
     opening,

@@ -7,7 +7,7 @@ pub(crate) fn info(what: &str, path: &Path, detail: fmt::Arguments<'_>) {
     #[cfg(feature = "tracing")]
     tracing::info!(path = %path.display(), %detail, "{what}");
     #[cfg(not(feature = "tracing"))]
-    drop((what, path, detail));
+    let _ = (what, path, detail);
 }
 
 /// Something that operators should look at.
@@ -15,5 +15,5 @@ pub(crate) fn warn(what: &str, path: &Path, detail: fmt::Arguments<'_>) {
     #[cfg(feature = "tracing")]
     tracing::warn!(path = %path.display(), %detail, "{what}");
     #[cfg(not(feature = "tracing"))]
-    drop((what, path, detail));
+    let _ = (what, path, detail);
 }

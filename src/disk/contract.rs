@@ -209,13 +209,24 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 }
 
 /// A write that stopped.
-#[derive(Debug, thiserror::Error)]
-#[error("the write stopped after {written} bytes")]
+#[derive(Debug)]
 pub struct WriteError {
     /// How many bytes were written before it.
     pub written: usize,
     /// What the system said.
     pub source: io::Error,
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the write stopped after {} bytes", self.written)
+    }
+}
+
+impl std::error::Error for WriteError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
 }
 
 impl From<WriteError> for io::Error {

@@ -33,7 +33,10 @@ const _: () = {
 /// Names the offsets of a structure's fields, and checks that each begins where the one before it ends.
 macro_rules! layout {
     ($table:ident, $size:expr; $($offset:literal $bytes:literal $name:ident;)*) => {
-        $(const $name: usize = $offset;)*
+        $(
+            #[allow(dead_code, reason = "reserved fields are named for the tables alone")]
+            const $name: usize = $offset;
+        )*
         /// Every field of the structure: offset, bytes, name.
         pub(crate) const $table: &[(usize, usize, &str)] = &[$(($offset, $bytes, stringify!($name))),*];
         const _: () = {
@@ -69,7 +72,6 @@ macro_rules! number {
 number!(get_u16, put_u16, u16);
 number!(get_u32, put_u32, u32);
 number!(get_u64, put_u64, u64);
-number!(get_i16, put_i16, i16);
 number!(get_i64, put_i64, i64);
 
 /// CRC-32 (IEEE), the checksum of every structure.

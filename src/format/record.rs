@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::{
     event::{ContentType, EVENT_BYTES_MAX, EventData, EventId, EventIdRef, EventRef},
     format::layout::{
-        RECORD_BYTES_MAX, checksum, get_i16, get_i64, get_u16, get_u32, get_u64, layout, put_i64, put_u16,
-        put_u32, put_u64,
+        RECORD_BYTES_MAX, checksum, get_i64, get_u16, get_u32, get_u64, layout, put_i64, put_u16, put_u32,
+        put_u64,
     },
     invalid::Invalid,
     position::{Position, Version},
@@ -274,7 +274,10 @@ fn decode_end(flags: u16) -> Result<RecordEnd, &'static str> {
 }
 
 fn decode_occurred_at(bytes: &[u8]) -> OccurredAt {
-    OccurredAt { time: Timestamp::from_micros(get_i64(bytes, 0)), offset_minutes: get_i16(bytes, 8) }
+    OccurredAt {
+        time: Timestamp::from_micros(get_i64(bytes, 0)),
+        offset_minutes: get_u16(bytes, 8).cast_signed(),
+    }
 }
 
 fn decode_id(bytes: &[u8], flags: u16) -> Result<EventIdRef<'_>, &'static str> {

@@ -179,13 +179,7 @@ impl TailIndex {
 }
 
 /// Copies what begins at a number that counts from 1.
-fn copy(
-    all: &[LogOffset],
-    from: u64,
-    direction: Direction,
-    places_max: usize,
-    places: &mut Vec<LogOffset>,
-) {
+fn copy(all: &[LogOffset], from: u64, direction: Direction, places_max: usize, places: &mut Vec<LogOffset>) {
     let number = |from: u64| usize::try_from(from).unwrap_or(usize::MAX);
     match direction {
         Direction::Forwards => {

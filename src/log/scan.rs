@@ -221,7 +221,11 @@ fn check_content(
             let seal = Seal::decode(payload)?;
             let end = header.log_offset.plus(bytes(header.frame_bytes()));
             // A segment that was written anew keeps the end and the chain that its successor knows.
-            if seal.logical_end < end { Err("a SEAL names an end before its own") } else { Ok((next_position, Some(seal))) }
+            if seal.logical_end < end {
+                Err("a SEAL names an end before its own")
+            } else {
+                Ok((next_position, Some(seal)))
+            }
         }
         FrameKind::Data => check_records(payload, next_position).map(|position| (position, None)),
     }

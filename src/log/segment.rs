@@ -82,9 +82,8 @@ pub(crate) fn create_whole(disk: &dyn Disk, path: &Path, content: &[u8]) -> Resu
     if disk.kind(&temporary).map_err(|error| Error::io("look at", &temporary, error))?.is_some() {
         disk.remove(&temporary).map_err(|error| Error::io("remove", &temporary, error))?;
     }
-    let file = disk
-        .open(&temporary, OpenMode::CreateNew)
-        .map_err(|error| Error::io("create", &temporary, error))?;
+    let file =
+        disk.open(&temporary, OpenMode::CreateNew).map_err(|error| Error::io("create", &temporary, error))?;
     file.write_all_at(content, 0).map_err(|error| Error::io("write", &temporary, error.source))?;
     file.sync().map_err(|error| Error::io("sync", &temporary, error))?;
     disk.rename(&temporary, path).map_err(|error| Error::io("rename", &temporary, error))?;
@@ -110,8 +109,12 @@ impl Segment {
         let header_bytes = window
             .get(&*file, 0, SEGMENT_HEADER_BYTES, length)
             .map_err(|error| Error::io("read", &path, error))?;
-        let damaged =
-            |reason: &str| Error::Corrupt { path: path.clone(), offset: 0, reason: reason.into(), intact: None };
+        let damaged = |reason: &str| Error::Corrupt {
+            path: path.clone(),
+            offset: 0,
+            reason: reason.into(),
+            intact: None,
+        };
         let header = SegmentHeader::decode(header_bytes).map_err(|fault| match fault {
             SegmentHeaderFault::Newer(found) => {
                 Error::NewerFormat { path: path.clone(), found, supported: FORMAT_VERSION }
@@ -229,6 +232,11 @@ impl Segment {
 
     /// An error that says that bytes of this segment aren't what was written.
     pub(crate) fn corrupt(&self, file_offset: u64, reason: &str) -> Error {
-        Error::Corrupt { path: self.path.clone(), offset: file_offset, reason: reason.to_owned(), intact: None }
+        Error::Corrupt {
+            path: self.path.clone(),
+            offset: file_offset,
+            reason: reason.to_owned(),
+            intact: None,
+        }
     }
 }

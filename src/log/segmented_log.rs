@@ -178,9 +178,11 @@ impl SegmentedLog {
 
     /// Makes everything that was written durable. A failure is final: no sync is ever repeated.
     pub(crate) fn sync(&mut self) -> Result<(), LogFailure> {
-        self.active.segment.file.sync().map_err(|source| {
-            LogFailure::Final(Error::io("sync", &self.active.segment.path, source))
-        })?;
+        self.active
+            .segment
+            .file
+            .sync()
+            .map_err(|source| LogFailure::Final(Error::io("sync", &self.active.segment.path, source)))?;
         self.progress.set_durable(self.progress.written());
         Ok(())
     }
@@ -301,6 +303,7 @@ fn frame_with(payload: &[u8]) -> Vec<u8> {
 /// A full disk is no reason to give up, as long as nothing was written.
 fn refused_if_full(error: Error) -> LogFailure {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    let full = matches!(&error, Error::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded));
+    let full =
+        matches!(&error, Error::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded));
     if full { LogFailure::Refused(error) } else { LogFailure::Final(error) }
 }

@@ -161,7 +161,8 @@ impl Core {
         let mut reached = Vec::with_capacity(commit.appends.len());
         for append in commit.appends.iter().filter(|append| append.kind == AppendKind::Append) {
             let staged = frame.versions.get(&append.stream).copied();
-            let version = staged.unwrap_or_else(|| self.committed.state().index.version(append.stream.as_str()));
+            let version =
+                staged.unwrap_or_else(|| self.committed.state().index.version(append.stream.as_str()));
             if append.events == 0 {
                 reached.push(Appended::nothing(version));
                 continue;
@@ -227,8 +228,7 @@ impl Core {
         self.committed.publish(|state| {
             for staged in &frame.staged {
                 let mut at = staged.start;
-                let appends =
-                    staged.commit.appends.iter().filter(|append| append.kind == AppendKind::Append);
+                let appends = staged.commit.appends.iter().filter(|append| append.kind == AppendKind::Append);
                 for (append, reached) in appends.zip(&staged.reached) {
                     for number in 0..append.events {
                         let encoded = &frame.buffer[at..];

@@ -2,8 +2,8 @@
 
 use crate::{
     error::{Error, Result},
-    format::record::{self, IdForm},
     event::{EventId, EventIdRef},
+    format::record::{self, IdForm},
     position::{Position, Version},
     stream::StreamId,
     writer::request::{AppendKind, Appended, EncodedAppend, EncodedCommit},
@@ -87,11 +87,7 @@ fn find_repetition(commit: &EncodedCommit, heads: &impl Heads) -> Result<Option<
 
 /// Where an append stands that was made before: all its ids, consecutive and in order. None if none of them
 /// is there; everything between is an error.
-fn find_append(
-    append: &EncodedAppend,
-    records: &[u8],
-    heads: &impl Heads,
-) -> Result<Option<Appended>> {
+fn find_append(append: &EncodedAppend, records: &[u8], heads: &impl Heads) -> Result<Option<Appended>> {
     let mut appended: Option<Appended> = None;
     let mut first_known = None;
     let mut is_whole = append.given_ids == append.events;
