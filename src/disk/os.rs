@@ -342,9 +342,10 @@ mod tests {
         fs, io,
         os::unix::fs::{PermissionsExt, symlink},
         path::Path,
+        sync::{Arc, atomic::Ordering},
     };
 
-    use super::OsDisk;
+    use super::{Frontier, OsDisk};
     use crate::disk::contract::{Disk, EntryKind, OpenMode};
 
     type Outcome = Result<(), Box<dyn Error>>;
@@ -405,6 +406,26 @@ mod tests {
         assert_eq!(mapping.published(), b"shown", "the file was cut off before that");
         mapping.publish(9);
         assert_eq!(mapping.published(), b"shown beh");
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_published_that_is_being_written() -> Outcome {
+        let file = Arc::new(tempfile::tempfile()?);
+        file.set_len(100)?;
+        let (frontier, weak) = (Frontier::default(), Arc::downgrade(&file));
+        let published = |end| {
+            frontier.publish(end, &weak);
+            frontier.published.load(Ordering::Acquire)
+        };
+        let (first, second) = (frontier.begin_change(20)?, frontier.begin_change(10)?);
+        assert_eq!(published(11), 0);
+        assert_eq!(published(10), 10, "it ends where the write begins");
+        drop(second);
+        assert_eq!(published(21), 10);
+        assert_eq!(published(20), 20);
+        drop(first);
+        assert_eq!(published(100), 100);
         Ok(())
     }
 

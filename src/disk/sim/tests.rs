@@ -165,6 +165,22 @@ fn a_renaming_is_done_or_not() {
 }
 
 #[test]
+fn a_change_of_a_name_is_lost_with_what_it_builds_on() {
+    let found = outcomes(|seed| {
+        let disk = SimDisk::new(seed);
+        disk.write_file("/0", b"").expect("surgery");
+        disk.rename(Path::new("/0"), Path::new("/1")).expect("a renaming");
+        disk.rename(Path::new("/1"), Path::new("/2")).expect("a renaming");
+        disk.open(Path::new("/0"), OpenMode::CreateNew).expect("a file");
+        disk.remove(Path::new("/0")).expect("a removal");
+        disk.power_cut();
+        disk.files().iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+    });
+    let expected = [&["/0"][..], &["/1"], &["/2"], &["/0", "/1"], &["/0", "/2"]];
+    assert_eq!(found, expected.map(|paths| paths.iter().map(ToString::to_string).collect()).into());
+}
+
+#[test]
 fn a_choice_of_the_cut_keeps_nothing_or_everything() {
     for seed in 0..SEEDS {
         for (style, left) in [(CutStyle::Nothing, [0; 2]), (CutStyle::Everything, [2; 2])] {
