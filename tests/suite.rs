@@ -1,0 +1,9 @@
+//! The store, tested from outside: one binary, a file a subject.
+
+#![allow(missing_docs, reason = "a test's name says what it shows")]
+#![allow(non_snake_case, reason = "tests are named after behaviours, with the ids of requirements behind __")]
+
+#[path = "suite/append.rs"]
+mod append;
+#[path = "suite/support.rs"]
+mod support;
