@@ -20,6 +20,7 @@ mod opening;
 mod options;
 mod position;
 mod reader;
+mod simulation;
 mod store;
 mod stream;
 mod stream_list;
@@ -47,6 +48,8 @@ pub use metadata::Metadata;
 pub use options::{Creation, Durability, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use position::{ExpectedVersion, Position, Version};
 pub use reader::{Bound, Events, Query};
+#[doc(hidden)]
+pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operation};
 pub use store::{EventStore, StoreInfo};
 pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};

@@ -87,7 +87,10 @@ const FLOORS: &[(&str, &[&str])] = &[
             "stream_list",
         ],
     ),
-    ("Store", &["opening", "store", "inspect"]),
+    (
+        "Store",
+        &["opening", "store", "inspect", "simulation/history", "simulation/session", "simulation/scenario"],
+    ),
 ];
 
 #[test]

@@ -119,7 +119,7 @@ pub(crate) fn pair(bell: &Arc<Bell>, patience: Patience) -> (Responder, PendingO
 }
 
 impl PendingOutcome {
-    fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.slot.is_done.load(Ordering::Acquire)
     }
 

@@ -94,13 +94,9 @@ impl Core {
         &self.log
     }
 
-    /// How much was written and not synced, in bytes.
-    pub(crate) fn unsynced_bytes(&self) -> u64 {
-        self.log.unsynced_bytes()
-    }
-
     /// Makes the store take no more appends, after a failure outside of a turn.
     pub(crate) fn fail(&mut self, error: &Error) {
+        self.log.progress().fail();
         self.failure.get_or_insert_with(|| failure_reason(error));
     }
 

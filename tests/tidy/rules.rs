@@ -7,8 +7,15 @@ use crate::code::{
 };
 
 /// The folders' files: what always holds, a picture, `mod` lines, no code.
-pub(crate) const CONTENTS_PAGES: &[&str] =
-    &["src/disk.rs", "src/disk/sim.rs", "src/format.rs", "src/log.rs", "src/index.rs", "src/writer.rs"];
+pub(crate) const CONTENTS_PAGES: &[&str] = &[
+    "src/disk.rs",
+    "src/disk/sim.rs",
+    "src/format.rs",
+    "src/log.rs",
+    "src/index.rs",
+    "src/writer.rs",
+    "src/simulation.rs",
+];
 
 /// What a program that embeds the store builds, besides the store itself.
 const CRATES_MAX: usize = 29;
