@@ -149,7 +149,7 @@ mod tests {
     fn durations_need_a_unit() {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_mins(2)));
         assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
         for text in ["", "10", "-1s", "soon"] {
             assert!(parse_duration(text).is_err(), "{text}");

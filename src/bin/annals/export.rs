@@ -18,6 +18,6 @@ pub(crate) fn run(store: &Path, arguments: &ExportArguments) -> anyhow::Result<(
     if let Some(to) = arguments.to {
         query = query.to(Position::new(to));
     }
-    read::print(store.read(query)?, Format::Json)?;
+    read::print(store.read(query), Format::Json)?;
     Ok(store.close()?)
 }

@@ -138,6 +138,8 @@ pub(crate) fn parse_json<'a, T: Deserialize<'a>>(
     line: u64,
     text: &'a [u8],
 ) -> Result<T, Problem> {
+    // So that an end that comes too early is on the last line with something on it.
+    let text = text.trim_ascii_end();
     serde_json::from_slice(text).map_err(|error| {
         let said = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());

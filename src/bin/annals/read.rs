@@ -16,8 +16,8 @@ use crate::{
 pub(crate) fn run(store: &Path, arguments: &ReadArguments) -> anyhow::Result<()> {
     let store = opening::for_reading(store, &arguments.waiting)?;
     let events = match &arguments.stream {
-        Some(stream) => store.read(bounded::<Version>(Query::stream(stream), arguments))?,
-        None => store.read(bounded::<Position>(Query::all(), arguments))?,
+        Some(stream) => store.read(bounded::<Version>(Query::stream(stream), arguments)),
+        None => store.read(bounded::<Position>(Query::all(), arguments)),
     };
     print(events, arguments.format)?;
     Ok(store.close()?)
