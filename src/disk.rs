@@ -9,3 +9,5 @@
 pub(crate) mod contract;
 pub(crate) mod os;
 pub(crate) mod sim;
+#[cfg(test)]
+mod tests;

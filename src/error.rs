@@ -1,6 +1,6 @@
 //! Everything that can go wrong, as one enum: each variant carries what its reader needs.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{error, fmt, io, path::PathBuf, sync::Arc};
 
 use crate::{
     event::EventId,
@@ -9,18 +9,17 @@ use crate::{
     stream::StreamId,
 };
 
-/// A result whose error is [`enum@Error`].
+/// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, where, and what to do. The source, where there is one, isn't part of the message.
 ///
 /// Errors are cheap to clone: all callers of one failed write get the same.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The stream isn't at the version that the append expected. Nothing was written: read the stream again,
     /// decide again, append again.
-    #[error("{}", conflict_message(stream, *expected, *actual))]
     VersionConflict {
         /// The stream of the append.
         stream: StreamId,
@@ -32,10 +31,6 @@ pub enum Error {
 
     /// An append repeats only a part of an earlier one, or repeats it in another order or place. Nothing was
     /// written.
-    #[error(
-        "event id {id} is already version {version} of stream \"{stream}\", but the append isn't a whole \
-         repetition: give new events new ids, or repeat the append as it was"
-    )]
     PartialRepeat {
         /// The stream of the append.
         stream: StreamId,
@@ -46,10 +41,6 @@ pub enum Error {
     },
 
     /// An event with this id is already there, with other content. Nothing was written.
-    #[error(
-        "event id {id} is already version {version} of stream \"{stream}\" with other content: an id \
-         names one event for ever, so give the new event a new id"
-    )]
     IdTaken {
         /// The stream of the append.
         stream: StreamId,
@@ -60,7 +51,6 @@ pub enum Error {
     },
 
     /// One append has the same id twice. Nothing was written.
-    #[error("event id {id} stands twice in one append to stream \"{stream}\"")]
     IdTwice {
         /// The stream of the append.
         stream: StreamId,
@@ -69,10 +59,6 @@ pub enum Error {
     },
 
     /// Some appends of a commit are already there, and others aren't. Nothing was written.
-    #[error(
-        "the commit is a mixture: its events for stream \"{repeated}\" are already there, those for \
-         stream \"{new}\" aren't; commit the new ones alone"
-    )]
     MixedRepeat {
         /// A stream whose events are already there.
         repeated: StreamId,
@@ -81,32 +67,27 @@ pub enum Error {
     },
 
     /// A commit names one stream twice. Nothing was written.
-    #[error("stream \"{stream}\" stands twice in one commit: put its events into one append")]
     StreamTwice {
         /// The stream.
         stream: StreamId,
     },
 
     /// The stream's name is kept for the store itself. Nothing was written.
-    #[error("stream \"{stream}\" can't be appended to: names that begin with '$' are the store's own")]
     ReservedStream {
         /// The stream.
         stream: StreamId,
     },
 
     /// A value is outside its rules. Nothing was written.
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
+    Invalid(Invalid),
 
     /// The stream has no event.
-    #[error("stream \"{stream}\" doesn't exist: it has no event")]
     StreamNotFound {
         /// The stream.
         stream: StreamId,
     },
 
     /// Another writer has the store open.
-    #[error("{} is open for writing by {holder}: end that, or wait for it", path.display())]
     Locked {
         /// The store's directory.
         path: PathBuf,
@@ -115,7 +96,6 @@ pub enum Error {
     },
 
     /// There is no store at the path.
-    #[error("{} is not an Annals store: {reason}", path.display())]
     NotAStore {
         /// The directory that was to be opened.
         path: PathBuf,
@@ -124,10 +104,6 @@ pub enum Error {
     },
 
     /// A file was written by a newer version of Annals. It wasn't touched.
-    #[error(
-        "{} has format version {found}, and this program reads up to {supported}: use a newer annals",
-        path.display()
-    )]
     NewerFormat {
         /// The file.
         path: PathBuf,
@@ -138,10 +114,6 @@ pub enum Error {
     },
 
     /// Bytes of the store aren't what was written. No file was touched.
-    #[error(
-        "{}, offset {offset}: {reason}. {}; \"annals verify\" shows the rest",
-        path.display(), intact_message(*intact)
-    )]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -154,7 +126,6 @@ pub enum Error {
     },
 
     /// The operating system refused an action. Nothing of the caller's was written by it.
-    #[error("can't {action} {}", path.display())]
     Io {
         /// What was tried: `open`, `create`, `read`, …
         action: &'static str,
@@ -166,10 +137,6 @@ pub enum Error {
 
     /// A write or sync failed while the append was on its way: it may be stored or not. The store takes no
     /// more appends; reopen it and look whether the events are there (an append with ids can be repeated).
-    #[error(
-        "can't {action} {}: it is unknown whether the append is stored; reopen the store and look",
-        path.display()
-    )]
     OutcomeUnknown {
         /// What was tried.
         action: &'static str,
@@ -181,22 +148,18 @@ pub enum Error {
 
     /// An earlier write or sync failed, so the store takes no more appends. This one wasn't written. Reads go
     /// on; to append, reopen the store.
-    #[error("the store takes no more appends since an earlier failure ({reason}): reopen it")]
     Failed {
         /// The earlier failure.
         reason: Arc<str>,
     },
 
     /// The store was closed before the append was taken. It wasn't written.
-    #[error("the store is closed: this append wasn't written")]
     Closed,
 
     /// The queue of appends is full (only from `try_submit`). This one wasn't taken.
-    #[error("the queue of appends is full: wait, or use submit, which does")]
     QueueFull,
 
     /// A child that was forked from the program that opened the store tried to append. It wasn't written.
-    #[error("this process didn't open the store (it was forked from one that did): open it here")]
     Forked,
 }
 
@@ -216,6 +179,112 @@ impl Error {
     /// The system's refusal of an action on a path.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io { action, path: path.into(), source: Arc::new(source) }
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } | Self::OutcomeUnknown { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::VersionConflict { stream, expected, actual } => {
+                formatter.write_str(&conflict_message(stream, *expected, *actual))
+            }
+            Self::PartialRepeat { stream, id, version } => write!(
+                formatter,
+                "event id {id} is already version {version} of stream \"{stream}\", but the append isn't a \
+                 whole repetition: give new events new ids, or repeat the append as it was"
+            ),
+            Self::IdTaken { stream, id, version } => write!(
+                formatter,
+                "event id {id} is already version {version} of stream \"{stream}\" with other content: an \
+                 id names one event for ever, so give the new event a new id"
+            ),
+            Self::IdTwice { stream, id } => {
+                write!(formatter, "event id {id} stands twice in one append to stream \"{stream}\"")
+            }
+            Self::MixedRepeat { repeated, new } => write!(
+                formatter,
+                "the commit is a mixture: its events for stream \"{repeated}\" are already there, those for \
+                 stream \"{new}\" aren't; commit the new ones alone"
+            ),
+            Self::StreamTwice { stream } => write!(
+                formatter,
+                "stream \"{stream}\" stands twice in one commit: put its events into one append"
+            ),
+            Self::ReservedStream { stream } => write!(
+                formatter,
+                "stream \"{stream}\" can't be appended to: names that begin with '$' are the store's own"
+            ),
+            Self::Invalid(invalid) => invalid.fmt(formatter),
+            Self::StreamNotFound { stream } => {
+                write!(formatter, "stream \"{stream}\" doesn't exist: it has no event")
+            }
+            Self::Closed => formatter.write_str("the store is closed: this append wasn't written"),
+            Self::QueueFull => {
+                formatter.write_str("the queue of appends is full: wait, or use submit, which does")
+            }
+            Self::Forked => formatter.write_str(
+                "this process didn't open the store (it was forked from one that did): open it here",
+            ),
+            Self::Failed { reason } => write!(
+                formatter,
+                "the store takes no more appends since an earlier failure ({reason}): reopen it"
+            ),
+            Self::Locked { .. }
+            | Self::NotAStore { .. }
+            | Self::NewerFormat { .. }
+            | Self::Corrupt { .. }
+            | Self::Io { .. }
+            | Self::OutcomeUnknown { .. } => self.fmt_of_file(formatter),
+        }
+    }
+}
+
+impl Error {
+    /// The messages about files and directories.
+    fn fmt_of_file(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked { path, holder } => write!(
+                formatter,
+                "{} is open for writing by {holder}: end that, or wait for it",
+                path.display()
+            ),
+            Self::NotAStore { path, reason } => {
+                write!(formatter, "{} is not an Annals store: {reason}", path.display())
+            }
+            Self::NewerFormat { path, found, supported } => write!(
+                formatter,
+                "{} has format version {found}, and this program reads up to {supported}: use a newer annals",
+                path.display()
+            ),
+            Self::Corrupt { path, offset, reason, intact } => write!(
+                formatter,
+                "{}, offset {offset}: {reason}. {}; \"annals verify\" shows the rest",
+                path.display(),
+                intact_message(*intact)
+            ),
+            Self::Io { action, path, .. } => write!(formatter, "can't {action} {}", path.display()),
+            Self::OutcomeUnknown { action, path, .. } => write!(
+                formatter,
+                "can't {action} {}: it is unknown whether the append is stored; reopen the store and look",
+                path.display()
+            ),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -139,10 +139,10 @@ impl ContentType {
 /// An event as its caller gives it. The store adds stream, version, position and timestamp.
 ///
 /// ```
-/// use annals::{ContentType, EventData};
+/// use annals::{ContentType, EventData, EventId};
 ///
 /// let event = EventData::json("MoneyDeposited", &serde_json::json!({"cents": 500}))?
-///     .with_id("deposit-1".parse()?)
+///     .with_id(EventId::new("deposit-1")?)
 ///     .with_schema_version(2);
 /// assert_eq!(event.data, br#"{"cents":500}"#);
 /// assert_eq!(event.content_type, ContentType::JSON);

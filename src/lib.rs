@@ -2,18 +2,38 @@
 
 #![warn(missing_docs)]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("Annals maps its files, and needs a 64-bit system");
+
+mod background;
+mod committed;
 mod disk;
 mod error;
 mod event;
+mod format;
+mod index;
 mod invalid;
+mod log;
 mod metadata;
+mod opening;
 mod options;
 mod position;
+mod reader;
+mod store;
 mod stream;
+mod stream_list;
 mod time;
+mod trace;
+mod writer;
 
 pub use disk::contract::{
     DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, Mapping, OpenMode, SECTOR_BYTES, WriteError,
+};
+pub use disk::os::OsDisk;
+pub use disk::sim::{
+    SimDisk,
+    faults::{DiskOperation, Fault, SyncFailure},
+    survival::CutStyle,
 };
 pub use error::{Error, Result};
 pub use event::{
@@ -24,5 +44,12 @@ pub use invalid::Invalid;
 pub use metadata::Metadata;
 pub use options::{Creation, Durability, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use position::{ExpectedVersion, Position, Version};
+pub use reader::{Bound, Events, Query};
+pub use store::{EventStore, StoreInfo};
 pub use stream::{NAME_BYTES_MAX, StreamId};
+pub use stream_list::{StreamFilter, StreamInfo};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
+pub use writer::{
+    answer::{PendingAppend, PendingCommit},
+    request::{Appended, Commit},
+};

@@ -131,11 +131,12 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The system's. [`io::ErrorKind::InvalidInput`] for a length that cuts off bytes that a [`Mapping`] of
+    /// this file shows already.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
     /// Grows the file to at least this length with zeros, with room on the disk where the system can
-    /// promise it. Never shrinks it.
+    /// promise it. Never shrinks it, unless another write makes it longer at the same moment.
     ///
     /// # Errors
     ///
@@ -216,6 +217,18 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
+impl fmt::Display for WriteError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the write stopped after {} bytes", self.written)
+    }
+}
+
+impl std::error::Error for WriteError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
 impl From<WriteError> for io::Error {
     fn from(error: WriteError) -> Self {
         error.source
@@ -224,8 +237,9 @@ impl From<WriteError> for io::Error {
 
 /// A file's bytes in memory, read-only, as far as they will never change again.
 pub trait Mapping: Send + Sync + fmt::Debug {
-    /// Shows the bytes below `end`, which were written before and are never written again. An `end` beyond
-    /// the capacity or behind an earlier one changes nothing.
+    /// Shows the bytes below `end`, which were written before and are never written again, by anyone. An `end`
+    /// beyond the capacity or the file's end, beyond the beginning of a write that is under way, or behind an
+    /// earlier one changes nothing.
     fn publish(&self, end: u64);
 
     /// The bytes that are shown.

@@ -1,1 +1,484 @@
-//! stub
+//! The operating system's disk: `std::fs`, allocation, and memory maps.
+//!
+//! - The only file with `unsafe` code: one slice over mapped memory.
+//! - The bytes that a mapping shows never change again. This file keeps that by itself: what is shown ends at
+//!   `Frontier::published`, a write or a cut below it is refused, and nothing is published that is being
+//!   written, or that lies beyond the file's end.
+//! - Links in a path's last component aren't followed to a file: a store's directory can be one, its files can't.
+
+#![allow(unsafe_code, reason = "memory maps give slices over memory that the kernel fills")]
+
+use std::{
+    fmt,
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::Path,
+    slice,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use memmap2::{MmapOptions, MmapRaw};
+use parking_lot::Mutex;
+
+use crate::disk::contract::{DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, Mapping, OpenMode};
+
+/// Only the owner reads a store: events are as private as what they tell.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// The disk of the operating system.
+///
+/// Files are made readable and writable by their owner alone. A file is never reached through a symbolic
+/// link in its path's last component.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct OsDisk;
+
+impl Disk for OsDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(DIRECTORY_MODE).create(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
+        fs::read_dir(path)?
+            .map(|entry| {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                Ok(DirectoryEntry { name, kind: entry_kind(entry.file_type()?) })
+            })
+            .collect()
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
+        match fs::symlink_metadata(path) {
+            Ok(metadata) => Ok(Some(entry_kind(metadata.file_type()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(flags::OPEN).mode(FILE_MODE);
+        match mode {
+            OpenMode::Read => {}
+            OpenMode::ReadWrite => {
+                options.write(true);
+            }
+            OpenMode::CreateNew => {
+                options.write(true).create_new(true);
+            }
+        }
+        let file = options.open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not an ordinary file"));
+        }
+        Ok(Arc::new(OsFile { file: Arc::new(file), frontier: Arc::new(Frontier::default()) }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        open_dir(path)?.sync_all()
+    }
+
+    fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>> {
+        let directory = open_dir(path)?;
+        match directory.try_lock() {
+            Ok(()) => Ok(Some(Box::new(OsLock { _directory: directory }))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// Opens a directory; the link that its path may end in is followed.
+fn open_dir(path: &Path) -> io::Result<File> {
+    let directory = OpenOptions::new().read(true).custom_flags(flags::NONBLOCK).open(path)?;
+    if !directory.metadata()?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(directory)
+}
+
+fn entry_kind(file_type: fs::FileType) -> EntryKind {
+    if file_type.is_file() {
+        EntryKind::File
+    } else if file_type.is_dir() {
+        EntryKind::Directory
+    } else {
+        EntryKind::Other
+    }
+}
+
+/// `O_NOFOLLOW` refuses links, and `O_NONBLOCK` keeps the opening of a pipe from waiting for its other end.
+#[cfg(target_os = "linux")]
+mod flags {
+    use rustix::fs::OFlags;
+
+    pub(super) const NONBLOCK: i32 = OFlags::NONBLOCK.bits().cast_signed();
+    pub(super) const OPEN: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
+}
+
+/// The same two, as macOS and the BSDs number them.
+#[cfg(not(target_os = "linux"))]
+mod flags {
+    pub(super) const NONBLOCK: i32 = 0x0004;
+    pub(super) const OPEN: i32 = 0x0100 | NONBLOCK;
+}
+
+/// `flock` on the directory itself; closing its last descriptor lets go, also when the process dies.
+#[derive(Debug)]
+struct OsLock {
+    _directory: File,
+}
+
+impl DirectoryLock for OsLock {}
+
+struct OsFile {
+    file: Arc<File>,
+    /// Shared with the mappings that were made from this file.
+    frontier: Arc<Frontier>,
+}
+
+impl fmt::Debug for OsFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("OsFile").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl DiskFile for OsFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let mut change = self.frontier.begin_change(offset)?;
+        let written = self.file.write_at(bytes, offset)?;
+        change.reached = offset.saturating_add(written as u64);
+        Ok(written)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        // On macOS this is F_FULLFSYNC: there, fsync alone leaves the bytes in the drive's cache.
+        self.file.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut change = self.frontier.begin_cut(len)?;
+        self.file.set_len(len)?;
+        change.reached = len;
+        Ok(())
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let present = self.len()?;
+        if len <= present { Ok(()) } else { grow(&self.file, present, len) }
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn map(&self, capacity: u64) -> io::Result<Option<Arc<dyn Mapping>>> {
+        let capacity_bytes = usize::try_from(capacity)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "more bytes than memory can show"))?;
+        let map = MmapOptions::new().len(capacity_bytes).map_raw_read_only(&*self.file)?;
+        let (file, frontier) = (Arc::downgrade(&self.file), Arc::clone(&self.frontier));
+        Ok(Some(Arc::new(OsMapping { map, file, frontier })))
+    }
+}
+
+/// Grows a file with room that the file system promises; with a hole, where it promises none.
+#[cfg(target_os = "linux")]
+fn grow(file: &File, from: u64, to: u64) -> io::Result<()> {
+    use rustix::{
+        fs::{FallocateFlags, fallocate},
+        io::{Errno, retry_on_intr},
+    };
+    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), from, to - from)) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(to),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Grows a file with a hole.
+#[cfg(not(target_os = "linux"))]
+fn grow(file: &File, _from: u64, to: u64) -> io::Result<()> {
+    file.set_len(to)
+}
+
+/// Where the bytes end that never change again, and what is changing behind them.
+///
+/// The mutex is held for some nanoseconds, never during a write: a background that fills a segment's end with
+/// zeros doesn't hold up the writer that publishes before it.
+#[derive(Default)]
+struct Frontier {
+    /// Grows only, under the mutex; read without it.
+    published: AtomicU64,
+    changes: Mutex<Changes>,
+}
+
+#[derive(Default)]
+struct Changes {
+    /// From where on each change changes bytes that is under way.
+    under_way: Vec<u64>,
+    /// The file is known to have reached this length, and this handle hasn't cut it since.
+    reached: u64,
+}
+
+impl Frontier {
+    fn begin_change(&self, from: u64) -> io::Result<Change<'_>> {
+        let mut changes = self.changes.lock();
+        if from < self.published.load(Ordering::Relaxed) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "these bytes are shown by a mapping"));
+        }
+        changes.under_way.push(from);
+        Ok(Change { frontier: self, from, reached: 0 })
+    }
+
+    fn begin_cut(&self, len: u64) -> io::Result<Change<'_>> {
+        let change = self.begin_change(len)?;
+        let mut changes = self.changes.lock();
+        changes.reached = changes.reached.min(len);
+        drop(changes);
+        Ok(change)
+    }
+
+    fn publish(&self, end: u64, file: &Weak<File>) {
+        let mut changes = self.changes.lock();
+        if end <= self.published.load(Ordering::Relaxed) || changes.under_way.iter().any(|from| *from < end) {
+            return;
+        }
+        if changes.reached < end {
+            // Written by another handle, or before this one was opened.
+            let len =
+                file.upgrade().and_then(|file| file.metadata().ok()).map_or(0, |metadata| metadata.len());
+            changes.reached = changes.reached.max(len);
+        }
+        if end <= changes.reached {
+            self.published.store(end, Ordering::Release);
+        }
+    }
+}
+
+/// A write or a cut that is under way.
+struct Change<'a> {
+    frontier: &'a Frontier,
+    from: u64,
+    /// The length that it has given the file, if it did.
+    reached: u64,
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        let mut changes = self.frontier.changes.lock();
+        changes.reached = changes.reached.max(self.reached);
+        if let Some(index) = changes.under_way.iter().position(|from| *from == self.from) {
+            changes.under_way.swap_remove(index);
+        }
+    }
+}
+
+/// A read-only shared map. It keeps no descriptor open: ten thousand segments can be mapped at once.
+struct OsMapping {
+    map: MmapRaw,
+    /// Asked for its length as long as its handle is open.
+    file: Weak<File>,
+    frontier: Arc<Frontier>,
+}
+
+impl Mapping for OsMapping {
+    fn publish(&self, end: u64) {
+        if end <= self.map.len() as u64 {
+            self.frontier.publish(end, &self.file);
+        }
+    }
+
+    fn published(&self) -> &[u8] {
+        let end = self.frontier.published.load(Ordering::Acquire);
+        // Another mapping of the same file may be larger than this one, and have published more.
+        let end = usize::try_from(end).unwrap_or(usize::MAX).min(self.map.len());
+        // SAFETY: the pointer is that of a map of at least `end` bytes, which lives as long as `self`, whose
+        // borrow the slice has; it is readable, page-aligned, and shorter than `isize::MAX` (memmap2 checks).
+        // The bytes don't change while the slice lives: `Frontier` let `end` be published only when no write
+        // through this handle was under way below it, and has refused each one since; Release and Acquire
+        // make what was written before visible. No slice is ever made over the rest of the map, whose bytes do
+        // change. That neither another handle nor another process changes them is the promise of
+        // `Mapping::publish`'s caller: the store's files have one writer, which holds the directory's lock,
+        // and it writes no segment through two handles. Whoever breaks that from outside breaks this
+        // slice as with any mapped file: changed bytes are caught by the checksums of what is decoded, and
+        // reading pages that were cut off ends the process with SIGBUS. Where that isn't bearable, the store
+        // reads without maps (`ReadMode::Pread`).
+        unsafe { slice::from_raw_parts(self.map.as_ptr(), end) }
+    }
+}
+
+impl fmt::Debug for OsMapping {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let published = self.frontier.published.load(Ordering::Relaxed);
+        formatter
+            .debug_struct("OsMapping")
+            .field("map", &self.map)
+            .field("published", &published)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        error::Error,
+        fs, io,
+        os::unix::fs::{PermissionsExt, symlink},
+        path::Path,
+        sync::{Arc, atomic::Ordering},
+    };
+
+    use super::{Frontier, OsDisk};
+    use crate::disk::contract::{Disk, EntryKind, OpenMode};
+
+    type Outcome = Result<(), Box<dyn Error>>;
+
+    #[test]
+    fn a_mapping_shows_what_is_published_and_no_more() -> Outcome {
+        let directory = tempfile::tempdir()?;
+        let file = OsDisk.open(&directory.path().join("file"), OpenMode::CreateNew)?;
+        let mapping = file.map(1 << 20)?.expect("this disk maps");
+        assert_eq!(mapping.published(), b"");
+        file.write_all_at(b"first second", 0)?;
+        assert_eq!(mapping.published(), b"", "written isn't published");
+        mapping.publish(5);
+        assert_eq!(mapping.published(), b"first");
+        mapping.publish(3);
+        assert_eq!(mapping.published(), b"first", "it never shrinks");
+        mapping.publish((1 << 20) + 1);
+        mapping.publish(13);
+        assert_eq!(mapping.published(), b"first", "neither beyond the capacity nor beyond the file's end");
+        mapping.publish(12);
+        drop(file);
+        assert_eq!(mapping.published(), b"first second", "it outlives the file's handle");
+        Ok(())
+    }
+
+    #[test]
+    fn a_mapping_of_a_growing_file_needs_no_new_map() -> Outcome {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("file");
+        let writer = OsDisk.open(&path, OpenMode::CreateNew)?;
+        let reader = OsDisk.open(&path, OpenMode::Read)?;
+        let mapping = reader.map(1 << 20)?.expect("this disk maps");
+        for end in (10_000..=500_000_u64).step_by(10_000) {
+            writer.write_all_at(&[7; 10_000], end - 10_000)?;
+            mapping.publish(end);
+            assert_eq!(mapping.published().len() as u64, end);
+            assert!(mapping.published().iter().all(|byte| *byte == 7));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn bytes_that_are_shown_are_not_written_again() -> Outcome {
+        let directory = tempfile::tempdir()?;
+        let file = OsDisk.open(&directory.path().join("file"), OpenMode::CreateNew)?;
+        file.write_all_at(b"shown hidden", 0)?;
+        let mapping = file.map(4096)?.expect("this disk maps");
+        mapping.publish(5);
+        let refused = |result: io::Result<()>| {
+            result.err().map(|error| error.kind()) == Some(io::ErrorKind::InvalidInput)
+        };
+        assert!(refused(file.write_at(b"x", 4).map(drop)));
+        assert!(refused(file.set_len(4)));
+        file.write_all_at(b" behind", 5)?;
+        file.set_len(9)?;
+        assert_eq!(mapping.published(), b"shown");
+        mapping.publish(12);
+        assert_eq!(mapping.published(), b"shown", "the file was cut off before that");
+        mapping.publish(9);
+        assert_eq!(mapping.published(), b"shown beh");
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_published_that_is_being_written() -> Outcome {
+        let file = Arc::new(tempfile::tempfile()?);
+        file.set_len(100)?;
+        let (frontier, weak) = (Frontier::default(), Arc::downgrade(&file));
+        let published = |end| {
+            frontier.publish(end, &weak);
+            frontier.published.load(Ordering::Acquire)
+        };
+        let (first, second) = (frontier.begin_change(20)?, frontier.begin_change(10)?);
+        assert_eq!(published(11), 0);
+        assert_eq!(published(10), 10, "it ends where the write begins");
+        drop(second);
+        assert_eq!(published(21), 10);
+        assert_eq!(published(20), 20);
+        drop(first);
+        assert_eq!(published(100), 100);
+        Ok(())
+    }
+
+    #[test]
+    fn a_larger_mapping_never_makes_a_smaller_one_too_long() -> Outcome {
+        let directory = tempfile::tempdir()?;
+        let file = OsDisk.open(&directory.path().join("file"), OpenMode::CreateNew)?;
+        file.write_all_at(&[1; 9000], 0)?;
+        let (small, large) = (file.map(10)?.expect("a map"), file.map(9000)?.expect("a map"));
+        large.publish(9000);
+        assert_eq!((small.published().len(), large.published().len()), (10, 9000));
+        Ok(())
+    }
+
+    #[test]
+    fn links_pipes_and_devices_are_refused_at_once() -> Outcome {
+        let directory = tempfile::tempdir()?;
+        let (target, link) = (directory.path().join("target"), directory.path().join("link"));
+        fs::write(&target, b"private")?;
+        symlink(&target, &link)?;
+        assert_eq!(OsDisk.kind(&link)?, Some(EntryKind::Other));
+        assert!(
+            OsDisk
+                .list(directory.path())?
+                .iter()
+                .any(|entry| entry.name == "link" && entry.kind == EntryKind::Other)
+        );
+        for mode in [OpenMode::Read, OpenMode::ReadWrite, OpenMode::CreateNew] {
+            assert!(OsDisk.open(&link, mode).is_err(), "{mode:?}");
+        }
+        assert_eq!(fs::read(&target)?, b"private");
+        assert!(OsDisk.open(Path::new("/dev/null"), OpenMode::Read).is_err());
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, FileType, Mode, mknodat};
+            let pipe = directory.path().join("pipe");
+            mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+            assert_eq!(OsDisk.kind(&pipe)?, Some(EntryKind::Other));
+            assert!(OsDisk.open(&pipe, OpenMode::Read).is_err(), "without waiting for its other end");
+            assert!(OsDisk.lock_dir(&pipe).is_err());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn only_the_owner_can_read_what_is_made() -> Outcome {
+        let directory = tempfile::tempdir()?;
+        let (folder, file) = (directory.path().join("folder"), directory.path().join("folder/file"));
+        OsDisk.create_dir(&folder)?;
+        OsDisk.open(&file, OpenMode::CreateNew)?;
+        for path in [folder, file] {
+            assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o077, 0, "{}", path.display());
+        }
+        Ok(())
+    }
+}

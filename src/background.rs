@@ -1,0 +1,248 @@
+//! What is done beside the writer: preparing the file ahead of the head, syncing in `Buffered` mode, and
+//! writing durable.mark when nothing happens. Each is a job that can be done at any moment; a thread does
+//! them when they are due, and the simulation when its seed says so.
+
+use std::{sync::Arc, thread::JoinHandle, time::Duration};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::{
+    disk::contract::Disk,
+    error::{Error, Result},
+    log::{
+        mark::Mark,
+        segment::Growth,
+        segmented_log::{LogProgress, SegmentedLog},
+    },
+    options::Durability,
+    position::LogOffset,
+    trace,
+};
+
+/// In which steps the active file grows ahead of the head, in bytes.
+const GROWTH_BYTES: u64 = 1 << 20;
+
+/// How often the thread looks, while appends come.
+const TICK: Duration = Duration::from_millis(50);
+
+/// For how many ticks nothing is written before durable.mark says how much is durable.
+const IDLE_TICKS: u32 = 4;
+
+/// How much is written and not synced before a sync is due at once, in bytes.
+const UNSYNCED_BYTES_DUE: u64 = 8 << 20;
+
+/// How much may be written and not synced before the writer waits, in bytes.
+pub(crate) const UNSYNCED_BYTES_MAX: u64 = 32 << 20;
+
+/// A thing to do beside the writer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Job {
+    /// Prepare the active file ahead of the head.
+    Grow,
+    /// Make durable what was written.
+    Sync,
+    /// Say in durable.mark how much is durable, if that is all there is.
+    Mark,
+}
+
+/// The jobs, and what they need.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    disk: Arc<dyn Disk>,
+    progress: Arc<LogProgress>,
+    mark: Arc<Mutex<Mark>>,
+    durability: Durability,
+}
+
+impl Jobs {
+    pub(crate) fn new(disk: Arc<dyn Disk>, log: &SegmentedLog, durability: Durability) -> Self {
+        Self { disk, progress: Arc::clone(log.progress()), mark: Arc::clone(log.mark()), durability }
+    }
+
+    /// Does a job, if there is anything to do. An error is final for the store.
+    pub(crate) fn run(&self, job: Job) -> Result<()> {
+        match job {
+            Job::Grow => self.grow(),
+            Job::Sync => self.sync(),
+            Job::Mark => self.mark(),
+        }
+    }
+
+    fn growth_is_due(&self) -> bool {
+        let active = self.progress.active();
+        let written = self.progress.written();
+        let prepared = active.segment.log_offset(active.segment.prepared().min(active.capacity));
+        prepared.get() < active.segment.log_offset(active.capacity).get()
+            && prepared.get() < written.get() + GROWTH_BYTES / 2
+    }
+
+    fn grow(&self) -> Result<()> {
+        if !self.growth_is_due() {
+            return Ok(());
+        }
+        let active = self.progress.active();
+        let written = self.progress.written().max(active.segment.header.base);
+        let ahead = active.segment.file_offset(written).max(active.segment.prepared()) + GROWTH_BYTES;
+        let target = ahead.next_multiple_of(GROWTH_BYTES).min(active.capacity);
+        let growth = match self.durability {
+            Durability::Fsync => Growth::Zeros,
+            Durability::Buffered => Growth::Room,
+        };
+        match active.segment.grow(target, growth) {
+            // Writing goes on without: the writer hears of a full disk when it comes to its end.
+            Err(Error::Io { action: "grow", path, source }) => {
+                trace::warn("the file can't grow ahead", &path, format_args!("{source}"));
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn unsynced_bytes(&self) -> u64 {
+        self.progress.written().get().saturating_sub(self.progress.durable().get())
+    }
+
+    fn sync(&self) -> Result<()> {
+        // Read in this order: the segment may be a newer one, and then all before it is synced already.
+        let written = self.progress.written();
+        if written <= self.progress.durable() {
+            return Ok(());
+        }
+        let segment = self.progress.active().segment;
+        segment.file.sync().map_err(|error| Error::io("sync", &segment.path, error))?;
+        self.progress.set_durable(written);
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<()> {
+        let mut mark = self.mark.lock();
+        let durable = self.progress.durable();
+        if durable == self.progress.written() { mark.write(&*self.disk, durable) } else { Ok(()) }
+    }
+}
+
+/// The thread that does the jobs.
+#[derive(Debug)]
+pub(crate) struct Background {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    jobs: Jobs,
+    state: Mutex<State>,
+    /// Something is due, or the thread is to end.
+    due: Condvar,
+    /// A sync was done, or failed.
+    synced: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_stopped: bool,
+    /// Nothing is to be done until appends come again: the thread sleeps without an end.
+    is_idle: bool,
+    is_due: bool,
+    failure: Option<Error>,
+}
+
+impl Background {
+    /// Starts the thread. It sleeps until the first append.
+    pub(crate) fn start(jobs: Jobs) -> std::io::Result<Self> {
+        let state = Mutex::new(State { is_idle: true, ..State::default() });
+        let shared = Arc::new(Shared { jobs, state, due: Condvar::new(), synced: Condvar::new() });
+        let its_own = Arc::clone(&shared);
+        let thread =
+            std::thread::Builder::new().name("annals-background".to_owned()).spawn(move || its_own.work())?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// What the writer says after each frame. Costs a lock; wakes the thread only where something is due.
+    pub(crate) fn after_frame(&self) {
+        let jobs = &self.shared.jobs;
+        let is_due = jobs.growth_is_due()
+            || jobs.durability == Durability::Buffered && jobs.unsynced_bytes() >= UNSYNCED_BYTES_DUE;
+        let mut state = self.shared.state.lock();
+        if state.is_idle || is_due && !state.is_due {
+            state.is_idle = false;
+            state.is_due |= is_due;
+            self.shared.due.notify_one();
+        }
+    }
+
+    /// Waits while more is un-synced than may be; says which failure ends the store, if one does.
+    pub(crate) fn before_frame(&self) -> Result<(), Error> {
+        let mut state = self.shared.state.lock();
+        while state.failure.is_none() && self.shared.jobs.unsynced_bytes() > UNSYNCED_BYTES_MAX {
+            state.is_due = true;
+            self.shared.due.notify_one();
+            self.shared.synced.wait(&mut state);
+        }
+        match &state.failure {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the thread, and says which failure it met.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.shared.state.lock().is_stopped = true;
+        self.shared.due.notify_one();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            return Err(Error::Failed { reason: "the background thread panicked".into() });
+        }
+        match self.shared.state.lock().failure.clone() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        let mut idle_ticks = 0;
+        let mut last_written = LogOffset::default();
+        while self.wait() {
+            let written = self.jobs.progress.written();
+            idle_ticks = if written == last_written { idle_ticks + 1 } else { 0 };
+            last_written = written;
+            let is_idle = idle_ticks >= IDLE_TICKS;
+            let result = self.run_due(is_idle);
+            let mut state = self.state.lock();
+            if let Err(error) = result {
+                state.failure = Some(error);
+                self.synced.notify_all();
+                return;
+            }
+            self.synced.notify_all();
+            if is_idle && written == self.jobs.progress.written() {
+                state.is_idle = true;
+                idle_ticks = 0;
+            }
+        }
+    }
+
+    /// Waits for a tick, or for what is due before; false: the thread is to end.
+    fn wait(&self) -> bool {
+        let mut state = self.state.lock();
+        while state.is_idle && !state.is_stopped {
+            self.due.wait(&mut state);
+        }
+        if !state.is_due && !state.is_stopped {
+            self.due.wait_for(&mut state, TICK);
+        }
+        state.is_due = false;
+        !state.is_stopped
+    }
+
+    fn run_due(&self, is_idle: bool) -> Result<()> {
+        self.jobs.run(Job::Grow)?;
+        if self.jobs.durability == Durability::Buffered {
+            self.jobs.run(Job::Sync)?;
+        }
+        if is_idle { self.jobs.run(Job::Mark) } else { Ok(()) }
+    }
+}

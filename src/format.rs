@@ -1,0 +1,22 @@
+//! The format: bytes, and nothing else. No file here opens a file.
+//!
+//! What always holds: numbers are little-endian; every structure carries a checksum that is compared before
+//! its fields are believed; every length is compared with its bound before anything is allocated. Writer and
+//! reader share these files and never see each other. docs/file-format.md has the tables, and a test compares
+//! them with the constants here.
+//!
+//! ```text
+//! segment file   | segment header | frame | frame | …  | SEAL frame | zeros to the end of the file
+//! frame          | header 64 bytes | payload | zeros to a multiple of 64 |
+//! DATA payload   | event record | event record | …
+//! event record   | fixed part 56 bytes | occurred at | id | stream | type | metadata | data | extensions |
+//! ```
+
+pub(crate) mod control;
+pub(crate) mod control_frame;
+pub(crate) mod frame;
+pub(crate) mod layout;
+pub(crate) mod record;
+pub(crate) mod segment_header;
+#[cfg(test)]
+mod tests;

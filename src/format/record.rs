@@ -1,0 +1,325 @@
+//! An event's record: readable on its own from its offset, checked on every read.
+//!
+//! The caller's thread encodes all that the caller knows; the writer's thread stamps what only it knows
+//! (position, version, timestamp, ends) and the checksum.
+
+use uuid::Uuid;
+
+use crate::{
+    event::{ContentType, EVENT_BYTES_MAX, EventData, EventId, EventIdRef, EventRef},
+    format::layout::{
+        RECORD_BYTES_MAX, checksum, get_i64, get_u16, get_u32, get_u64, layout, put_i64, put_u16, put_u32,
+        put_u64,
+    },
+    invalid::Invalid,
+    position::{Position, Version},
+    stream::{StreamId, check_name},
+    time::{OccurredAt, Timestamp},
+};
+
+/// The fixed part's length in bytes.
+pub(crate) const RECORD_FIXED_BYTES: usize = 56;
+
+/// The length of the time at which an event occurred, in bytes: microseconds and the zone's minutes.
+const OCCURRED_AT_BYTES: usize = 10;
+
+/// The length of a UUID in bytes.
+const UUID_BYTES: usize = 16;
+
+/// The length of what an extension begins with, in bytes: its type and length, u16 each.
+const EXTENSION_HEADER_BYTES: usize = 4;
+
+const FLAG_ID_GIVEN: u16 = 1;
+const FLAG_LAST_OF_APPEND: u16 = 1 << 1;
+const FLAG_LAST_OF_COMMIT: u16 = 1 << 2;
+const FLAG_OCCURRED_AT: u16 = 1 << 3;
+const FLAG_ID_IS_TEXT: u16 = 1 << 4;
+const FLAGS_KNOWN: u16 = (1 << 5) - 1;
+const FLAGS_OF_ENDS: u16 = FLAG_LAST_OF_APPEND | FLAG_LAST_OF_COMMIT;
+
+layout! { RECORD_FIELDS, RECORD_FIXED_BYTES;
+    0 4 LENGTH;
+    4 4 CRC;
+    8 8 POSITION;
+    16 8 VERSION;
+    24 8 TIMESTAMP;
+    32 2 FLAGS;
+    34 1 CONTENT_TYPE;
+    35 1 METADATA_CONTENT_TYPE;
+    36 4 SCHEMA_VERSION;
+    40 4 DATA_BYTES;
+    44 4 METADATA_BYTES;
+    48 2 STREAM_BYTES;
+    50 2 TYPE_BYTES;
+    52 2 EXTENSIONS_BYTES;
+    54 1 ID_BYTES;
+    55 1 RESERVED;
+}
+
+/// Where the parts that a repetition has to have in common begin: behind what the writer stamps.
+const CONTENT: usize = CONTENT_TYPE;
+
+/// Who made an event's id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum IdOrigin {
+    /// The caller: the store remembers it, so that a repeated append is recognised.
+    Caller,
+    /// The store.
+    Store,
+}
+
+/// What ends with an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RecordEnd {
+    /// Nothing: more events of the same append follow.
+    None,
+    /// Its append; more appends of the same commit follow.
+    Append,
+    /// Its append and its commit.
+    Commit,
+}
+
+/// What only the writer knows of an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) position: Position,
+    pub(crate) version: Version,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) end: RecordEnd,
+}
+
+/// A record that was read: the event, and what stands beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) event: EventRef<'a>,
+    pub(crate) id_origin: IdOrigin,
+    pub(crate) end: RecordEnd,
+    pub(crate) bytes: usize,
+}
+
+/// Appends an event's record to a buffer, all but the stamp.
+pub(crate) fn encode(
+    buffer: &mut Vec<u8>,
+    stream: &StreamId,
+    event: &EventData,
+    id: &EventId,
+    id_origin: IdOrigin,
+) -> Result<(), Invalid> {
+    check_name("event type", &event.event_type)?;
+    let size = event.data.len().saturating_add(event.metadata.len());
+    if size > EVENT_BYTES_MAX {
+        return Err(Invalid::too_large("event of type", &event.event_type, size, EVENT_BYTES_MAX));
+    }
+    let start = buffer.len();
+    buffer.resize(start + RECORD_FIXED_BYTES, 0);
+    let mut flags = 0;
+    if id_origin == IdOrigin::Caller {
+        flags |= FLAG_ID_GIVEN;
+    }
+    if id.as_uuid().is_none() {
+        flags |= FLAG_ID_IS_TEXT;
+    }
+    if let Some(occurred_at) = event.occurred_at {
+        flags |= FLAG_OCCURRED_AT;
+        buffer.extend_from_slice(&occurred_at.time.micros().to_le_bytes());
+        buffer.extend_from_slice(&occurred_at.offset_minutes.to_le_bytes());
+    }
+    buffer.extend_from_slice(id.as_bytes());
+    buffer.extend_from_slice(stream.as_str().as_bytes());
+    buffer.extend_from_slice(event.event_type.as_bytes());
+    buffer.extend_from_slice(&event.metadata);
+    buffer.extend_from_slice(&event.data);
+    let record = &mut buffer[start..];
+    put_u16(record, FLAGS, flags);
+    record[CONTENT_TYPE] = event.content_type.number();
+    record[METADATA_CONTENT_TYPE] = event.metadata_content_type.number();
+    put_u32(record, SCHEMA_VERSION, event.schema_version);
+    put_u32(record, DATA_BYTES, u32_of(event.data.len()));
+    put_u32(record, METADATA_BYTES, u32_of(event.metadata.len()));
+    put_u16(record, STREAM_BYTES, u16_of(stream.as_str().len()));
+    put_u16(record, TYPE_BYTES, u16_of(event.event_type.len()));
+    record[ID_BYTES] = u8::try_from(id.as_bytes().len()).expect("an id has at most 255 bytes");
+    let length = u32_of(record.len());
+    put_u32(record, LENGTH, length);
+    Ok(())
+}
+
+fn u32_of(length: usize) -> u32 {
+    u32::try_from(length).expect("bounded by RECORD_BYTES_MAX")
+}
+
+fn u16_of(length: usize) -> u16 {
+    u16::try_from(length).expect("bounded by NAME_BYTES_MAX")
+}
+
+/// Adds to an encoded record what only the writer knows, and its checksum.
+pub(crate) fn stamp(record: &mut [u8], stamp: &Stamp) {
+    put_u64(record, POSITION, stamp.position.get());
+    put_u64(record, VERSION, stamp.version.get());
+    put_i64(record, TIMESTAMP, stamp.timestamp.micros());
+    let ends = match stamp.end {
+        RecordEnd::None => 0,
+        RecordEnd::Append => FLAG_LAST_OF_APPEND,
+        RecordEnd::Commit => FLAGS_OF_ENDS,
+    };
+    let flags = get_u16(record, FLAGS) & !FLAGS_OF_ENDS | ends;
+    put_u16(record, FLAGS, flags);
+    let crc = checksum(&record[POSITION..]);
+    put_u32(record, CRC, crc);
+}
+
+/// The length of the record at the beginning of `bytes`, if that can be one's.
+pub(crate) fn length(bytes: &[u8]) -> Result<usize, &'static str> {
+    if bytes.len() < RECORD_FIXED_BYTES {
+        return Err("an event record is cut off");
+    }
+    let length = get_u32(bytes, LENGTH) as usize;
+    if !(RECORD_FIXED_BYTES..=RECORD_BYTES_MAX).contains(&length) {
+        return Err("an event record's length is outside its range");
+    }
+    Ok(length)
+}
+
+/// The records in a buffer that this program encoded itself, one after the other.
+pub(crate) fn split(mut encoded: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        if encoded.is_empty() {
+            return None;
+        }
+        let (record, rest) = encoded.split_at(get_u32(encoded, LENGTH) as usize);
+        encoded = rest;
+        Some(record)
+    })
+}
+
+/// Whether an encoded record has an id of its caller's; then also the id's bytes, with its form.
+pub(crate) fn given_id(record: &[u8]) -> Option<(&[u8], IdForm)> {
+    let flags = get_u16(record, FLAGS);
+    (flags & FLAG_ID_GIVEN != 0).then(|| {
+        let start = RECORD_FIXED_BYTES + occurred_at_bytes(flags);
+        let form = if flags & FLAG_ID_IS_TEXT == 0 { IdForm::Uuid } else { IdForm::Text };
+        (&record[start..start + usize::from(record[ID_BYTES])], form)
+    })
+}
+
+/// How an id is written: a text of 16 bytes is never the same as a UUID.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum IdForm {
+    /// 16 bytes.
+    Uuid,
+    /// UTF-8.
+    Text,
+}
+
+/// Whether two records say the same, but for what the writer stamped.
+pub(crate) fn same_content(one: &[u8], other: &[u8]) -> bool {
+    let flags = |record: &[u8]| get_u16(record, FLAGS) & !FLAGS_OF_ENDS;
+    flags(one) == flags(other) && one[CONTENT..] == other[CONTENT..]
+}
+
+fn occurred_at_bytes(flags: u16) -> usize {
+    if flags & FLAG_OCCURRED_AT == 0 { 0 } else { OCCURRED_AT_BYTES }
+}
+
+/// Reads the record at the beginning of `bytes`, and checks it.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
+    let length = length(bytes)?;
+    let record = bytes.get(..length).ok_or("an event record is cut off")?;
+    if checksum(&record[POSITION..]) != get_u32(record, CRC) {
+        return Err("an event record's checksum doesn't match");
+    }
+    let flags = get_u16(record, FLAGS);
+    if flags & !FLAGS_KNOWN != 0 || record[RESERVED] != 0 {
+        return Err("an event record has a flag that this version doesn't know");
+    }
+    let mut parts = Parts { rest: &record[RECORD_FIXED_BYTES..] };
+    let occurred_at = match occurred_at_bytes(flags) {
+        0 => None,
+        count => Some(decode_occurred_at(parts.take(count)?)),
+    };
+    let id = decode_id(parts.take(usize::from(record[ID_BYTES]))?, flags)?;
+    let stream = parts.take_text(get_u16(record, STREAM_BYTES))?;
+    let event_type = parts.take_text(get_u16(record, TYPE_BYTES))?;
+    let metadata_bytes = parts.take(get_u32(record, METADATA_BYTES) as usize)?;
+    let data = parts.take(get_u32(record, DATA_BYTES) as usize)?;
+    check_extensions(parts.take(usize::from(get_u16(record, EXTENSIONS_BYTES)))?)?;
+    if !parts.rest.is_empty() || stream.is_empty() || event_type.is_empty() {
+        return Err("an event record's parts don't add up to its length");
+    }
+    let event = EventRef {
+        position: Position::new(get_u64(record, POSITION)),
+        stream,
+        version: Version::new(get_u64(record, VERSION)),
+        id,
+        event_type,
+        timestamp: Timestamp::from_micros(get_i64(record, TIMESTAMP)),
+        occurred_at,
+        schema_version: get_u32(record, SCHEMA_VERSION),
+        data,
+        content_type: ContentType::new(record[CONTENT_TYPE]),
+        metadata_bytes,
+        metadata_content_type: ContentType::new(record[METADATA_CONTENT_TYPE]),
+    };
+    let id_origin = if flags & FLAG_ID_GIVEN == 0 { IdOrigin::Store } else { IdOrigin::Caller };
+    Ok(Record { event, id_origin, end: decode_end(flags)?, bytes: length })
+}
+
+fn decode_end(flags: u16) -> Result<RecordEnd, &'static str> {
+    match flags & FLAGS_OF_ENDS {
+        0 => Ok(RecordEnd::None),
+        FLAG_LAST_OF_APPEND => Ok(RecordEnd::Append),
+        FLAGS_OF_ENDS => Ok(RecordEnd::Commit),
+        _ => Err("an event record ends a commit but not its append"),
+    }
+}
+
+fn decode_occurred_at(bytes: &[u8]) -> OccurredAt {
+    OccurredAt {
+        time: Timestamp::from_micros(get_i64(bytes, 0)),
+        offset_minutes: get_u16(bytes, 8).cast_signed(),
+    }
+}
+
+fn decode_id(bytes: &[u8], flags: u16) -> Result<EventIdRef<'_>, &'static str> {
+    if flags & FLAG_ID_IS_TEXT != 0 {
+        let text = std::str::from_utf8(bytes).map_err(|_| "an event's id isn't UTF-8")?;
+        return if text.is_empty() { Err("an event's id is empty") } else { Ok(EventIdRef::Text(text)) };
+    }
+    let bytes: [u8; UUID_BYTES] = bytes.try_into().map_err(|_| "an event's UUID hasn't 16 bytes")?;
+    Ok(EventIdRef::Uuid(Uuid::from_bytes(bytes)))
+}
+
+/// This version knows no extension. Those of even types may be passed over; the others change what the event
+/// means, and must not be.
+fn check_extensions(mut block: &[u8]) -> Result<(), &'static str> {
+    while !block.is_empty() {
+        if block.len() < EXTENSION_HEADER_BYTES {
+            return Err("an event record's extension is cut off");
+        }
+        let (kind, length) = (get_u16(block, 0), usize::from(get_u16(block, 2)));
+        if kind % 2 == 1 {
+            return Err("an event record has an extension that this version doesn't know");
+        }
+        let end = EXTENSION_HEADER_BYTES + length;
+        block = block.get(end..).ok_or("an event record's extension is cut off")?;
+    }
+    Ok(())
+}
+
+/// What is left of a record's variable part.
+struct Parts<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], &'static str> {
+        let (part, rest) =
+            self.rest.split_at_checked(count).ok_or("an event record's parts are longer than it")?;
+        self.rest = rest;
+        Ok(part)
+    }
+
+    fn take_text(&mut self, count: u16) -> Result<&'a str, &'static str> {
+        std::str::from_utf8(self.take(usize::from(count))?).map_err(|_| "a name isn't UTF-8")
+    }
+}

@@ -1,0 +1,168 @@
+//! How a store comes to be: step by step, so that a cut between any two leaves one that can be finished.
+//!
+//! Directory, lock, segment 1, directories synced, store.meta last, the parent directory synced. Only then
+//! may an append succeed. So a directory without store.meta and without events is a store that isn't finished
+//! yet; one without store.meta but with events has lost it, and is refused.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    disk::contract::{Disk, EntryKind, OpenMode},
+    error::{Error, Result},
+    format::{
+        control::{EnvelopeFault, StoreMeta},
+        frame::EpochMode,
+        layout::{FORMAT_VERSION, bytes, index},
+        segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
+    },
+    log::{
+        scan::Scan,
+        segment::{Segment, create_whole, segment_number, segment_path, segments_directory, temporary},
+        window::Window,
+    },
+    position::{LogOffset, Position},
+    time::Timestamp,
+};
+
+/// What may stand in the directory of a store whose creation was interrupted.
+const NAMES_OF_UNFINISHED: [&str; 3] = ["segments", "store.meta.tmp", "writer.pid"];
+
+/// The longest store.meta, in bytes.
+const META_BYTES_MAX: u64 = 8 << 10;
+
+fn meta_path(store: &Path) -> PathBuf {
+    store.join("store.meta")
+}
+
+/// The directory in which the store's own stands.
+fn parent_of(store: &Path) -> &Path {
+    store.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the store's directory if nothing stands there.
+pub(crate) fn create_directory(disk: &dyn Disk, store: &Path) -> Result<()> {
+    match disk.create_dir(store) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.map_err(|error| Error::io("create", store, error)),
+    }
+}
+
+/// Reads store.meta; none if it isn't there.
+pub(crate) fn read_meta(disk: &dyn Disk, store: &Path) -> Result<Option<StoreMeta>> {
+    let path = meta_path(store);
+    let io = |error| Error::io("read", &path, error);
+    if disk.kind(&path).map_err(io)?.is_none() {
+        return Ok(None);
+    }
+    let file = disk.open(&path, OpenMode::Read).map_err(io)?;
+    let length = file.len().map_err(io)?;
+    let mut window = Window::new(0);
+    let content = window.get(&*file, 0, index(length.min(META_BYTES_MAX)), length).map_err(io)?;
+    StoreMeta::decode(content).map(Some).map_err(|fault| match fault {
+        EnvelopeFault::Newer(found) => {
+            Error::NewerFormat { path: path.clone(), found, supported: FORMAT_VERSION }
+        }
+        EnvelopeFault::Damaged(reason) => {
+            Error::Corrupt { path: path.clone(), offset: 0, reason: reason.to_owned(), intact: None }
+        }
+    })
+}
+
+/// Makes a store in a directory that is empty or in which this was begun before. The caller has the lock.
+pub(crate) fn create(
+    disk: &dyn Disk,
+    store: &Path,
+    store_id: u64,
+    mode: EpochMode,
+    now: Timestamp,
+) -> Result<StoreMeta> {
+    refuse_foreign(disk, store)?;
+    let segments = segments_directory(store);
+    if disk.kind(&segments).map_err(|error| Error::io("look at", &segments, error))?.is_none() {
+        disk.create_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
+    }
+    let store_id = match unfinished_segment(disk, store)? {
+        Some(begun) => begun.store_id,
+        None => create_first_segment(disk, store, store_id, mode)?,
+    };
+    sync_directories(disk, store)?;
+    let meta = StoreMeta { store_id, created: now.micros(), first_segment: 1 };
+    create_whole(disk, &meta_path(store), &meta.encode())?;
+    sync_directory(disk, parent_of(store))?;
+    Ok(meta)
+}
+
+/// Makes all names of the store durable: for recovery, which can't know whether its forerunner came to it.
+pub(crate) fn sync_names(disk: &dyn Disk, store: &Path) -> Result<()> {
+    sync_directories(disk, store)?;
+    sync_directory(disk, parent_of(store))
+}
+
+fn sync_directories(disk: &dyn Disk, store: &Path) -> Result<()> {
+    sync_directory(disk, &segments_directory(store))?;
+    sync_directory(disk, store)
+}
+
+fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
+    disk.sync_dir(path).map_err(|error| Error::io("sync", path, error))
+}
+
+/// Refuses a directory that holds anything but the beginnings of a store.
+fn refuse_foreign(disk: &dyn Disk, store: &Path) -> Result<()> {
+    let entries = disk.list(store).map_err(|error| Error::io("list", store, error))?;
+    let foreign = entries.iter().find(|entry| !NAMES_OF_UNFINISHED.contains(&entry.name.as_str()));
+    match foreign {
+        None => Ok(()),
+        Some(entry) => Err(Error::NotAStore {
+            path: store.to_owned(),
+            reason: format!(
+                "it has no store.meta, but holds {:?}; choose an empty or a new directory",
+                entry.name
+            ),
+        }),
+    }
+}
+
+/// The first segment's header, if creation came that far; refuses segments with events.
+fn unfinished_segment(disk: &dyn Disk, store: &Path) -> Result<Option<SegmentHeader>> {
+    let directory = segments_directory(store);
+    let entries = disk.list(&directory).map_err(|error| Error::io("list", &directory, error))?;
+    for entry in &entries {
+        let path = directory.join(&entry.name);
+        let first = entry.kind == EntryKind::File && segment_number(&entry.name) == Some(1);
+        if !first && path != temporary(&segment_path(store, 1)) {
+            return Err(lost_meta(&path));
+        }
+    }
+    if !entries.iter().any(|entry| segment_number(&entry.name) == Some(1)) {
+        return Ok(None);
+    }
+    let segment = Segment::open(disk, store, 1, OpenMode::Read)?;
+    let io = |error| Error::io("read", &segment.path, error);
+    let mut scan = Scan::new(&*segment.file, &segment.header).map_err(io)?;
+    let (bytes_end, _) = scan.look_beyond().map_err(io)?;
+    if bytes_end > segment.log_offset(bytes(SEGMENT_HEADER_BYTES)) {
+        return Err(lost_meta(&segment.path));
+    }
+    Ok(Some(segment.header))
+}
+
+fn lost_meta(path: &Path) -> Error {
+    let reason = "the store has events, but no store.meta: restore it from a backup".to_owned();
+    Error::Corrupt { path: path.to_owned(), offset: 0, reason, intact: None }
+}
+
+fn create_first_segment(disk: &dyn Disk, store: &Path, store_id: u64, mode: EpochMode) -> Result<u64> {
+    let header = SegmentHeader {
+        store_id,
+        number: 1,
+        rewrite: 0,
+        chain: 0,
+        base: LogOffset::default(),
+        first_position: Position::FIRST,
+        durable: LogOffset::default(),
+        epoch: 0,
+        mode,
+    };
+    Segment::create(disk, store, header).map(|segment| segment.header.store_id)
+}

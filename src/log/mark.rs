@@ -1,0 +1,87 @@
+//! durable.mark: two checksummed slots that say how much of the log was synced.
+//!
+//! A slot is written only behind a sync of the log, so a mark beyond the log's end is a witness that bytes
+//! were lost. The slots are written in turn: a cut leaves one of them whole. Losing the file loses a witness
+//! and no event.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    disk::contract::{Disk, OpenMode},
+    error::{Error, Result},
+    format::{
+        control::{DurableMark, EnvelopeFault, MARK_SLOT_BYTES},
+        layout::{FORMAT_VERSION, bytes},
+    },
+    log::{segment::create_whole, window::Window},
+    position::LogOffset,
+};
+
+/// The store's mark: what it says, and where.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    path: PathBuf,
+    store_id: u64,
+    last: Option<DurableMark>,
+}
+
+impl Mark {
+    /// Reads the newest whole slot of the store's own mark.
+    pub(crate) fn read(disk: &dyn Disk, store: &Path, store_id: u64) -> Result<Self> {
+        let path = store.join("durable.mark");
+        let mut mark = Self { path, store_id, last: None };
+        let io = |error| Error::io("read", &mark.path, error);
+        if disk.kind(&mark.path).map_err(io)?.is_none() {
+            return Ok(mark);
+        }
+        let file = disk.open(&mark.path, OpenMode::Read).map_err(io)?;
+        let length = file.len().map_err(io)?;
+        let mut window = Window::new(0);
+        for slot in 0..2 {
+            let slot_bytes =
+                window.get(&*file, slot * bytes(MARK_SLOT_BYTES), MARK_SLOT_BYTES, length).map_err(io)?;
+            match DurableMark::decode(slot_bytes) {
+                Ok(found) if found.store_id == store_id => {
+                    let newer = mark.last.as_ref().is_none_or(|last| last.sequence < found.sequence);
+                    if newer {
+                        mark.last = Some(found);
+                    }
+                }
+                Err(EnvelopeFault::Newer(found)) => {
+                    return Err(Error::NewerFormat { path: mark.path, found, supported: FORMAT_VERSION });
+                }
+                Ok(_) | Err(EnvelopeFault::Damaged(_)) => {}
+            }
+        }
+        Ok(mark)
+    }
+
+    /// What the mark says.
+    pub(crate) fn durable(&self) -> Option<LogOffset> {
+        self.last.as_ref().map(|last| LogOffset::new(last.durable))
+    }
+
+    /// Says durably that the log is synced up to here. The caller has synced it.
+    pub(crate) fn write(&mut self, disk: &dyn Disk, durable: LogOffset) -> Result<()> {
+        if self.durable() == Some(durable) {
+            return Ok(());
+        }
+        let sequence = self.last.as_ref().map_or(0, |last| last.sequence) + 1;
+        let next = DurableMark { store_id: self.store_id, sequence, durable: durable.get() };
+        let slot = next.encode();
+        let slot_offset = (sequence % 2) * bytes(MARK_SLOT_BYTES);
+        if disk.kind(&self.path).map_err(|error| Error::io("read", &self.path, error))?.is_none() {
+            let mut both = vec![0; 2 * MARK_SLOT_BYTES];
+            let start = usize::try_from(slot_offset).expect("0 or 512");
+            both[start..start + MARK_SLOT_BYTES].copy_from_slice(&slot);
+            create_whole(disk, &self.path, &both)?;
+        } else {
+            let io = |error| Error::io("write", &self.path, error);
+            let file = disk.open(&self.path, OpenMode::ReadWrite).map_err(io)?;
+            file.write_all_at(&slot, slot_offset).map_err(|error| io(error.source))?;
+            file.sync().map_err(|error| Error::io("sync", &self.path, error))?;
+        }
+        self.last = Some(next);
+        Ok(())
+    }
+}

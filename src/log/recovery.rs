@@ -1,0 +1,273 @@
+//! Finds the log whole again at opening: checks every segment, decides about the end of the last one, and
+//! makes sure that all that is shown from now on is on the disk.
+//!
+//! It may be cut off at any operation and started again, with the same result: cutting off leaves fewer bytes
+//! that aren't zero behind the chain, and writing again writes what is there already.
+
+use std::path::Path;
+
+use crate::{
+    disk::contract::{Disk, EntryKind, OpenMode},
+    error::{Error, Result},
+    format::{
+        control::StoreMeta,
+        layout::{bytes, index},
+        record::Record,
+        segment_header::SEGMENT_HEADER_BYTES,
+    },
+    log::{
+        creation::sync_names,
+        mark::Mark,
+        quarantine,
+        scan::{ChainEnd, Scan, Stop},
+        segment::{Segment, segment_number, segment_path, segments_directory},
+        verdict::{TailFacts, Verdict, judge},
+        window::Window,
+    },
+    position::{LogOffset, Position},
+    trace,
+};
+
+/// How much is written at a time, in bytes.
+const REWRITE_BYTES: usize = 1 << 20;
+
+/// Takes every event of the log in order; refuses one that doesn't go on from those before it.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(LogOffset, &Record<'_>) -> Result<(), &'static str>;
+
+/// A log that was found whole, or made so.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    /// All segments in order; the last one goes on.
+    pub(crate) segments: Vec<Segment>,
+    /// What the next frame goes on from, in the last segment.
+    pub(crate) end: ChainEnd,
+    pub(crate) mark: Mark,
+}
+
+/// Checks and mends the log of a store that is whole. The caller has the lock.
+pub(crate) fn recover(
+    disk: &dyn Disk,
+    store: &Path,
+    meta: &StoreMeta,
+    visit: Visit<'_>,
+) -> Result<Recovered> {
+    let mark = Mark::read(disk, store, meta.store_id)?;
+    let numbers = list_segments(disk, store, meta)?;
+    let mut segments: Vec<Segment> = Vec::with_capacity(numbers.len());
+    let mut before: Option<ChainEnd> = None;
+    for number in numbers {
+        let segment = Segment::open(disk, store, number, OpenMode::ReadWrite)?;
+        check_link(&segment, meta, segments.last().zip(before.as_ref()))?;
+        let (end, stop) = visit_frames(&segment, visit)?;
+        segments.push(segment);
+        before = Some(end);
+        let segment = &segments[segments.len() - 1];
+        if disk_has_next(disk, store, number)? {
+            check_sealed(segment, end, stop)?;
+        } else {
+            let mark = settle_tail(disk, store, segment, end, stop, mark)?;
+            return Ok(Recovered { segments, end, mark });
+        }
+    }
+    Err(Error::Corrupt {
+        path: segment_path(store, meta.first_segment),
+        offset: 0,
+        reason: "the store's first segment is missing".to_owned(),
+        intact: Some(Position::NONE),
+    })
+}
+
+/// The numbers of the segments, which have no holes. Leftovers of interrupted creations are removed.
+pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> Result<Vec<u64>> {
+    let directory = segments_directory(store);
+    let entries = disk.list(&directory).map_err(|error| Error::io("list", &directory, error))?;
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let path = directory.join(&entry.name);
+        match segment_number(&entry.name) {
+            Some(number) if entry.kind == EntryKind::File => numbers.push(number),
+            Some(_) => return Err(not_a_file(&path)),
+            None if entry.kind == EntryKind::File && entry.name.ends_with(".log.tmp") => {
+                disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
+            }
+            None => trace::warn("ignored", &path, format_args!("it is no file of the store's")),
+        }
+    }
+    numbers.sort_unstable();
+    for (number, expected) in numbers.iter().zip(meta.first_segment..) {
+        if *number != expected {
+            return Err(Error::Corrupt {
+                path: segment_path(store, expected),
+                offset: 0,
+                reason: format!("this segment is missing, though segment {number} is there"),
+                intact: None,
+            });
+        }
+    }
+    Ok(numbers)
+}
+
+fn not_a_file(path: &Path) -> Error {
+    let reason = "this should be a segment, but isn't an ordinary file".to_owned();
+    Error::Corrupt { path: path.to_owned(), offset: 0, reason, intact: None }
+}
+
+fn disk_has_next(disk: &dyn Disk, store: &Path, number: u64) -> Result<bool> {
+    let next = segment_path(store, number + 1);
+    disk.kind(&next).map(|kind| kind.is_some()).map_err(|error| Error::io("look at", &next, error))
+}
+
+/// Checks that a segment goes on from the one before it.
+pub(crate) fn check_link(
+    segment: &Segment,
+    meta: &StoreMeta,
+    before: Option<(&Segment, &ChainEnd)>,
+) -> Result<()> {
+    let header = &segment.header;
+    if header.store_id != meta.store_id {
+        return Err(segment.corrupt(0, "the segment is from another store"));
+    }
+    let Some((_, end)) = before else { return Ok(()) };
+    let goes_on = end.seal.is_some_and(|seal| {
+        header.base == seal.logical_end
+            && header.chain == seal.chain_next
+            && header.first_position == end.next_position
+            && header.epoch == end.epoch
+            && header.mode == end.mode
+    });
+    if goes_on {
+        return Ok(());
+    }
+    Err(segment.corrupt(0, "the segment doesn't go on from the one before it"))
+}
+
+fn visit_frames(segment: &Segment, visit: Visit<'_>) -> Result<(ChainEnd, Stop)> {
+    let io = |error| Error::io("read", &segment.path, error);
+    let mut scan = Scan::new(&*segment.file, &segment.header).map_err(io)?;
+    loop {
+        let frame = match scan.next_frame().map_err(io)? {
+            Ok(frame) => frame,
+            Err(stop) => return Ok((scan.end(), stop)),
+        };
+        for (file_offset, record) in frame.records() {
+            visit(segment.log_offset(file_offset), &record).map_err(|reason| Error::Corrupt {
+                path: segment.path.clone(),
+                offset: file_offset,
+                reason: reason.to_owned(),
+                intact: Some(record.event.position.previous()),
+            })?;
+        }
+    }
+}
+
+/// Any deviation in a segment that has a successor is corruption.
+pub(crate) fn check_sealed(segment: &Segment, end: ChainEnd, stop: Stop) -> Result<()> {
+    let corrupt = |reason: &str| Error::Corrupt {
+        path: segment.path.clone(),
+        offset: end.file_offset,
+        reason: reason.to_owned(),
+        intact: Some(end.next_position.previous()),
+    };
+    if end.seal.is_none() {
+        return Err(corrupt(stop.reason));
+    }
+    let io = |error| Error::io("read", &segment.path, error);
+    let length = segment.file.len().map_err(io)?;
+    if length == end.file_offset {
+        return Ok(());
+    }
+    let mut scan = Scan::new(&*segment.file, &segment.header).map_err(io)?;
+    scan.skip_to(end);
+    let (bytes_end, _) = scan.look_beyond().map_err(io)?;
+    if bytes_end > segment.log_offset(end.file_offset) {
+        return Err(corrupt("something stands behind the segment's SEAL"));
+    }
+    Ok(())
+}
+
+/// What stands at the end of the last segment, as the rules of [`judge`] need it.
+pub(crate) fn tail_facts(segment: &Segment, end: ChainEnd, stop: Stop, mark: &Mark) -> Result<TailFacts> {
+    let io = |error| Error::io("read", &segment.path, error);
+    let mut scan = Scan::new(&*segment.file, &segment.header).map_err(io)?;
+    scan.skip_to(end);
+    let (bytes_end, durable_beyond) = scan.look_beyond().map_err(io)?;
+    Ok(TailFacts {
+        chain_end: segment.log_offset(end.file_offset),
+        bytes_end,
+        durable: durable_beyond.max(segment.header.durable).max(mark.durable().unwrap_or_default()),
+        mode: end.mode,
+        stop: stop.tail,
+    })
+}
+
+fn settle_tail(
+    disk: &dyn Disk,
+    store: &Path,
+    segment: &Segment,
+    end: ChainEnd,
+    stop: Stop,
+    mut mark: Mark,
+) -> Result<Mark> {
+    let facts = tail_facts(segment, end, stop, &mark)?;
+    let verdict = judge(&facts);
+    if let Verdict::Corrupt(reason) = verdict {
+        return Err(Error::Corrupt {
+            path: segment.path.clone(),
+            offset: end.file_offset,
+            reason: format!("{reason} ({})", stop.reason),
+            intact: Some(end.next_position.previous()),
+        });
+    }
+    if verdict == Verdict::Whole && mark.durable() == Some(facts.chain_end) {
+        return Ok(mark);
+    }
+    sync(segment)?;
+    if verdict == Verdict::Torn {
+        let bytes_end = segment.file_offset(facts.bytes_end);
+        quarantine::keep(disk, store, segment, end.file_offset, bytes_end);
+        write_zeros(segment, end.file_offset, bytes_end)?;
+        sync(segment)?;
+    }
+    // After a failed sync the page cache may hold bytes that the disk never got, and calls them clean.
+    let start = facts.durable.max(segment.log_offset(bytes(SEGMENT_HEADER_BYTES)));
+    write_again(segment, segment.file_offset(start), end.file_offset)?;
+    sync(segment)?;
+    sync_names(disk, store)?;
+    mark.write(disk, facts.chain_end)?;
+    Ok(mark)
+}
+
+fn sync(segment: &Segment) -> Result<()> {
+    segment.file.sync().map_err(|error| Error::io("sync", &segment.path, error))
+}
+
+fn write_zeros(segment: &Segment, start: u64, end: u64) -> Result<()> {
+    let zeros = vec![0; REWRITE_BYTES.min(index(end - start))];
+    let mut at = start;
+    while at < end {
+        let count = zeros.len().min(index(end - at));
+        write(segment, &zeros[..count], at)?;
+        at += bytes(count);
+    }
+    Ok(())
+}
+
+fn write_again(segment: &Segment, start: u64, end: u64) -> Result<()> {
+    let mut window = Window::new(0);
+    let mut at = start;
+    while at < end {
+        let chunk = window
+            .get(&*segment.file, at, REWRITE_BYTES, end)
+            .map_err(|error| Error::io("read", &segment.path, error))?;
+        write(segment, chunk, at)?;
+        at += bytes(chunk.len());
+    }
+    Ok(())
+}
+
+fn write(segment: &Segment, content: &[u8], file_offset: u64) -> Result<()> {
+    segment
+        .file
+        .write_all_at(content, file_offset)
+        .map_err(|error| Error::io("write", &segment.path, error.source))
+}

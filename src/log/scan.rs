@@ -1,0 +1,247 @@
+//! Walks over the frames of one segment, and checks all that can be checked of each.
+
+use std::io;
+
+use crate::{
+    disk::contract::DiskFile,
+    format::{
+        control_frame::{Seal, check_epoch},
+        frame::{EpochMode, FRAME_HEADER_BYTES, FrameHeader, FrameKind, zero_pieces},
+        layout::{FRAME_ALIGNMENT, PIECE_BYTES, bytes, index, is_zero},
+        record::{self, Record, RecordEnd},
+        segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
+    },
+    log::{verdict::TailStop, window::Window},
+    position::{LogOffset, Position},
+};
+
+/// How much is read ahead, in bytes.
+const AHEAD_BYTES: usize = 256 << 10;
+
+/// What the next frame must go on from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ChainEnd {
+    /// Where the next frame begins in the file.
+    pub(crate) file_offset: u64,
+    pub(crate) chain: u32,
+    pub(crate) epoch: u32,
+    pub(crate) mode: EpochMode,
+    pub(crate) next_position: Position,
+    /// Set behind a SEAL: nothing may follow in this segment.
+    pub(crate) seal: Option<Seal>,
+}
+
+/// Walks over the frames of a segment.
+#[derive(Debug)]
+pub(crate) struct Scan<'a> {
+    file: &'a dyn DiskFile,
+    file_bytes: u64,
+    header: &'a SegmentHeader,
+    window: Window,
+    end: ChainEnd,
+    frames: u64,
+}
+
+/// Why a scan stopped: no further frame is valid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stop {
+    pub(crate) reason: &'static str,
+    pub(crate) tail: TailStop,
+}
+
+/// A frame that was found valid, with its bytes.
+#[derive(Debug)]
+pub(crate) struct ScannedFrame<'a> {
+    pub(crate) header: FrameHeader,
+    pub(crate) file_offset: u64,
+    payload: &'a [u8],
+}
+
+impl<'a> ScannedFrame<'a> {
+    /// The frame's events, with the place of each in the file. Their checks were made by the scan.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (u64, Record<'a>)> {
+        let payload = if self.header.kind == FrameKind::Data { self.payload } else { &[] };
+        let payload_offset = self.file_offset + bytes(FRAME_HEADER_BYTES);
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            if at == payload.len() {
+                return None;
+            }
+            let record = record::decode(&payload[at..]).expect("the scan decoded every record");
+            let offset = payload_offset + bytes(at);
+            at += record.bytes;
+            Some((offset, record))
+        })
+    }
+}
+
+impl<'a> Scan<'a> {
+    /// Begins behind the segment's header.
+    pub(crate) fn new(file: &'a dyn DiskFile, header: &'a SegmentHeader) -> io::Result<Self> {
+        let end = ChainEnd {
+            file_offset: bytes(SEGMENT_HEADER_BYTES),
+            chain: header.chain,
+            epoch: header.epoch,
+            mode: header.mode,
+            next_position: header.first_position,
+            seal: None,
+        };
+        Ok(Self { file, file_bytes: file.len()?, header, window: Window::new(AHEAD_BYTES), end, frames: 0 })
+    }
+
+    /// Goes on behind frames that an earlier scan found valid.
+    pub(crate) fn skip_to(&mut self, end: ChainEnd) {
+        self.end = end;
+    }
+
+    /// Where the valid frames end so far.
+    pub(crate) fn end(&self) -> ChainEnd {
+        self.end
+    }
+
+    /// How many frames were valid so far.
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// The next frame, or why there is none.
+    pub(crate) fn next_frame(&mut self) -> io::Result<Result<ScannedFrame<'_>, Stop>> {
+        let at = self.end.file_offset;
+        let header_bytes = self.window.get(self.file, at, FRAME_HEADER_BYTES, self.file_bytes)?;
+        let decoded = FrameHeader::decode(header_bytes);
+        let header = match decoded.and_then(|header| self.check_header_at(at, header)) {
+            Ok(header) => header,
+            Err(reason) => return Ok(Err(self.no_header(reason)?)),
+        };
+        let frame_bytes = header.frame_bytes();
+        let frame = self.window.get(self.file, at, frame_bytes, self.file_bytes)?;
+        let checked = if frame.len() < frame_bytes {
+            Err("the file ends inside a frame")
+        } else {
+            check_content(&header, frame, self.end.next_position)
+        };
+        let (next_position, seal) = match checked {
+            Ok(next) => next,
+            Err(reason) => {
+                let missing = bytes(frame_bytes - frame.len()).div_ceil(bytes(PIECE_BYTES));
+                let missing = u32::try_from(missing).expect("a frame has at most 2^26 bytes");
+                let tail = TailStop::BadPayload {
+                    zero_pieces: zero_pieces(frame, at) + missing,
+                    zero_pieces_named: header.zero_pieces,
+                };
+                return Ok(Err(Stop { reason, tail }));
+            }
+        };
+        self.end = ChainEnd {
+            file_offset: at + bytes(frame_bytes),
+            chain: header.crc,
+            epoch: header.epoch,
+            mode: header.mode,
+            next_position,
+            seal,
+        };
+        self.frames += 1;
+        let payload_end = FRAME_HEADER_BYTES + header.payload_bytes as usize;
+        // Asked for again: the borrow that was checked can't be returned from a branch. It costs nothing.
+        let frame = self.window.get(self.file, at, frame_bytes, self.file_bytes)?;
+        Ok(Ok(ScannedFrame { header, file_offset: at, payload: &frame[FRAME_HEADER_BYTES..payload_end] }))
+    }
+
+    /// Whether a header goes on the chain here.
+    fn check_header_at(&self, at: u64, header: FrameHeader) -> Result<FrameHeader, &'static str> {
+        if self.end.seal.is_some() {
+            return Err("something stands behind the segment's SEAL");
+        }
+        if header.store_id != self.header.store_id {
+            return Err("a frame is from another store");
+        }
+        if header.log_offset != self.header.base.plus(at) {
+            return Err("a frame is from another place");
+        }
+        if header.chain != self.end.chain {
+            return Err("a frame doesn't go on from the one before it");
+        }
+        let next_epoch = self.end.epoch + u32::from(header.kind == FrameKind::Epoch);
+        if header.epoch != next_epoch || header.first_position != self.end.next_position {
+            return Err("a frame's epoch or position doesn't go on from the one before it");
+        }
+        if header.kind != FrameKind::Epoch && header.mode != self.end.mode {
+            return Err("a frame is of another mode than its epoch");
+        }
+        if header.durable > header.log_offset {
+            return Err("a frame says that bytes behind it were durable");
+        }
+        Ok(header)
+    }
+
+    fn no_header(&mut self, reason: &'static str) -> io::Result<Stop> {
+        let at = self.end.file_offset;
+        let rest_of_sector = PIECE_BYTES - index(at % bytes(PIECE_BYTES));
+        let sector = self.window.get(self.file, at, rest_of_sector, self.file_bytes)?;
+        Ok(Stop { reason, tail: TailStop::NoHeader { sector_is_zero: is_zero(sector) } })
+    }
+
+    /// Looks at everything from the chain's end on: the end of the last byte that isn't zero, and the
+    /// greatest D in any header of this store that stands where it says it does.
+    pub(crate) fn look_beyond(&mut self) -> io::Result<(LogOffset, LogOffset)> {
+        let mut bytes_end = self.end.file_offset;
+        let mut durable = LogOffset::default();
+        let mut at = self.end.file_offset;
+        while at < self.file_bytes {
+            let chunk = self.window.get(self.file, at, AHEAD_BYTES, self.file_bytes)?;
+            for (slot, slot_bytes) in chunk.chunks(FRAME_ALIGNMENT).enumerate() {
+                let Some(last) = slot_bytes.iter().rposition(|byte| *byte != 0) else { continue };
+                let slot_offset = at + bytes(slot * FRAME_ALIGNMENT);
+                bytes_end = slot_offset + bytes(last) + 1;
+                if let Ok(header) = FrameHeader::decode(slot_bytes)
+                    && header.store_id == self.header.store_id
+                    && header.log_offset == self.header.base.plus(slot_offset)
+                {
+                    durable = durable.max(header.durable);
+                }
+            }
+            at += bytes(chunk.len());
+        }
+        Ok((self.header.base.plus(bytes_end), durable))
+    }
+}
+
+/// Checks a frame's payload: checksum, padding, and what its kind demands. Returns the next position, and
+/// the SEAL if it is one.
+fn check_content(
+    header: &FrameHeader,
+    frame: &[u8],
+    next_position: Position,
+) -> Result<(Position, Option<Seal>), &'static str> {
+    header.check_payload(frame)?;
+    let payload = &frame[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + header.payload_bytes as usize];
+    match header.kind {
+        FrameKind::Epoch => check_epoch(payload, header.mode).map(|()| (next_position, None)),
+        FrameKind::Seal => {
+            let seal = Seal::decode(payload)?;
+            let end = header.log_offset.plus(bytes(header.frame_bytes()));
+            // A segment that was written anew keeps the end and the chain that its successor knows.
+            if seal.logical_end < end {
+                Err("a SEAL names an end before its own")
+            } else {
+                Ok((next_position, Some(seal)))
+            }
+        }
+        FrameKind::Data => check_records(payload, next_position).map(|position| (position, None)),
+    }
+}
+
+fn check_records(payload: &[u8], mut next_position: Position) -> Result<Position, &'static str> {
+    let mut at = 0;
+    let mut end = RecordEnd::None;
+    while at < payload.len() {
+        let record = record::decode(&payload[at..])?;
+        if record.event.position != next_position {
+            return Err("an event's position doesn't go on from the one before it");
+        }
+        next_position = next_position.next();
+        end = record.end;
+        at += record.bytes;
+    }
+    if end == RecordEnd::Commit { Ok(next_position) } else { Err("a frame ends inside a commit") }
+}

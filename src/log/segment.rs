@@ -1,0 +1,242 @@
+//! One segment file: made, opened, written, grown, read.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    disk::contract::{Disk, DiskFile, Mapping, OpenMode, WriteError},
+    error::{Error, Result},
+    format::{
+        layout::{FORMAT_VERSION, bytes, index},
+        segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentHeaderFault},
+    },
+    log::window::Window,
+    options::ReadMode,
+    position::LogOffset,
+};
+
+/// The zeros that are written at a time, in bytes; the writer waits for one such write at most.
+const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// Where the writer takes over a part of the file that wasn't prepared, the border is a multiple of this, in
+/// bytes, so that preparing goes on in a page of its own.
+const PREPARED_ALIGNMENT: u64 = 4 << 10;
+
+/// How a file grows ahead of the head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Growth {
+    /// Room is set aside, filled with zeros and synced, so that a frame's sync carries no metadata.
+    Zeros,
+    /// Room is set aside.
+    Room,
+}
+
+/// A segment: its header, its file, and how far readers may see.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) header: SegmentHeader,
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<dyn DiskFile>,
+    mapping: Option<Arc<dyn Mapping>>,
+    /// Readers see the bytes below; they were committed and never change.
+    published: AtomicU64,
+    /// The file is prepared below; only raised under `preparing`.
+    prepared: AtomicU64,
+    preparing: Mutex<()>,
+}
+
+/// The directory of the segments.
+pub(crate) fn segments_directory(store: &Path) -> PathBuf {
+    store.join("segments")
+}
+
+/// A segment's file.
+pub(crate) fn segment_path(store: &Path, number: u64) -> PathBuf {
+    segments_directory(store).join(format!("{number:012}.log"))
+}
+
+/// The number in a segment file's name.
+pub(crate) fn segment_number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".log")?;
+    let number = digits.parse().ok()?;
+    (format!("{number:012}") == digits).then_some(number)
+}
+
+/// Where a file is written before it has its name.
+pub(crate) fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    name.into()
+}
+
+/// Makes a whole file appear under its name at once, durably: temporary file, sync, rename, directory sync.
+pub(crate) fn create_whole(disk: &dyn Disk, path: &Path, content: &[u8]) -> Result<Arc<dyn DiskFile>> {
+    let temporary = temporary(path);
+    if disk.kind(&temporary).map_err(|error| Error::io("look at", &temporary, error))?.is_some() {
+        disk.remove(&temporary).map_err(|error| Error::io("remove", &temporary, error))?;
+    }
+    let file =
+        disk.open(&temporary, OpenMode::CreateNew).map_err(|error| Error::io("create", &temporary, error))?;
+    file.write_all_at(content, 0).map_err(|error| Error::io("write", &temporary, error.source))?;
+    file.sync().map_err(|error| Error::io("sync", &temporary, error))?;
+    disk.rename(&temporary, path).map_err(|error| Error::io("rename", &temporary, error))?;
+    let directory = path.parent().expect("every file of the store stands in a directory");
+    disk.sync_dir(directory).map_err(|error| Error::io("sync", directory, error))?;
+    Ok(file)
+}
+
+impl Segment {
+    /// Makes a segment, durably.
+    pub(crate) fn create(disk: &dyn Disk, store: &Path, header: SegmentHeader) -> Result<Self> {
+        let path = segment_path(store, header.number);
+        let file = create_whole(disk, &path, &header.encode())?;
+        Ok(Self::new(header, path, file, bytes(SEGMENT_HEADER_BYTES)))
+    }
+
+    /// Opens a segment and reads its header.
+    pub(crate) fn open(disk: &dyn Disk, store: &Path, number: u64, mode: OpenMode) -> Result<Self> {
+        let path = segment_path(store, number);
+        let file = disk.open(&path, mode).map_err(|error| Error::io("open", &path, error))?;
+        let length = file.len().map_err(|error| Error::io("read", &path, error))?;
+        let mut window = Window::new(0);
+        let header_bytes = window
+            .get(&*file, 0, SEGMENT_HEADER_BYTES, length)
+            .map_err(|error| Error::io("read", &path, error))?;
+        let damaged = |reason: &str| Error::Corrupt {
+            path: path.clone(),
+            offset: 0,
+            reason: reason.into(),
+            intact: None,
+        };
+        let header = SegmentHeader::decode(header_bytes).map_err(|fault| match fault {
+            SegmentHeaderFault::Newer(found) => {
+                Error::NewerFormat { path: path.clone(), found, supported: FORMAT_VERSION }
+            }
+            SegmentHeaderFault::Damaged(reason) => damaged(reason),
+        })?;
+        if header.number != number {
+            return Err(damaged("the segment header names another number than the file"));
+        }
+        Ok(Self::new(header, path, file, length))
+    }
+
+    fn new(header: SegmentHeader, path: PathBuf, file: Arc<dyn DiskFile>, prepared: u64) -> Self {
+        let published = AtomicU64::new(bytes(SEGMENT_HEADER_BYTES));
+        let prepared = AtomicU64::new(prepared);
+        Self { header, path, file, mapping: None, published, prepared, preparing: Mutex::new(()) }
+    }
+
+    /// Maps the file for readers, if they are to be mapped.
+    pub(crate) fn map(&mut self, read: ReadMode, capacity: u64) -> Result<()> {
+        if read == ReadMode::Mapped {
+            self.mapping = self.file.map(capacity).map_err(|error| Error::io("map", &self.path, error))?;
+        }
+        Ok(())
+    }
+
+    /// The log offset of a place in the file.
+    pub(crate) fn log_offset(&self, file_offset: u64) -> LogOffset {
+        self.header.base.plus(file_offset)
+    }
+
+    /// The place in the file of a log offset that is in it.
+    pub(crate) fn file_offset(&self, log_offset: LogOffset) -> u64 {
+        log_offset.get() - self.header.base.get()
+    }
+
+    /// Writes a frame behind everything that was written before.
+    pub(crate) fn write(&self, frame: &[u8], file_offset: u64) -> Result<(), WriteError> {
+        let end = file_offset + bytes(frame.len());
+        if end > self.prepared.load(Ordering::Acquire) {
+            let _preparing = self.preparing.lock();
+            self.prepared.fetch_max(end.next_multiple_of(PREPARED_ALIGNMENT), Ordering::Release);
+        }
+        self.file.write_all_at(frame, file_offset)
+    }
+
+    /// How far the file is prepared.
+    pub(crate) fn prepared(&self) -> u64 {
+        self.prepared.load(Ordering::Acquire)
+    }
+
+    /// Prepares the file up to `target`, which nothing but zeros stands beyond yet. The writer may write
+    /// meanwhile: what it takes over is left alone.
+    pub(crate) fn grow(&self, target: u64, growth: Growth) -> Result<()> {
+        let io = |action, error| Error::io(action, &self.path, error);
+        {
+            let _preparing = self.preparing.lock();
+            if self.prepared() >= target {
+                return Ok(());
+            }
+            self.file.allocate(target).map_err(|error| io("grow", error))?;
+            if growth == Growth::Room {
+                self.prepared.fetch_max(target, Ordering::Release);
+                return Ok(());
+            }
+        }
+        while self.write_zeros_below(target)? {}
+        self.file.sync().map_err(|error| io("sync", error))
+    }
+
+    /// Writes one piece of zeros where the file isn't prepared yet, if there is such a place below `target`.
+    fn write_zeros_below(&self, target: u64) -> Result<bool> {
+        let _preparing = self.preparing.lock();
+        let from = self.prepared();
+        let count = target.saturating_sub(from).min(bytes(ZEROS.len()));
+        if count == 0 {
+            return Ok(false);
+        }
+        self.file
+            .write_all_at(&ZEROS[..index(count)], from)
+            .map_err(|error| Error::io("grow", &self.path, error.source))?;
+        self.prepared.fetch_max(from + count, Ordering::Release);
+        Ok(true)
+    }
+
+    /// Cuts off what was prepared behind the end, and prepares no more: for a segment that is done.
+    pub(crate) fn cut_off(&self, end: u64) -> Result<()> {
+        let _preparing = self.preparing.lock();
+        self.prepared.store(u64::MAX, Ordering::Release);
+        self.file.set_len(end).map_err(|error| Error::io("cut off", &self.path, error))
+    }
+
+    /// Whether a place is in this segment.
+    pub(crate) fn holds(&self, place: LogOffset) -> bool {
+        place >= self.header.base && place < self.log_offset(self.published())
+    }
+
+    /// Shows readers what is committed.
+    pub(crate) fn publish(&self, end: u64) {
+        if let Some(mapping) = &self.mapping {
+            mapping.publish(end);
+        }
+        self.published.fetch_max(end, Ordering::Release);
+    }
+
+    /// The end of what readers see.
+    pub(crate) fn published(&self) -> u64 {
+        self.published.load(Ordering::Acquire)
+    }
+
+    /// All that readers see, where it is mapped.
+    pub(crate) fn mapped(&self) -> Option<&[u8]> {
+        self.mapping.as_ref().map(|mapping| mapping.published())
+    }
+
+    /// An error that says that bytes of this segment aren't what was written.
+    pub(crate) fn corrupt(&self, file_offset: u64, reason: &str) -> Error {
+        Error::Corrupt {
+            path: self.path.clone(),
+            offset: file_offset,
+            reason: reason.to_owned(),
+            intact: None,
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The writer's side of the log: frames go to the end of the active segment, and segments change.
+//!
+//! In `Fsync` mode no byte of the written part changes between a write and the end of its sync: EPOCH, SEAL
+//! and DATA frames each have a write and a sync of their own.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    disk::contract::Disk,
+    error::{Error, Result},
+    format::{
+        control_frame::{SEAL_BYTES, Seal, encode_epoch},
+        frame::{EpochMode, FRAME_HEADER_BYTES, FrameKind, FrameSpec, finish_frame, frame_bytes},
+        layout::bytes,
+        segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
+    },
+    log::{mark::Mark, recovery::Recovered, scan::ChainEnd, segment::Segment},
+    options::ReadMode,
+    position::{LogOffset, Position},
+};
+
+/// What the log needs to know of the store.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSettings {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) store: PathBuf,
+    pub(crate) store_id: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) read: ReadMode,
+    pub(crate) mode: EpochMode,
+}
+
+/// Why the log didn't take a frame.
+#[derive(Debug)]
+pub(crate) enum LogFailure {
+    /// The disk is full, and no byte of the frame was written: the log goes on.
+    Refused(Error),
+    /// What is on the disk is unknown: the log is done.
+    Final(Error),
+}
+
+/// How far the log has come; shared with the background.
+#[derive(Debug)]
+pub(crate) struct LogProgress {
+    active: Mutex<Active>,
+    written: AtomicU64,
+    durable: AtomicU64,
+}
+
+/// The segment that is written, and how long it may become with data, in bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Active {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) capacity: u64,
+}
+
+impl LogProgress {
+    /// The end of what was written.
+    pub(crate) fn written(&self) -> LogOffset {
+        LogOffset::new(self.written.load(Ordering::Acquire))
+    }
+
+    /// The end of what was synced.
+    pub(crate) fn durable(&self) -> LogOffset {
+        LogOffset::new(self.durable.load(Ordering::Acquire))
+    }
+
+    /// The segment that is written. All before it is synced.
+    pub(crate) fn active(&self) -> Active {
+        self.active.lock().clone()
+    }
+
+    /// Says that everything below was synced.
+    pub(crate) fn set_durable(&self, durable: LogOffset) {
+        self.durable.fetch_max(durable.get(), Ordering::AcqRel);
+    }
+}
+
+/// The log, as its one writer has it.
+#[derive(Debug)]
+pub(crate) struct SegmentedLog {
+    settings: LogSettings,
+    active: Active,
+    end: ChainEnd,
+    progress: Arc<LogProgress>,
+    mark: Arc<Mutex<Mark>>,
+    epoch_is_begun: bool,
+}
+
+impl SegmentedLog {
+    /// Goes on from what recovery found. Returns all segments, mapped and shown as far as they are whole.
+    pub(crate) fn new(settings: LogSettings, recovered: Recovered) -> Result<(Self, Vec<Arc<Segment>>)> {
+        let Recovered { segments, end, mark } = recovered;
+        let last = segments.len() - 1;
+        let mut capacity = 0;
+        let mut shared = Vec::with_capacity(segments.len());
+        for (index, mut segment) in segments.into_iter().enumerate() {
+            let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?;
+            let shown = if index == last { end.file_offset } else { length };
+            capacity = if index == last { settings.segment_bytes.max(end.file_offset) } else { length };
+            segment.map(settings.read, capacity)?;
+            segment.publish(shown);
+            shared.push(Arc::new(segment));
+        }
+        let active = Active { segment: Arc::clone(&shared[last]), capacity };
+        let written = active.segment.log_offset(end.file_offset).get();
+        let progress = Arc::new(LogProgress {
+            active: Mutex::new(active.clone()),
+            written: AtomicU64::new(written),
+            durable: AtomicU64::new(written),
+        });
+        let mark = Arc::new(Mutex::new(mark));
+        Ok((Self { settings, active, end, progress, mark, epoch_is_begun: false }, shared))
+    }
+
+    pub(crate) fn progress(&self) -> &Arc<LogProgress> {
+        &self.progress
+    }
+
+    pub(crate) fn mark(&self) -> &Arc<Mutex<Mark>> {
+        &self.mark
+    }
+
+    pub(crate) fn active(&self) -> &Arc<Segment> {
+        &self.active.segment
+    }
+
+    /// Where the next frame begins in the active segment.
+    pub(crate) fn end_in_file(&self) -> u64 {
+        self.end.file_offset
+    }
+
+    /// How much was written and not synced, in bytes.
+    pub(crate) fn unsynced_bytes(&self) -> u64 {
+        self.progress.written().get() - self.progress.durable().get()
+    }
+
+    /// Makes ready for a frame with a payload of so many bytes: the first of an opening is preceded by an
+    /// EPOCH, and one that doesn't fit begins a new segment, which is returned.
+    pub(crate) fn prepare(&mut self, payload_bytes: usize) -> Result<Option<Arc<Segment>>, LogFailure> {
+        if !self.epoch_is_begun && self.end.seal.is_none() {
+            self.begin_epoch()?;
+        }
+        let length = bytes(frame_bytes(payload_bytes));
+        let fits = self.end.file_offset + length <= self.active.capacity;
+        let changed = if self.end.seal.is_some() || !fits {
+            if self.end.seal.is_none() {
+                self.seal()?;
+            }
+            Some(self.begin_segment(length)?)
+        } else {
+            None
+        };
+        if !self.epoch_is_begun {
+            self.begin_epoch()?;
+        }
+        Ok(changed)
+    }
+
+    /// Writes a frame of events behind everything else. `frame` has room for its header, and the payload.
+    pub(crate) fn write_events(
+        &mut self,
+        frame: &mut Vec<u8>,
+        next_position: Position,
+    ) -> Result<(), LogFailure> {
+        self.write(frame, FrameKind::Data, self.end.epoch, None)?;
+        self.end.next_position = next_position;
+        Ok(())
+    }
+
+    /// Makes everything that was written durable. A failure is final: no sync is ever repeated.
+    pub(crate) fn sync(&mut self) -> Result<(), LogFailure> {
+        self.active
+            .segment
+            .file
+            .sync()
+            .map_err(|source| LogFailure::Final(Error::io("sync", &self.active.segment.path, source)))?;
+        self.progress.set_durable(self.progress.written());
+        Ok(())
+    }
+
+    /// Ends the opening: syncs, cuts off what was prepared, and says in durable.mark that all is durable.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        if self.unsynced_bytes() > 0 {
+            self.sync().map_err(|failure| match failure {
+                LogFailure::Refused(error) | LogFailure::Final(error) => error,
+            })?;
+        }
+        self.trim()?;
+        self.mark.lock().write(&*self.settings.disk, self.progress.durable())
+    }
+
+    fn begin_epoch(&mut self) -> Result<(), LogFailure> {
+        let mut frame = frame_with(&encode_epoch(self.settings.mode));
+        self.write(&mut frame, FrameKind::Epoch, self.end.epoch + 1, None)?;
+        self.sync()?;
+        self.epoch_is_begun = true;
+        Ok(())
+    }
+
+    fn seal(&mut self) -> Result<(), LogFailure> {
+        let end = self.end.file_offset + bytes(frame_bytes(SEAL_BYTES));
+        let seal = Seal { logical_end: self.active.segment.log_offset(end), chain_next: self.end.chain };
+        let mut frame = frame_with(&seal.encode());
+        // What was written before the SEAL is made durable first, so that its cycle is its own.
+        if self.unsynced_bytes() > 0 {
+            self.sync()?;
+        }
+        self.write(&mut frame, FrameKind::Seal, self.end.epoch, Some(seal))?;
+        self.sync()
+    }
+
+    /// Makes the segment behind a sealed one. The sealed one is cut to its end.
+    fn begin_segment(&mut self, first_frame_bytes: u64) -> Result<Arc<Segment>, LogFailure> {
+        let seal = self.end.seal.expect("a segment begins behind a SEAL");
+        let header = SegmentHeader {
+            store_id: self.settings.store_id,
+            number: self.active.segment.header.number + 1,
+            rewrite: 0,
+            chain: seal.chain_next,
+            base: seal.logical_end,
+            first_position: self.end.next_position,
+            durable: seal.logical_end,
+            epoch: self.end.epoch,
+            mode: self.end.mode,
+        };
+        let room_for_epoch = bytes(frame_bytes(encode_epoch(self.settings.mode).len()));
+        let needed = bytes(SEGMENT_HEADER_BYTES) + room_for_epoch + first_frame_bytes;
+        let capacity = self.settings.segment_bytes.max(needed);
+        let mut segment =
+            Segment::create(&*self.settings.disk, &self.settings.store, header).map_err(refused_if_full)?;
+        segment.map(self.settings.read, capacity).map_err(LogFailure::Final)?;
+        self.trim().map_err(LogFailure::Final)?;
+        let segment = Arc::new(segment);
+        self.end.chain = seal.chain_next;
+        self.end.file_offset = bytes(SEGMENT_HEADER_BYTES);
+        self.end.seal = None;
+        self.active = Active { segment: Arc::clone(&segment), capacity };
+        *self.progress.active.lock() = self.active.clone();
+        let begin = segment.log_offset(self.end.file_offset);
+        self.progress.written.store(begin.get(), Ordering::Release);
+        self.progress.set_durable(begin);
+        Ok(segment)
+    }
+
+    fn trim(&mut self) -> Result<()> {
+        let segment = &self.active.segment;
+        let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?;
+        if length > self.end.file_offset {
+            segment.cut_off(self.end.file_offset)?;
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        frame: &mut Vec<u8>,
+        kind: FrameKind,
+        epoch: u32,
+        seal: Option<Seal>,
+    ) -> Result<(), LogFailure> {
+        let segment = &self.active.segment;
+        let file_offset = self.end.file_offset;
+        let mode = if kind == FrameKind::Epoch { self.settings.mode } else { self.end.mode };
+        let spec = FrameSpec {
+            log_offset: segment.log_offset(file_offset),
+            file_offset,
+            durable: self.progress.durable(),
+            chain: self.end.chain,
+            epoch,
+            first_position: self.end.next_position,
+            kind,
+            mode,
+            store_id: self.settings.store_id,
+        };
+        let chain = finish_frame(frame, &spec);
+        segment.write(frame, file_offset).map_err(|error| {
+            let failed = Error::io("write", &segment.path, error.source);
+            if error.written == 0 { refused_if_full(failed) } else { LogFailure::Final(failed) }
+        })?;
+        let end = file_offset + bytes(frame.len());
+        self.end = ChainEnd { file_offset: end, chain, epoch, mode, seal, ..self.end };
+        self.progress.written.store(segment.log_offset(end).get(), Ordering::Release);
+        Ok(())
+    }
+}
+
+/// A buffer with room for a frame's header, and its payload.
+fn frame_with(payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0; FRAME_HEADER_BYTES];
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// A full disk is no reason to give up, as long as nothing was written.
+fn refused_if_full(error: Error) -> LogFailure {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    let full =
+        matches!(&error, Error::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded));
+    if full { LogFailure::Refused(error) } else { LogFailure::Final(error) }
+}

@@ -1,0 +1,51 @@
+//! A window on a file: bytes read ahead with pread, so that small reads side by side cost one system call.
+
+use std::io;
+
+use crate::{
+    disk::contract::DiskFile,
+    format::layout::{bytes, index},
+};
+
+/// Bytes of one file, read ahead.
+#[derive(Debug)]
+pub(crate) struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+    ahead_bytes: usize,
+}
+
+impl Window {
+    /// A window that reads at least so many bytes at a time.
+    pub(crate) fn new(ahead_bytes: usize) -> Self {
+        Self { start: 0, bytes: Vec::new(), ahead_bytes }
+    }
+
+    /// Forgets what was read; for another file.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// The `length` bytes at an offset; fewer where `end`, which nothing beyond is read of, comes first.
+    pub(crate) fn get(
+        &mut self,
+        file: &dyn DiskFile,
+        offset: u64,
+        length: usize,
+        end: u64,
+    ) -> io::Result<&[u8]> {
+        let length = length.min(index(end.saturating_sub(offset)));
+        let read_to = self.start + bytes(self.bytes.len());
+        if offset < self.start || offset + bytes(length) > read_to {
+            let wanted = length.max(self.ahead_bytes).min(index(end.saturating_sub(offset)));
+            self.bytes.resize(wanted, 0);
+            self.start = offset;
+            if let Err(error) = file.read_exact_at(&mut self.bytes, offset) {
+                self.bytes.clear();
+                return Err(error);
+            }
+        }
+        let from = index(offset - self.start);
+        Ok(&self.bytes[from..from + length])
+    }
+}

@@ -1,0 +1,289 @@
+//! The store: what programs open, append to and read.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    background::{Background, Jobs},
+    committed::Committed,
+    disk::{
+        contract::{DirectoryLock, Disk},
+        os::OsDisk,
+    },
+    error::{Error, Result},
+    event::{EventData, IdGenerator},
+    opening,
+    options::Options,
+    position::{ExpectedVersion, Position, Version},
+    reader::{Bound, Events, Query},
+    stream::StreamId,
+    stream_list::{StreamFilter, StreamInfo},
+    writer::{
+        answer::{PendingAppend, PendingCommit, PendingOutcome},
+        request::{Appended, Commit, EncodedCommit},
+        thread::{WhenFull, Writer},
+    },
+};
+
+/// An open event store: one directory, this one writer, any number of readers in the program's threads.
+///
+/// ```
+/// use annals::{EventData, EventStore, ExpectedVersion, StreamId};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("shop.annals");
+/// let store = EventStore::open(path)?;
+/// let order = StreamId::new("order-17")?;
+/// let placed = EventData::json("OrderPlaced", &serde_json::json!({"item": "book"}))?;
+/// let appended = store.append(&order, ExpectedVersion::NoStream, [placed])?;
+/// assert_eq!(appended.version.get(), 1);
+///
+/// for event in store.read_stream(&order) {
+///     let event = event?;
+///     assert_eq!(event.event_type, "OrderPlaced");
+/// }
+/// store.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct EventStore {
+    path: PathBuf,
+    committed: Arc<Committed>,
+    ids: Arc<dyn IdGenerator>,
+    writer: Writer,
+    /// Let go last, when the writer has ended.
+    _lock: Box<dyn DirectoryLock>,
+}
+
+/// A store in numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct StoreInfo {
+    /// Its directory.
+    pub path: PathBuf,
+    /// How many events it has.
+    pub events: u64,
+    /// How many streams.
+    pub streams: u64,
+    /// How many segment files.
+    pub segments: u64,
+    /// How long the log is, in bytes, without what files are prepared ahead.
+    pub log_bytes: u64,
+}
+
+impl EventStore {
+    /// Opens the store in a directory, or makes one there, with the default [`Options`].
+    ///
+    /// # Errors
+    ///
+    /// As [`open_with`](Self::open_with).
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, Options::default())
+    }
+
+    /// Opens the store in a directory, or makes one there.
+    ///
+    /// Checks the whole log, and mends what a power cut has interrupted; that no one was told is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`] while another writer has it, [`Error::NotAStore`] where something else stands,
+    /// [`Error::Corrupt`] if what was stored is damaged (no file is touched then), [`Error::NewerFormat`],
+    /// [`Error::Io`].
+    pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        Self::open_on(Arc::new(OsDisk), path, options)
+    }
+
+    /// Opens the store on a disk of the caller's, such as a [`SimDisk`](crate::SimDisk).
+    ///
+    /// # Errors
+    ///
+    /// As [`open_with`](Self::open_with).
+    pub fn open_on(disk: Arc<dyn Disk>, path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let path = path.as_ref().to_owned();
+        let opened = opening::open(&disk, &path, &options)?;
+        let jobs = Jobs::new(disk, opened.core.log(), options.durability);
+        let thread = |error| Error::io("start a thread for", &path, error);
+        let background = Background::start(jobs).map_err(thread)?;
+        let queue_bytes_max = options.queue_bytes_max;
+        let writer =
+            Writer::start(opened.core, background, options.clock, options.durability, queue_bytes_max)
+                .map_err(thread)?;
+        let committed = opened.committed;
+        Ok(Self { path, committed, ids: options.ids, writer, _lock: opened.lock })
+    }
+
+    /// The store's directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends events to a stream, all or none, and waits until they are stored.
+    ///
+    /// Events with ids of their caller may be appended again: if all are there already, in this order, that
+    /// is a success, and nothing is written. No events: only the expected version is checked.
+    ///
+    /// # Durability
+    ///
+    /// `Ok` means what [`Options::durability`] says; by default that the disk has the events.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is written with: [`Error::VersionConflict`], [`Error::PartialRepeat`], [`Error::IdTaken`],
+    /// [`Error::IdTwice`], [`Error::Invalid`], [`Error::ReservedStream`], [`Error::Io`] (the disk is full),
+    /// [`Error::Failed`], [`Error::Forked`]. Unknown is it with [`Error::OutcomeUnknown`].
+    pub fn append(
+        &self,
+        stream: &StreamId,
+        expected: impl Into<ExpectedVersion>,
+        events: impl IntoIterator<Item = EventData>,
+    ) -> Result<Appended> {
+        self.submit(stream, expected, events)?.wait()
+    }
+
+    /// Hands an append to the writer, and returns before it is stored. Blocks while the queue is full.
+    /// Appends are taken in the order in which they were handed over.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append) that can be known at once; the others come from the pending append.
+    pub fn submit(
+        &self,
+        stream: &StreamId,
+        expected: impl Into<ExpectedVersion>,
+        events: impl IntoIterator<Item = EventData>,
+    ) -> Result<PendingAppend> {
+        let commit = EncodedCommit::single(stream, expected.into(), events, &*self.ids)?;
+        self.writer.submit(commit, WhenFull::Wait).map(PendingAppend)
+    }
+
+    /// Like [`submit`](Self::submit), but never blocks.
+    ///
+    /// # Errors
+    ///
+    /// Also [`Error::QueueFull`].
+    pub fn try_submit(
+        &self,
+        stream: &StreamId,
+        expected: impl Into<ExpectedVersion>,
+        events: impl IntoIterator<Item = EventData>,
+    ) -> Result<PendingAppend> {
+        let commit = EncodedCommit::single(stream, expected.into(), events, &*self.ids)?;
+        self.writer.submit(commit, WhenFull::Refuse).map(PendingAppend)
+    }
+
+    /// Appends to several streams and checks others, all or nothing, and waits until it is stored. The
+    /// outcome has an entry for each append, in their order.
+    ///
+    /// # Durability
+    ///
+    /// As [`append`](Self::append).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append), [`Error::StreamTwice`] and [`Error::MixedRepeat`].
+    pub fn commit(&self, commit: Commit) -> Result<Vec<Appended>> {
+        self.submit_commit(commit)?.wait()
+    }
+
+    /// Hands a commit to the writer, and returns before it is stored. Blocks while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`commit`](Self::commit) that can be known at once.
+    pub fn submit_commit(&self, commit: Commit) -> Result<PendingCommit> {
+        let pending: PendingOutcome = self.writer.submit(commit.encode(&*self.ids)?, WhenFull::Wait)?;
+        Ok(PendingCommit(pending))
+    }
+
+    /// Reads what a query asks for, as it is committed now. A stream that doesn't exist has no events.
+    #[must_use]
+    pub fn read<B: Bound>(&self, query: Query<B>) -> Events {
+        Events::new(&self.committed, query)
+    }
+
+    /// Reads a stream from its first event to its last.
+    #[must_use]
+    pub fn read_stream(&self, stream: &StreamId) -> Events {
+        self.read(Query::stream(stream))
+    }
+
+    /// Reads all events in the order of their commits.
+    #[must_use]
+    pub fn read_all(&self) -> Events {
+        self.read(Query::all())
+    }
+
+    /// A stream's version: the number of its events; 0 if it doesn't exist.
+    #[must_use]
+    pub fn stream_version(&self, stream: &StreamId) -> Version {
+        self.committed.state().index.version(stream.as_str())
+    }
+
+    /// Whether a stream has at least one event.
+    #[must_use]
+    pub fn stream_exists(&self, stream: &StreamId) -> bool {
+        self.stream_version(stream) > Version::NONE
+    }
+
+    /// What is known of a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StreamNotFound`] if it has no event.
+    pub fn stream_info(&self, stream: &StreamId) -> Result<StreamInfo> {
+        let state = self.committed.state();
+        let entry = state.index.stream(stream.as_str());
+        entry.map(StreamInfo::of).ok_or_else(|| Error::StreamNotFound { stream: stream.clone() })
+    }
+
+    /// Lists streams, sorted by name.
+    #[must_use]
+    pub fn streams(&self, filter: &StreamFilter) -> Vec<StreamInfo> {
+        filter.list(&self.committed)
+    }
+
+    /// The position of the last event; 0 if there is none.
+    #[must_use]
+    pub fn last_position(&self) -> Position {
+        self.committed.head()
+    }
+
+    /// The store in numbers.
+    #[must_use]
+    pub fn info(&self) -> StoreInfo {
+        let state = self.committed.state();
+        let last = &state.segments[state.segments.len() - 1];
+        StoreInfo {
+            path: self.path.clone(),
+            events: state.index.last_position().get(),
+            streams: state.index.stream_count() as u64,
+            segments: state.segments.len() as u64,
+            log_bytes: last.log_offset(last.published()).get(),
+        }
+    }
+
+    /// Stores what was handed over, and closes. The next opening has nothing to mend then. Dropping the
+    /// store does the same, but can't say whether it went well.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Failed`] if an append had failed before, [`Error::Io`] if the end couldn't be made durable;
+    /// what was acknowledged is stored all the same.
+    pub fn close(mut self) -> Result<()> {
+        self.writer.close()
+    }
+}
+
+impl fmt::Debug for EventStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EventStore")
+            .field("path", &self.path)
+            .field("last_position", &self.last_position())
+            .finish_non_exhaustive()
+    }
+}

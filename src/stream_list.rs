@@ -1,0 +1,111 @@
+//! What is known of streams without reading their events.
+
+use crate::{
+    committed::Committed,
+    index::tail::StreamEntry,
+    position::Version,
+    stream::{StreamId, category_of},
+    time::Timestamp,
+};
+
+/// A stream: how far it is, and since when.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct StreamInfo {
+    /// Its name.
+    pub stream: StreamId,
+    /// The version of its last event.
+    pub version: Version,
+    /// When its first event was stored.
+    pub created: Timestamp,
+    /// When its last event was stored.
+    pub updated: Timestamp,
+}
+
+impl StreamInfo {
+    /// The category in its name.
+    #[must_use]
+    pub fn category(&self) -> &str {
+        self.stream.category()
+    }
+
+    /// How many events it has.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.version.get()
+    }
+
+    pub(crate) fn of(entry: &StreamEntry) -> Self {
+        Self {
+            stream: entry.stream.clone(),
+            version: entry.version(),
+            created: entry.created,
+            updated: entry.updated,
+        }
+    }
+}
+
+/// Which streams to list. With `after` and `limit` a long list is read in parts.
+///
+/// ```
+/// use annals::StreamFilter;
+///
+/// let filter = StreamFilter::all().category("order").limit(100);
+/// ```
+#[derive(Clone, Default, Debug)]
+#[must_use = "a filter lists nothing until a store is given it"]
+pub struct StreamFilter {
+    prefix: String,
+    category: Option<String>,
+    after: Option<StreamId>,
+    limit: Option<usize>,
+}
+
+impl StreamFilter {
+    /// All streams.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only streams whose names begin like this.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Only streams of this category.
+    pub fn category(mut self, category: impl Into<String>) -> Self {
+        self.category = Some(category.into());
+        self
+    }
+
+    /// Only streams behind this one, in the order of names.
+    pub fn after(mut self, stream: &StreamId) -> Self {
+        self.after = Some(stream.clone());
+        self
+    }
+
+    /// At most so many streams.
+    pub fn limit(mut self, streams_max: usize) -> Self {
+        self.limit = Some(streams_max);
+        self
+    }
+
+    fn admits(&self, stream: &StreamId) -> bool {
+        let name = stream.as_str();
+        name.starts_with(&self.prefix)
+            && self.category.as_ref().is_none_or(|category| category_of(name) == category)
+            && self.after.as_ref().is_none_or(|after| stream > after)
+    }
+
+    /// The streams that are admitted, in the order of names.
+    pub(crate) fn list(&self, committed: &Committed) -> Vec<StreamInfo> {
+        let state = committed.state();
+        let admitted = state.index.streams().filter(|entry| self.admits(&entry.stream));
+        let mut streams: Vec<StreamInfo> = admitted.map(StreamInfo::of).collect();
+        drop(state);
+        streams.sort_unstable_by(|one, other| one.stream.cmp(&other.stream));
+        streams.truncate(self.limit.unwrap_or(usize::MAX));
+        streams
+    }
+}

@@ -1,0 +1,206 @@
+//! Answers: how the outcome of a commit reaches its caller, who waits, awaits or looks.
+//!
+//! All callers of a frame wait on one futex word, the bell, so that one call wakes them all.
+
+use std::{
+    fmt,
+    future::Future,
+    hint, mem,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    error::{Error, Result},
+    writer::{futex, request::Appended},
+};
+
+/// What a commit's caller is told.
+pub(crate) type Outcome = Result<Vec<Appended>>;
+
+/// How often a lone waiter looks before it sleeps, where an answer needs no sync: a few microseconds.
+const LOOKS_MAX: u32 = 2_000;
+
+/// Rung once for each frame that is answered.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    rung: AtomicU32,
+    sleepers: AtomicU32,
+}
+
+impl Bell {
+    /// Wakes all who sleep.
+    pub(crate) fn ring(&self) {
+        // Sequentially consistent with the sleeper's count and its second look, so that none sleeps on.
+        self.rung.fetch_add(1, Ordering::SeqCst);
+        if self.sleepers.load(Ordering::SeqCst) > 0 {
+            futex::wake_all(&self.rung);
+        }
+    }
+
+    fn sleep_until(&self, is_done: impl Fn() -> bool) {
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        loop {
+            let rung = self.rung.load(Ordering::SeqCst);
+            if is_done() {
+                break;
+            }
+            futex::wait(&self.rung, rung);
+        }
+        self.sleepers.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How a waiter begins to wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Patience {
+    /// It looks for a few microseconds before it sleeps: for answers that need no sync.
+    Look,
+    /// It sleeps at once.
+    Sleep,
+}
+
+#[derive(Debug)]
+struct Slot {
+    is_done: AtomicBool,
+    state: Mutex<SlotState>,
+}
+
+#[derive(Debug)]
+enum SlotState {
+    Waiting(Option<Waker>),
+    Done(Outcome),
+    Taken,
+}
+
+/// The writer's end: answers once. Dropped without an answer, it says that the store has failed.
+#[derive(Debug)]
+pub(crate) struct Responder {
+    slot: Arc<Slot>,
+}
+
+impl Responder {
+    /// Gives the answer. Sleepers are woken by the bell.
+    pub(crate) fn answer(&self, outcome: Outcome) {
+        let before = mem::replace(&mut *self.slot.state.lock(), SlotState::Done(outcome));
+        self.slot.is_done.store(true, Ordering::Release);
+        if let SlotState::Waiting(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if !self.slot.is_done.load(Ordering::Acquire) {
+            self.answer(Err(Error::Failed { reason: "its writer stopped".into() }));
+        }
+    }
+}
+
+/// The caller's end.
+pub(crate) struct PendingOutcome {
+    slot: Arc<Slot>,
+    bell: Arc<Bell>,
+    patience: Patience,
+}
+
+/// Both ends of one answer.
+pub(crate) fn pair(bell: &Arc<Bell>, patience: Patience) -> (Responder, PendingOutcome) {
+    let state = Mutex::new(SlotState::Waiting(None));
+    let slot = Arc::new(Slot { is_done: AtomicBool::new(false), state });
+    (Responder { slot: Arc::clone(&slot) }, PendingOutcome { slot, bell: Arc::clone(bell), patience })
+}
+
+impl PendingOutcome {
+    fn is_done(&self) -> bool {
+        self.slot.is_done.load(Ordering::Acquire)
+    }
+
+    fn take(&self) -> Outcome {
+        match mem::replace(&mut *self.slot.state.lock(), SlotState::Taken) {
+            SlotState::Done(outcome) => outcome,
+            SlotState::Waiting(_) | SlotState::Taken => panic!("a pending append is polled after its end"),
+        }
+    }
+
+    pub(crate) fn wait(&self) -> Outcome {
+        if self.patience == Patience::Look && self.bell.sleepers.load(Ordering::Relaxed) == 0 {
+            for _ in 0..LOOKS_MAX {
+                if self.is_done() {
+                    return self.take();
+                }
+                hint::spin_loop();
+            }
+        }
+        self.bell.sleep_until(|| self.is_done());
+        self.take()
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<Outcome> {
+        let mut state = self.slot.state.lock();
+        if let SlotState::Waiting(waker) = &mut *state {
+            *waker = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        drop(state);
+        Poll::Ready(self.take())
+    }
+}
+
+macro_rules! pending {
+    ($(#[$documentation:meta])* $name:ident, $output:ty, $take:expr) => {
+        $(#[$documentation])*
+        #[must_use = "the outcome is known only to who waits for it"]
+        pub struct $name(pub(crate) PendingOutcome);
+
+        impl $name {
+            /// Waits for the outcome.
+            ///
+            /// # Errors
+            ///
+            /// As the call that waits itself.
+            pub fn wait(self) -> Result<$output> {
+                self.0.wait().map($take)
+            }
+
+            /// Whether the outcome is known, so that [`wait`](Self::wait) returns at once.
+            #[must_use]
+            pub fn is_done(&self) -> bool {
+                self.0.is_done()
+            }
+        }
+
+        impl Future for $name {
+            type Output = Result<$output>;
+
+            fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+                self.0.poll(context).map(|outcome| outcome.map($take))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.debug_struct(stringify!($name)).field("is_done", &self.is_done()).finish()
+            }
+        }
+    };
+}
+
+pending! {
+    /// An append that is on its way. It can be waited for, or awaited on any runtime. Dropping it takes
+    /// nothing back: the append goes on.
+    PendingAppend, Appended, |appended| appended[0]
+}
+
+pending! {
+    /// A commit that is on its way, like [`PendingAppend`]. Its outcome has an entry for each
+    /// [`append`](crate::Commit::append), in their order.
+    PendingCommit, Vec<Appended>, |appended| appended
+}

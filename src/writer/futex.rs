@@ -1,0 +1,58 @@
+//! One word that threads sleep on, and that one call wakes them all from.
+//!
+//! On Linux it is a futex; elsewhere a condition variable for the whole process, with the same promises.
+
+pub(crate) use system::{wait, wake_all, wake_one};
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::sync::atomic::AtomicU32;
+
+    use rustix::thread::futex::{self, Flags};
+
+    /// Sleeps if the word still has this value, until woken; may wake without a reason.
+    pub(crate) fn wait(word: &AtomicU32, value: u32) {
+        // Interrupted, or the word has another value by now: the caller looks again either way.
+        futex::wait(word, Flags::PRIVATE, value, None).ok();
+    }
+
+    /// Wakes one who sleeps on the word.
+    pub(crate) fn wake_one(word: &AtomicU32) {
+        futex::wake(word, Flags::PRIVATE, 1).expect("waking has no way to fail on a word of ours");
+    }
+
+    /// Wakes all who sleep on the word.
+    pub(crate) fn wake_all(word: &AtomicU32) {
+        let all = u32::try_from(i32::MAX).expect("positive");
+        futex::wake(word, Flags::PRIVATE, all).expect("waking has no way to fail on a word of ours");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use parking_lot::{Condvar, Mutex};
+
+    static LOCK: Mutex<()> = Mutex::new(());
+    static WOKEN: Condvar = Condvar::new();
+
+    /// Sleeps if the word still has this value, until woken; may wake without a reason.
+    pub(crate) fn wait(word: &AtomicU32, value: u32) {
+        let mut guard = LOCK.lock();
+        if word.load(Ordering::SeqCst) == value {
+            WOKEN.wait(&mut guard);
+        }
+    }
+
+    /// Wakes one who sleeps on the word.
+    pub(crate) fn wake_one(word: &AtomicU32) {
+        wake_all(word);
+    }
+
+    /// Wakes all who sleep on the word.
+    pub(crate) fn wake_all(_word: &AtomicU32) {
+        let _guard = LOCK.lock();
+        WOKEN.notify_all();
+    }
+}

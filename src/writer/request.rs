@@ -1,0 +1,216 @@
+//! What callers hand to the writer: commits, encoded on the callers' own threads.
+
+use std::collections::HashSet;
+
+use crate::{
+    error::{Error, Result},
+    event::{EventData, IdGenerator},
+    format::{
+        layout::PAYLOAD_BYTES_MAX,
+        record::{self, IdOrigin},
+    },
+    invalid::Invalid,
+    position::{ExpectedVersion, Position, Version},
+    stream::StreamId,
+};
+
+/// What an append reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Appended {
+    /// The version of the append's first event; the stream's version if the append was empty.
+    pub first_version: Version,
+    /// The version of its last event, which is the stream's version by this append.
+    pub version: Version,
+    /// The position of its first event; 0 if the append was empty.
+    pub first_position: Position,
+    /// The position of its last event; 0 if the append was empty.
+    pub position: Position,
+    /// Whether the events were there already, from an earlier append with the same ids: nothing was written.
+    pub repeated: bool,
+}
+
+impl Appended {
+    /// What an append of no events reaches: nothing, at the stream's version.
+    pub(crate) fn nothing(version: Version) -> Self {
+        Self {
+            first_version: version,
+            version,
+            first_position: Position::NONE,
+            position: Position::NONE,
+            repeated: false,
+        }
+    }
+}
+
+/// Appends to several streams, and checks of others: all or nothing.
+///
+/// ```
+/// use annals::{Commit, EventData, ExpectedVersion, StreamId};
+///
+/// let (from, to) = (StreamId::new("account-1")?, StreamId::new("account-2")?);
+/// let commit = Commit::new()
+///     .append(&from, ExpectedVersion::StreamExists, [EventData::new("MoneyWithdrawn", "5")])
+///     .append(&to, ExpectedVersion::StreamExists, [EventData::new("MoneyDeposited", "5")])
+///     .check(&StreamId::new("limits")?, ExpectedVersion::NoStream);
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Clone, Default, Debug)]
+pub struct Commit {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug)]
+struct Part {
+    stream: StreamId,
+    expected: ExpectedVersion,
+    /// None: the stream is only checked.
+    events: Option<Vec<EventData>>,
+}
+
+impl Commit {
+    /// A commit of nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends to a stream. Each stream may stand in a commit once.
+    #[must_use]
+    pub fn append(
+        mut self,
+        stream: &StreamId,
+        expected: impl Into<ExpectedVersion>,
+        events: impl IntoIterator<Item = EventData>,
+    ) -> Self {
+        let events = Some(events.into_iter().collect());
+        self.parts.push(Part { stream: stream.clone(), expected: expected.into(), events });
+        self
+    }
+
+    /// Demands a version of a stream that isn't written.
+    #[must_use]
+    pub fn check(mut self, stream: &StreamId, expected: impl Into<ExpectedVersion>) -> Self {
+        self.parts.push(Part { stream: stream.clone(), expected: expected.into(), events: None });
+        self
+    }
+
+    /// Encodes everything, and refuses what can't be stored.
+    pub(crate) fn encode(self, ids: &dyn IdGenerator) -> Result<EncodedCommit> {
+        let mut streams = HashSet::with_capacity(self.parts.len());
+        let mut encoded = EncodedCommit::default();
+        for part in self.parts {
+            if !streams.insert(part.stream.clone()) {
+                return Err(Error::StreamTwice { stream: part.stream });
+            }
+            match part.events {
+                Some(events) => encoded.add(&part.stream, part.expected, events, ids)?,
+                None => encoded.add_check(part.stream, part.expected),
+            }
+        }
+        Ok(encoded)
+    }
+}
+
+/// A commit as the writer takes it: records that lack only what the writer knows.
+#[derive(Default, Debug)]
+pub(crate) struct EncodedCommit {
+    pub(crate) appends: Vec<EncodedAppend>,
+    /// The records of all appends, one after the other.
+    pub(crate) records: Vec<u8>,
+}
+
+/// One append of a commit.
+#[derive(Debug)]
+pub(crate) struct EncodedAppend {
+    pub(crate) stream: StreamId,
+    pub(crate) expected: ExpectedVersion,
+    pub(crate) kind: AppendKind,
+    /// Where its records end in the commit's; they begin where those of the append before it end.
+    pub(crate) records_end: usize,
+    /// How many events it has.
+    pub(crate) events: u64,
+    /// How many of them have ids that their caller gave.
+    pub(crate) given_ids: u64,
+}
+
+/// Whether a caller wants to hear of an append.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum AppendKind {
+    /// It is answered, also when it has no events.
+    Append,
+    /// It only checks a version.
+    Check,
+}
+
+impl EncodedCommit {
+    /// A commit of one append.
+    pub(crate) fn single(
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: impl IntoIterator<Item = EventData>,
+        ids: &dyn IdGenerator,
+    ) -> Result<Self> {
+        let mut commit = Self { appends: Vec::with_capacity(1), records: Vec::new() };
+        commit.add(stream, expected, events, ids)?;
+        Ok(commit)
+    }
+
+    fn add_check(&mut self, stream: StreamId, expected: ExpectedVersion) {
+        let records_end = self.records.len();
+        let kind = AppendKind::Check;
+        self.appends.push(EncodedAppend { stream, expected, kind, records_end, events: 0, given_ids: 0 });
+    }
+
+    fn add(
+        &mut self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: impl IntoIterator<Item = EventData>,
+        ids: &dyn IdGenerator,
+    ) -> Result<()> {
+        if stream.is_system() {
+            return Err(Error::ReservedStream { stream: stream.clone() });
+        }
+        let mut append = EncodedAppend {
+            stream: stream.clone(),
+            expected,
+            kind: AppendKind::Append,
+            records_end: 0,
+            events: 0,
+            given_ids: 0,
+        };
+        let mut seen = HashSet::new();
+        for event in events {
+            let (id, origin) = match &event.id {
+                Some(id) => (id.clone(), IdOrigin::Caller),
+                None => (ids.next_id(), IdOrigin::Store),
+            };
+            record::encode(&mut self.records, stream, &event, &id, origin)?;
+            if self.records.len() > PAYLOAD_BYTES_MAX {
+                let size = self.records.len();
+                return Err(Invalid::too_large("commit", stream.as_str(), size, PAYLOAD_BYTES_MAX).into());
+            }
+            append.events += 1;
+            if origin == IdOrigin::Caller {
+                append.given_ids += 1;
+                if let Some(id) = seen.replace(id) {
+                    return Err(Error::IdTwice { stream: stream.clone(), id });
+                }
+            }
+        }
+        append.records_end = self.records.len();
+        self.appends.push(append);
+        Ok(())
+    }
+
+    /// Each append with its records.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&EncodedAppend, &[u8])> {
+        let mut start = 0;
+        self.appends.iter().map(move |append| {
+            let records = &self.records[start..append.records_end];
+            start = append.records_end;
+            (append, records)
+        })
+    }
+}

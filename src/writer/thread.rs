@@ -1,0 +1,246 @@
+//! The thread that drives the writer's core: a bounded queue in, answers out.
+
+use std::{
+    collections::VecDeque,
+    hint, mem,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::{
+    background::Background,
+    error::{Error, Result},
+    options::Durability,
+    time::Clock,
+    trace,
+    writer::{
+        answer::{self, Bell, Patience, PendingOutcome},
+        core::{Core, Request},
+        futex,
+        request::EncodedCommit,
+    },
+};
+
+/// How often the thread looks for the next append of a lone caller before it sleeps: a few microseconds.
+const LOOKS_MAX: u32 = 4_000;
+
+const AWAKE: u32 = 0;
+const ASLEEP: u32 = 1;
+
+/// What a caller does where the queue is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WhenFull {
+    Wait,
+    Refuse,
+}
+
+/// The running writer.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Result<()>>>,
+    patience: Patience,
+    process: u32,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// How many requests are in the queue; to look at without its lock.
+    queued: AtomicUsize,
+    room: Condvar,
+    bytes_max: usize,
+    sleep: AtomicU32,
+    bell: Arc<Bell>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    requests: VecDeque<Request>,
+    bytes: usize,
+    waiting_for_room: usize,
+    is_closed: bool,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(crate) fn start(
+        core: Core,
+        background: Background,
+        clock: Arc<dyn Clock>,
+        durability: Durability,
+        queue_bytes_max: usize,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            queued: AtomicUsize::new(0),
+            room: Condvar::new(),
+            bytes_max: queue_bytes_max,
+            sleep: AtomicU32::new(AWAKE),
+            bell: Arc::default(),
+        });
+        // An answer that rests on a sync takes longer than looking for it would pay.
+        let patience = match durability {
+            Durability::Fsync => Patience::Sleep,
+            Durability::Buffered => Patience::Look,
+        };
+        let its_own = Arc::clone(&shared);
+        let drive = Drive { shared: Arc::clone(&shared), core, background, clock, patience };
+        let thread = std::thread::Builder::new().name("annals-writer".to_owned()).spawn(move || {
+            // Dropped last, behind all answers that the drive still owes: no one may wait for ever, however
+            // this ends.
+            let _close_at_end = CloseAtEnd(its_own);
+            let mut drive = drive;
+            drive.run()
+        })?;
+        Ok(Self { shared, thread: Some(thread), patience, process: std::process::id() })
+    }
+
+    /// Hands a commit over.
+    pub(crate) fn submit(&self, commit: EncodedCommit, when_full: WhenFull) -> Result<PendingOutcome> {
+        if std::process::id() != self.process {
+            return Err(Error::Forked);
+        }
+        let (responder, pending) = answer::pair(&self.shared.bell, self.patience);
+        let size = commit.records.len();
+        let mut queue = self.shared.queue.lock();
+        while !queue.is_closed && queue.bytes > 0 && queue.bytes + size > self.shared.bytes_max {
+            if when_full == WhenFull::Refuse {
+                return Err(Error::QueueFull);
+            }
+            queue.waiting_for_room += 1;
+            self.shared.room.wait(&mut queue);
+            queue.waiting_for_room -= 1;
+        }
+        if queue.is_closed {
+            return Err(Error::Closed);
+        }
+        queue.bytes += size;
+        queue.requests.push_back(Request { commit, responder });
+        self.shared.queued.store(queue.requests.len(), Ordering::SeqCst);
+        drop(queue);
+        self.shared.wake();
+        Ok(pending)
+    }
+
+    /// Takes no more appends, answers those that wait, and ends the opening.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        self.shared.queue.lock().is_closed = true;
+        self.shared.room.notify_all();
+        self.shared.wake();
+        thread.join().unwrap_or_else(|_| Err(Error::Failed { reason: "the writer panicked".into() }))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if std::process::id() != self.process {
+            // A forked child has no such thread to wait for.
+            mem::forget(self.thread.take());
+        } else if let Err(error) = self.close() {
+            let path = Path::new("the store");
+            trace::warn("not closed cleanly", path, format_args!("{error}"));
+        }
+    }
+}
+
+impl Shared {
+    fn wake(&self) {
+        // Sequentially consistent with the thread's last look at `queued` before it sleeps.
+        if self.sleep.swap(AWAKE, Ordering::SeqCst) == ASLEEP {
+            futex::wake_one(&self.sleep);
+        }
+    }
+
+    /// Moves what waits to the end of `requests`; false: the queue is closed, and nothing waits.
+    fn drain(&self, requests: &mut VecDeque<Request>) -> bool {
+        let mut queue = self.queue.lock();
+        if requests.is_empty() {
+            mem::swap(&mut queue.requests, requests);
+        } else {
+            requests.append(&mut queue.requests);
+        }
+        queue.bytes = 0;
+        self.queued.store(0, Ordering::SeqCst);
+        if queue.waiting_for_room > 0 {
+            self.room.notify_all();
+        }
+        !(queue.is_closed && requests.is_empty())
+    }
+
+    fn sleep(&self) {
+        self.sleep.store(ASLEEP, Ordering::SeqCst);
+        if self.queued.load(Ordering::SeqCst) > 0 || self.queue.lock().is_closed {
+            self.sleep.store(AWAKE, Ordering::SeqCst);
+            return;
+        }
+        while self.sleep.load(Ordering::SeqCst) == ASLEEP {
+            futex::wait(&self.sleep, ASLEEP);
+        }
+    }
+}
+
+/// What the thread has.
+struct Drive {
+    shared: Arc<Shared>,
+    core: Core,
+    background: Background,
+    clock: Arc<dyn Clock>,
+    patience: Patience,
+}
+
+impl Drive {
+    fn run(&mut self) -> Result<()> {
+        let mut requests = VecDeque::new();
+        while self.shared.drain(&mut requests) {
+            if requests.is_empty() {
+                self.wait_for_work();
+                continue;
+            }
+            if let Err(error) = self.background.before_frame() {
+                self.core.fail(&error);
+            }
+            self.core.turn(&mut requests, self.clock.now());
+            self.shared.bell.ring();
+            self.background.after_frame();
+        }
+        let stopped = self.background.stop();
+        if let Err(error) = &stopped {
+            self.core.fail(error);
+        }
+        stopped.and(self.core.close())
+    }
+
+    fn wait_for_work(&self) {
+        if self.patience == Patience::Look {
+            for _ in 0..LOOKS_MAX {
+                if self.shared.queued.load(Ordering::Relaxed) > 0 {
+                    return;
+                }
+                hint::spin_loop();
+            }
+        }
+        self.shared.sleep();
+    }
+}
+
+/// Closes the queue when the thread ends, also by a panic, and answers what is left in it.
+struct CloseAtEnd(Arc<Shared>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue.lock();
+        queue.is_closed = true;
+        queue.requests.clear();
+        drop(queue);
+        self.0.room.notify_all();
+        self.0.bell.ring();
+    }
+}

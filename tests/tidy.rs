@@ -1,0 +1,156 @@
+//! The house's rules, as tests.
+//!
+//! A rule is a function over text that returns what breaks it, as `path:line: what to do`. It has two tests:
+//! one shows on a small bad sample that the rule finds something, the other holds the repository to it.
+//!
+//! ```text
+//! tidy       the reading order, and the repository held to the rules
+//! rules      the rules, and their limits
+//! code       how the rules read code
+//! samples    what each rule must find
+//! ```
+
+use std::{env, fs, path::Path, process::Command};
+
+use crate::rules::{
+    CONTENTS_PAGES, check_contents, check_crates, check_file_length, check_floors, check_function_lengths,
+    check_imports, check_printed_floors, check_restricted, check_top_level, check_unfinished,
+};
+
+#[path = "tidy/code.rs"]
+mod code;
+#[path = "tidy/rules.rs"]
+mod rules;
+#[path = "tidy/samples.rs"]
+mod samples;
+
+/// The reading order. A file imports only from files that stand before it here. To add a file, write its path
+/// below src, without `.rs`, at its place, and the same into docs/architecture.md; a floor is a line.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("Vocabulary", &["invalid", "stream", "position", "time", "metadata", "event", "error", "options"]),
+    ("Disk", &["disk/contract", "disk/os", "disk/sim"]),
+];
+
+#[test]
+fn imports_point_upwards() {
+    hold(&code_files(&["src"]), |path, text| check_imports(path, text, &order()));
+}
+
+#[test]
+fn every_file_has_its_place_in_the_order() {
+    let paths: Vec<String> = code_files(&["src"]).into_iter().map(|(path, _)| path).collect();
+    report(&check_floors(&order(), &paths));
+}
+
+#[test]
+fn the_architecture_prints_the_floors() {
+    let path = "docs/architecture.md";
+    report(&check_printed_floors(path, &read(path), FLOORS));
+}
+
+#[test]
+fn contents_pages_hold_no_code() {
+    let mut files = code_files(&["src"]);
+    files.retain(|(path, _)| CONTENTS_PAGES.contains(&path.as_str()));
+    hold(&files, check_contents);
+}
+
+#[test]
+fn files_have_up_to_500_lines() {
+    hold(&code_files(&["src", "tests", "benches"]), check_file_length);
+}
+
+#[test]
+fn functions_have_up_to_60_lines() {
+    hold(&code_files(&["src", "tests", "benches"]), check_function_lengths);
+}
+
+#[test]
+fn restricted_words_stay_at_home() {
+    hold(&code_files(&["src", "tests", "benches"]), check_restricted);
+}
+
+#[test]
+fn nothing_is_unfinished() {
+    let mut files = files_below(&["src", "tests", "benches", "docs"], &["rs", "md", "toml", "trycmd"]);
+    files.extend(root().join("README.md").exists().then(|| ("README.md".to_owned(), read("README.md"))));
+    hold(&files, check_unfinished);
+}
+
+#[test]
+fn the_top_level_is_short() {
+    let names: Vec<String> = entries(root()).iter().map(name_of).collect();
+    assert!(
+        names.contains(&"Cargo.toml".to_owned()),
+        "the repository isn't where it was when this was built"
+    );
+    report(&check_top_level(&names));
+}
+
+#[test]
+fn an_embedded_store_has_few_crates() {
+    let cargo = env::var_os("CARGO").expect("cargo, which runs the tests, says where it is");
+    let output = Command::new(cargo)
+        .args(["tree", "--no-default-features", "-e", "normal", "--prefix", "none", "--locked", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo can be started");
+    assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).expect("names of crates are UTF-8");
+    assert!(tree.starts_with("annals v"), "cargo tree should begin with the store itself:\n{tree}");
+    report(&check_crates(&tree));
+}
+
+fn order() -> Vec<&'static str> {
+    FLOORS.iter().flat_map(|(_, files)| *files).copied().collect()
+}
+
+/// Holds each file to a rule.
+#[track_caller]
+fn hold(files: &[(String, String)], rule: impl Fn(&str, &str) -> Vec<String>) {
+    assert!(!files.is_empty(), "a rule that looks at no file says nothing");
+    let found: Vec<String> = files.iter().flat_map(|(path, text)| rule(path, text)).collect();
+    report(&found);
+}
+
+#[track_caller]
+fn report(found: &[String]) {
+    assert!(found.is_empty(), "{} to mend:\n{}", found.len(), found.join("\n"));
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn code_files(folders: &[&str]) -> Vec<(String, String)> {
+    files_below(folders, &["rs"])
+}
+
+/// The files with one of these extensions: path from the root, and text.
+fn files_below(folders: &[&str], extensions: &[&str]) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    let mut waiting: Vec<String> = folders.iter().map(|folder| (*folder).to_owned()).collect();
+    while let Some(path) = waiting.pop() {
+        let full = root().join(&path);
+        if full.is_dir() {
+            waiting.extend(entries(&full).iter().map(|entry| format!("{path}/{}", name_of(entry))));
+        } else if full.extension().is_some_and(|found| extensions.iter().any(|wanted| found == *wanted)) {
+            files.push((path.clone(), read(&path)));
+        }
+    }
+    files.sort();
+    files
+}
+
+fn entries(folder: &Path) -> Vec<fs::DirEntry> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect);
+    entries.unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+}
+
+fn name_of(entry: &fs::DirEntry) -> String {
+    entry.file_name().to_string_lossy().into_owned()
+}
