@@ -1,6 +1,7 @@
 //! What went wrong, said on standard error, and as a number that programs can act on.
 
 use std::{
+    fmt,
     io::{self, Write},
     process::ExitCode,
 };
@@ -17,11 +18,18 @@ const LOCKED: u8 = 5;
 const CORRUPT: u8 = 6;
 
 /// The store's files are damaged, and `verify` has said where.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the store is damaged in {}: what is whole can still be read", output::count(*.places, "place"))]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Damaged {
     pub(crate) places: u64,
 }
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the store is damaged in {}", output::count(self.places, "place"))
+    }
+}
+
+impl std::error::Error for Damaged {}
 
 /// Says what went wrong: the message, and below it one line for each reason behind it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {

@@ -8,14 +8,31 @@ use std::{
 use serde::Serialize;
 
 /// Standard output refused what was written to it.
-#[derive(Debug, thiserror::Error)]
-#[error("can't write to standard output")]
-pub(crate) struct OutputError(#[from] io::Error);
+#[derive(Debug)]
+pub(crate) struct OutputError(io::Error);
 
 impl OutputError {
     /// Whether nobody reads any more.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         self.0.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("can't write to standard output")
+    }
+}
+
+impl std::error::Error for OutputError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> Self {
+        Self(error)
     }
 }
 
