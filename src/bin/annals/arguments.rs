@@ -86,18 +86,24 @@ pub(crate) struct AppendArguments {
     /// What happened: past tense, specific, as `OrderPlaced`.
     #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch")]
     pub(crate) event_type: Option<String>,
-    /// The event's data: JSON, or `@file`, or `-` for standard input. They are stored exactly as given,
-    /// without the white space around them. Without this option they are `{}`.
+    /// The event's data: JSON, or `@file`, or `-` for standard input; `{}` without this option.
+    ///
+    /// They are stored exactly as given, without the white space around them.
     #[arg(long, value_name = "JSON|@FILE|-", allow_negative_numbers = true)]
     pub(crate) data: Option<JsonArgument>,
-    /// What stands beside the data: a JSON object. Usual keys: correlationId, causationId, userId, tenantId.
+    /// What stands beside the data: a JSON object.
+    ///
+    /// Usual keys are correlationId, causationId, userId and tenantId; any other is taken as well.
     #[arg(long, value_name = "JSON")]
     pub(crate) metadata: Option<String>,
-    /// The event's id, 1 to 255 bytes: repeating the append with the same id writes nothing and succeeds.
-    /// Without it the store makes one.
+    /// The event's id, 1 to 255 bytes; without it the store makes one.
+    ///
+    /// Repeating an append with the same id writes nothing and succeeds.
     #[arg(long)]
     pub(crate) id: Option<EventId>,
-    /// When it happened, with the zone's offset: 2025-11-21T09:30:00+01:00. Microseconds are kept.
+    /// When it happened, with the zone's offset: 2025-11-21T09:30:00+01:00.
+    ///
+    /// Microseconds are kept, and what is finer is dropped.
     #[arg(long, value_name = "TIME", value_parser = clock_text::parse_occurred_at)]
     pub(crate) occurred_at: Option<OccurredAt>,
     /// The version of the data's schema.
@@ -111,7 +117,8 @@ pub(crate) struct AppendArguments {
         conflicts_with_all = ["event_type", "data", "metadata", "id", "occurred_at", "schema_version"]
     )]
     pub(crate) batch: Option<Source>,
-    /// The version that the stream must have: a number, or any (-1), no-stream (0), exists (-2).
+    /// The version that the stream must have: a number, or any (the default, -1), no-stream (0), exists (-2).
+    ///
     /// Where it has another, nothing is written, and the exit code is 3.
     #[arg(
         long,
@@ -247,7 +254,7 @@ A line, all but "stream" and "type" optional; a field of another name is an erro
 "position", "version" and "timestamp" may be there, as in what export prints: the store gives its own. Data
 that isn't JSON comes as "dataBase64". Order is kept. A line whose id is in its stream already adds nothing,
 so an import that was cut off is simply repeated. A line without an id gets one made of what it says
-and of how many equal lines came before it."#;
+and of how many equal lines came before it; the same line in another file is taken for the same event."#;
 
 #[derive(Args, Debug)]
 #[command(after_long_help = IMPORT_EXAMPLES)]
@@ -257,8 +264,10 @@ pub(crate) struct ImportArguments {
     pub(crate) source: Source,
     #[command(flatten)]
     pub(crate) writing: WritingArguments,
-    /// How the result is printed. `json` prints a line as soon as events are stored, counted from the
-    /// beginning: {"lines":300,"added":300,"repeated":0,"position":300}.
+    /// How the result is printed.
+    ///
+    /// `json` prints a line as soon as events are stored, counted from the beginning:
+    /// {"lines":300,"added":300,"repeated":0,"position":300}.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }

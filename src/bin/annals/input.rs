@@ -289,6 +289,14 @@ mod tests {
     }
 
     #[test]
+    fn a_line_without_end_is_refused_before_it_fills_the_memory() {
+        let endless = BufReader::new(io::repeat(b' '));
+        let mut lines = Lines { reader: Box::new(endless), ..lines_of("") };
+        let error = lines.next().expect_err("too long");
+        assert_eq!(error.to_string(), "text, line 1: the line has more than 67108864 bytes");
+    }
+
+    #[test]
     fn json_arguments_say_where_the_json_is() {
         assert_eq!("-".parse(), Ok(JsonArgument::In(Source::StandardInput)));
         assert_eq!("-5".parse(), Ok(JsonArgument::Literal("-5".to_owned())));
