@@ -124,20 +124,18 @@ fn measure(work: Work, settings: &Settings) -> Outcome<f64> {
     let directory = tempfile::tempdir_in(&settings.directory)?;
     match work {
         Work::Raw => raw(directory.path(), settings.duration),
-        Work::Append { durability, callers, batch } => {
-            with_store(directory.path(), durability, |store| {
-                let counts: Vec<u64> = thread::scope(|scope| {
-                    let threads: Vec<_> = (0..callers)
-                        .map(|caller| scope.spawn(move || call(store, caller, batch, settings.duration)))
-                        .collect();
-                    let join = |thread: thread::ScopedJoinHandle<'_, Outcome<u64>>| {
-                        thread.join().map_err(|_| "a caller panicked")?
-                    };
-                    threads.into_iter().map(join).collect::<Outcome<_>>()
-                })?;
-                Ok(counts.iter().sum())
-            })
-        }
+        Work::Append { durability, callers, batch } => with_store(directory.path(), durability, |store| {
+            let counts: Vec<u64> = thread::scope(|scope| {
+                let threads: Vec<_> = (0..callers)
+                    .map(|caller| scope.spawn(move || call(store, caller, batch, settings.duration)))
+                    .collect();
+                let join = |thread: thread::ScopedJoinHandle<'_, Outcome<u64>>| {
+                    thread.join().map_err(|_| "a caller panicked")?
+                };
+                threads.into_iter().map(join).collect::<Outcome<_>>()
+            })?;
+            Ok(counts.iter().sum())
+        }),
         Work::Submit { durability } => {
             with_store(directory.path(), durability, |store| submit(store, settings.duration))
         }

@@ -12,6 +12,7 @@ mod error;
 mod event;
 mod format;
 mod index;
+mod inspect;
 mod invalid;
 mod log;
 mod metadata;
@@ -31,8 +32,8 @@ pub use disk::contract::{
 };
 pub use disk::os::OsDisk;
 pub use disk::sim::{
-    SimDisk,
     faults::{DiskOperation, Fault, SyncFailure},
+    simulated::SimDisk,
     survival::CutStyle,
 };
 pub use error::{Error, Result};
@@ -40,6 +41,7 @@ pub use event::{
     ContentType, EVENT_BYTES_MAX, EVENT_ID_BYTES_MAX, EventData, EventId, EventIdRef, EventRef, IdGenerator,
     StoredEvent, UuidV7,
 };
+pub use inspect::{Damage, Progress, Verification, verify, verify_on};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
 pub use options::{Creation, Durability, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};

@@ -190,8 +190,11 @@ impl Events {
             Direction::Forwards => number + 1,
             Direction::Backwards => number - 1,
         };
-        self.enter_segment_of(place);
-        let segment = self.segment.as_ref().expect("entered above");
+        let here = self.segment.take().filter(|segment| segment.holds(place));
+        let segment = self.segment.insert(here.unwrap_or_else(|| {
+            self.window.clear();
+            Arc::clone(self.committed.state().segment_of(place))
+        }));
         let (record, _) = fetch::record_at(segment, place, &mut self.window)?;
         if is_wanted(&self.source, number, &record) {
             return Ok(Some(record.event));
@@ -219,14 +222,6 @@ impl Events {
             }
         }
         assert_eq!(self.places.len(), places_max, "the index never loses an event that was committed");
-    }
-
-    fn enter_segment_of(&mut self, place: LogOffset) {
-        let is_here = self.segment.as_ref().is_some_and(|segment| segment.holds(place));
-        if !is_here {
-            self.segment = Some(Arc::clone(self.committed.state().segment_of(place)));
-            self.window.clear();
-        }
     }
 }
 

@@ -1,7 +1,10 @@
-//! The store and its program, seen from outside: what a caller is promised.
+//! The store and its program, tested from outside: one binary, a file a subject.
 
-#![allow(non_snake_case, reason = "tests name the requirement that they prove behind two underscores: __A16")]
+#![allow(missing_docs, reason = "a test's name says what it shows")]
+#![allow(non_snake_case, reason = "tests are named after behaviours, with the ids of requirements behind __")]
 
+#[path = "suite/append.rs"]
+mod append;
 #[cfg(feature = "cli")]
 #[path = "suite/cli.rs"]
 mod cli;
@@ -26,3 +29,5 @@ mod cli_processes;
 #[cfg(feature = "cli")]
 #[path = "suite/documents.rs"]
 mod documents;
+#[path = "suite/support.rs"]
+mod support;

@@ -27,8 +27,67 @@ mod samples;
 /// The reading order. A file imports only from files that stand before it here. To add a file, write its path
 /// below src, without `.rs`, at its place, and the same into docs/architecture.md; a floor is a line.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("Vocabulary", &["invalid", "stream", "position", "time", "metadata", "event", "error", "options"]),
-    ("Disk", &["disk/contract", "disk/os", "disk/sim"]),
+    (
+        "Vocabulary",
+        &["trace", "invalid", "stream", "position", "time", "metadata", "event", "error", "options"],
+    ),
+    (
+        "Disk",
+        &[
+            "disk/contract",
+            "disk/os",
+            "disk/sim/random",
+            "disk/sim/survival",
+            "disk/sim/faults",
+            "disk/sim/content",
+            "disk/sim/directory",
+            "disk/sim/state",
+            "disk/sim/operations",
+            "disk/sim/simulated",
+        ],
+    ),
+    (
+        "Format",
+        &[
+            "format/layout",
+            "format/frame",
+            "format/control_frame",
+            "format/record",
+            "format/segment_header",
+            "format/control",
+        ],
+    ),
+    (
+        "Log",
+        &[
+            "log/window",
+            "log/segment",
+            "log/fetch",
+            "log/verdict",
+            "log/scan",
+            "log/mark",
+            "log/quarantine",
+            "log/creation",
+            "log/recovery",
+            "log/segmented_log",
+        ],
+    ),
+    ("Index", &["index/tail", "committed"]),
+    (
+        "Engines",
+        &[
+            "writer/request",
+            "writer/plan",
+            "writer/futex",
+            "writer/answer",
+            "writer/core",
+            "background",
+            "writer/thread",
+            "reader",
+            "stream_list",
+        ],
+    ),
+    ("Store", &["opening", "store", "inspect"]),
 ];
 
 #[test]

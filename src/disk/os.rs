@@ -6,6 +6,7 @@
 //!   written, or that lies beyond the file's end.
 //! - Links in a path's last component aren't followed to a file: a store's directory can be one, its files can't.
 
+#![allow(clippy::disallowed_methods, reason = "this file alone may rename and sync")]
 #![allow(unsafe_code, reason = "memory maps give slices over memory that the kernel fills")]
 
 use std::{

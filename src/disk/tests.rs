@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use crate::disk::{
     contract::{DirectoryEntry, Disk, EntryKind, OpenMode},
     os::OsDisk,
-    sim::SimDisk,
+    sim::simulated::SimDisk,
 };
 
 /// Runs one check on both disks, in an empty directory of each.

@@ -29,6 +29,9 @@ layout! { ENVELOPE_FIELDS, ENVELOPE_BYTES;
     16 4 LENGTH;
 }
 
+/// What a structure's envelope begins with.
+type Magic = [u8; 8];
+
 /// store.meta: that the store is whole, and which it is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct StoreMeta {
@@ -60,7 +63,7 @@ pub(crate) enum EnvelopeFault {
 }
 
 impl StoreMeta {
-    const MAGIC: &'static [u8; 8] = b"ANNALMET";
+    const MAGIC: Magic = *b"ANNALMET";
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         encode(Self::MAGIC, self)
@@ -72,7 +75,7 @@ impl StoreMeta {
 }
 
 impl DurableMark {
-    const MAGIC: &'static [u8; 8] = b"ANNALDUR";
+    const MAGIC: Magic = *b"ANNALDUR";
 
     /// The slot's bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -94,11 +97,11 @@ fn configuration() -> Fixed {
     bincode::config::standard().with_fixed_int_encoding().with_limit::<STRUCTURE_BYTES_MAX>()
 }
 
-fn encode(magic: &[u8; 8], structure: &impl Serialize) -> Vec<u8> {
+fn encode(magic: Magic, structure: &impl Serialize) -> Vec<u8> {
     let body = bincode::serde::encode_to_vec(structure, configuration())
         .expect("numbers and short texts always encode");
     let mut bytes = vec![0; ENVELOPE_BYTES];
-    bytes[MAGIC..ENVELOPE_CRC].copy_from_slice(magic);
+    bytes[MAGIC..ENVELOPE_CRC].copy_from_slice(&magic);
     put_u16(&mut bytes, VERSION, FORMAT_VERSION);
     put_u32(&mut bytes, LENGTH, u32::try_from(body.len()).expect("bounded by the limit"));
     bytes.extend_from_slice(&body);
@@ -113,12 +116,12 @@ fn get_length(bytes: &[u8]) -> Option<usize> {
     (length <= bytes.len()).then_some(length)
 }
 
-fn decode<T: DeserializeOwned>(magic: &[u8; 8], bytes: &[u8]) -> Result<T, EnvelopeFault> {
+fn decode<T: DeserializeOwned>(magic: Magic, bytes: &[u8]) -> Result<T, EnvelopeFault> {
     use EnvelopeFault::{Damaged, Newer};
     if get_length(bytes) != Some(bytes.len()) {
         return Err(Damaged("its length isn't what it names"));
     }
-    if &bytes[MAGIC..ENVELOPE_CRC] != magic {
+    if bytes[MAGIC..ENVELOPE_CRC] != magic {
         return Err(Damaged("it doesn't begin as it must"));
     }
     if checksum(&bytes[VERSION..]) != get_u32(bytes, ENVELOPE_CRC) {

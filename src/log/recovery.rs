@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use crate::{
-    disk::contract::{Disk, EntryKind, OpenMode},
+    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode},
     error::{Error, Result},
     format::{
         control::StoreMeta,
@@ -52,12 +52,13 @@ pub(crate) fn recover(
     visit: Visit<'_>,
 ) -> Result<Recovered> {
     let mark = Mark::read(disk, store, meta.store_id)?;
+    remove_leftovers(disk, store)?;
     let numbers = list_segments(disk, store, meta)?;
     let mut segments: Vec<Segment> = Vec::with_capacity(numbers.len());
     let mut before: Option<ChainEnd> = None;
     for number in numbers {
         let segment = Segment::open(disk, store, number, OpenMode::ReadWrite)?;
-        check_link(&segment, meta, segments.last().zip(before.as_ref()))?;
+        check_link(&segment, meta, before.as_ref())?;
         let (end, stop) = visit_frames(&segment, visit)?;
         segments.push(segment);
         before = Some(end);
@@ -77,7 +78,7 @@ pub(crate) fn recover(
     })
 }
 
-/// The numbers of the segments, which have no holes. Leftovers of interrupted creations are removed.
+/// The numbers of the segments, which have no holes.
 pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> Result<Vec<u64>> {
     let directory = segments_directory(store);
     let entries = disk.list(&directory).map_err(|error| Error::io("list", &directory, error))?;
@@ -87,9 +88,7 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
         match segment_number(&entry.name) {
             Some(number) if entry.kind == EntryKind::File => numbers.push(number),
             Some(_) => return Err(not_a_file(&path)),
-            None if entry.kind == EntryKind::File && entry.name.ends_with(".log.tmp") => {
-                disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
-            }
+            None if is_leftover(&entry) => {}
             None => trace::warn("ignored", &path, format_args!("it is no file of the store's")),
         }
     }
@@ -107,6 +106,21 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
     Ok(numbers)
 }
 
+/// A file that was to become a segment, and never did.
+fn is_leftover(entry: &DirectoryEntry) -> bool {
+    entry.kind == EntryKind::File && entry.name.ends_with(".log.tmp")
+}
+
+fn remove_leftovers(disk: &dyn Disk, store: &Path) -> Result<()> {
+    let directory = segments_directory(store);
+    let entries = disk.list(&directory).map_err(|error| Error::io("list", &directory, error))?;
+    for entry in entries.iter().filter(|entry| is_leftover(entry)) {
+        let path = directory.join(&entry.name);
+        disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
+    }
+    Ok(())
+}
+
 fn not_a_file(path: &Path) -> Error {
     let reason = "this should be a segment, but isn't an ordinary file".to_owned();
     Error::Corrupt { path: path.to_owned(), offset: 0, reason, intact: None }
@@ -118,16 +132,12 @@ fn disk_has_next(disk: &dyn Disk, store: &Path, number: u64) -> Result<bool> {
 }
 
 /// Checks that a segment goes on from the one before it.
-pub(crate) fn check_link(
-    segment: &Segment,
-    meta: &StoreMeta,
-    before: Option<(&Segment, &ChainEnd)>,
-) -> Result<()> {
+pub(crate) fn check_link(segment: &Segment, meta: &StoreMeta, before: Option<&ChainEnd>) -> Result<()> {
     let header = &segment.header;
     if header.store_id != meta.store_id {
         return Err(segment.corrupt(0, "the segment is from another store"));
     }
-    let Some((_, end)) = before else { return Ok(()) };
+    let Some(end) = before else { return Ok(()) };
     let goes_on = end.seal.is_some_and(|seal| {
         header.base == seal.logical_end
             && header.chain == seal.chain_next

@@ -39,7 +39,6 @@ pub(crate) struct Scan<'a> {
     header: &'a SegmentHeader,
     window: Window,
     end: ChainEnd,
-    frames: u64,
 }
 
 /// Why a scan stopped: no further frame is valid.
@@ -86,7 +85,7 @@ impl<'a> Scan<'a> {
             next_position: header.first_position,
             seal: None,
         };
-        Ok(Self { file, file_bytes: file.len()?, header, window: Window::new(AHEAD_BYTES), end, frames: 0 })
+        Ok(Self { file, file_bytes: file.len()?, header, window: Window::new(AHEAD_BYTES), end })
     }
 
     /// Goes on behind frames that an earlier scan found valid.
@@ -97,11 +96,6 @@ impl<'a> Scan<'a> {
     /// Where the valid frames end so far.
     pub(crate) fn end(&self) -> ChainEnd {
         self.end
-    }
-
-    /// How many frames were valid so far.
-    pub(crate) fn frames(&self) -> u64 {
-        self.frames
     }
 
     /// The next frame, or why there is none.
@@ -140,7 +134,6 @@ impl<'a> Scan<'a> {
             next_position,
             seal,
         };
-        self.frames += 1;
         let payload_end = FRAME_HEADER_BYTES + header.payload_bytes as usize;
         // Asked for again: the borrow that was checked can't be returned from a branch. It costs nothing.
         let frame = self.window.get(self.file, at, frame_bytes, self.file_bytes)?;

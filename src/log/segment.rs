@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The zeros that are written at a time, in bytes; the writer waits for one such write at most.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Where the writer takes over a part of the file that wasn't prepared, the border is a multiple of this, in
 /// bytes, so that preparing goes on in a page of its own.

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 use crate::disk::{
     contract::{Disk, DiskFile, OpenMode},
     sim::{
-        SimDisk,
         faults::{DiskOperation, Fault, SyncFailure},
+        simulated::SimDisk,
         survival::CutStyle,
     },
 };

@@ -1,0 +1,359 @@
+//! The simulated disk itself: what programs and tests hold.
+
+use std::{
+    fmt, io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::disk::{
+    contract::{DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, Mapping, OpenMode},
+    sim::{
+        directory::NodeId,
+        faults::{DiskOperation, Fault},
+        random::Random,
+        state::State,
+        survival::CutStyle,
+    },
+};
+
+/// A disk in memory, whose power can be cut.
+///
+/// A clone is the same disk: give one to the program, and keep one. Paths begin at its root, with or without a
+/// slash, and names are UTF-8. Files are at most 1 GiB long, and aren't mapped.
+///
+/// ```
+/// use annals::{Disk, DiskFile, OpenMode, SimDisk};
+/// use std::path::Path;
+///
+/// let disk = SimDisk::new(42);
+/// let file = disk.open(Path::new("/ledger"), OpenMode::CreateNew)?;
+/// file.write_all_at(b"paid", 0)?;
+/// file.sync()?;
+/// // The bytes are safe, and the name isn't: its directory was not synced.
+/// disk.sync_dir(Path::new("/"))?;
+/// disk.power_cut();
+/// assert!(file.sync().is_err(), "whatever was open is dead, as after a restart");
+/// assert_eq!(disk.read_file("/ledger"), Some(b"paid".to_vec()));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// A test of every point at which a program can be cut off:
+///
+/// ```
+/// use annals::{Disk, DiskFile, OpenMode, SimDisk};
+/// use std::{io, path::Path};
+///
+/// fn program(disk: &SimDisk) -> io::Result<()> {
+///     let file = disk.open(Path::new("/new"), OpenMode::CreateNew)?;
+///     file.write_all_at(b"whole", 0)?;
+///     file.sync()?;
+///     disk.rename(Path::new("/new"), Path::new("/file"))?;
+///     disk.sync_dir(Path::new("/"))
+/// }
+///
+/// for nth in 1.. {
+///     let disk = SimDisk::new(nth);
+///     disk.cut_at(nth);
+///     let outcome = program(&disk);
+///     let was_cut = disk.is_cut();
+///     disk.power_cut();
+///     match disk.read_file("/file") {
+///         Some(bytes) => assert_eq!(bytes, b"whole"),
+///         None => assert!(outcome.is_err(), "seed {nth}"),
+///     }
+///     if !was_cut {
+///         break;
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct SimDisk {
+    state: Arc<Mutex<State>>,
+    /// Dead after the restart that ends it; for ever alive, where there is none.
+    generation: Option<u64>,
+}
+
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("SimDisk");
+        // A thread that holds the state may print it.
+        if let Some(state) = self.state.try_lock() {
+            debug.field("operations", &state.faults.operations).field("files", &state.files());
+        }
+        debug.finish_non_exhaustive()
+    }
+}
+
+impl SimDisk {
+    /// An empty disk, whose chances come from a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self::of(State::new(seed))
+    }
+
+    fn of(state: State) -> Self {
+        Self { state: Arc::new(Mutex::new(state)), generation: None }
+    }
+
+    /// This disk as a program sees it until the next restart: then all of its operations fail. For programs
+    /// whose threads may outlive the cut, and must not touch what the next one does.
+    #[must_use]
+    pub fn mount(&self) -> Self {
+        let generation = Some(self.state.lock().generation);
+        Self { state: Arc::clone(&self.state), generation }
+    }
+
+    /// Another disk that is as this one is, un-synced writes, pending names and planned faults included, and goes on
+    /// with chances of its own. Locks and open files stay with this one.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> Self {
+        let mut state = self.state.lock().clone();
+        state.random = Random::new(seed);
+        state.locked.clear();
+        Self::of(state)
+    }
+
+    /// Another disk that has durably what this one shows, and no faults: for surgery on a store's files.
+    #[must_use]
+    pub fn snapshot(&self, seed: u64) -> Self {
+        let mut state = State::new(seed);
+        state.nodes.clone_from(&self.state.lock().nodes);
+        state.settle();
+        Self::of(state)
+    }
+
+    /// Cuts the power: of what was not synced, some is left, by the seed. All locks are free, all open
+    /// files dead, and the disk goes on with what is left. Faults stay planned, but for a cut.
+    pub fn power_cut(&self) {
+        self.state.lock().power_cut(None);
+    }
+
+    /// Cuts the power, with a choice of what is left.
+    pub fn power_cut_keeping(&self, style: CutStyle) {
+        self.state.lock().power_cut(Some(style));
+    }
+
+    /// Ends the program, as kill -9 does: all locks are free and all open files dead, but what was written is
+    /// there, synced or not. Faults stay planned, but for a cut.
+    pub fn crash_process(&self) {
+        self.state.lock().restart();
+    }
+
+    /// Cuts the disk off at the nth operation from now on; 1 is the next, and 0 is now. A write may be done in part
+    /// then, and another operation or not. It fails, and so does all that comes after it, reading included, until
+    /// [`SimDisk::power_cut`] or [`SimDisk::crash_process`].
+    pub fn cut_at(&self, nth: u64) {
+        self.state.lock().faults.cut_at(nth);
+    }
+
+    /// Whether the disk is cut off.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.state.lock().faults.is_cut
+    }
+
+    /// How many operations there were that can be refused: see [`DiskOperation`].
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.state.lock().faults.operations
+    }
+
+    /// Plans a fault.
+    pub fn fail(&self, fault: Fault) {
+        self.state.lock().faults.add(fault);
+    }
+
+    /// Makes reads fail that touch these bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such file.
+    pub fn fail_reads(&self, path: impl AsRef<Path>, bytes: Range<u64>) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let node = state.resolve(path.as_ref())?;
+        state.file_mut(node)?.make_unreadable(bytes);
+        Ok(())
+    }
+
+    /// Forgets all planned faults, and makes all bytes readable. The quota and short writes stay.
+    pub fn clear_faults(&self) {
+        let mut state = self.state.lock();
+        state.faults.clear();
+        state.make_readable();
+    }
+
+    /// Makes one write in so many short, by the seed: it ends at one of the file's sector ends. 0: none.
+    pub fn set_short_writes(&self, one_in: u32) {
+        self.state.lock().short_write_one_in = one_in;
+    }
+
+    /// Bounds the sum of all files' lengths, in bytes; what would make it larger fails with
+    /// [`io::ErrorKind::StorageFull`], a write after the sectors that fit.
+    pub fn set_quota_bytes(&self, quota_bytes: Option<u64>) {
+        self.state.lock().quota_bytes = quota_bytes;
+    }
+
+    /// The paths of all files, as the system shows them.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.state.lock().files()
+    }
+
+    /// A file's bytes, as the system shows them; none if there is no such file.
+    #[must_use]
+    pub fn read_file(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
+        let state = self.state.lock();
+        let node = state.resolve(path.as_ref()).ok()?;
+        Some(state.file(node).ok()?.cached().to_vec())
+    }
+
+    /// Puts a file on the disk, durably, with its directories: surgery, neither counted nor refused.
+    ///
+    /// # Errors
+    ///
+    /// If a directory has the name, or a file the name of one of its directories.
+    pub fn write_file(&self, path: impl AsRef<Path>, bytes: impl Into<Vec<u8>>) -> io::Result<()> {
+        self.state.lock().put_file(path.as_ref(), bytes.into())
+    }
+
+    /// Takes a file from the disk, durably: surgery, neither counted nor refused.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such file.
+    pub fn remove_file(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        self.state.lock().take_file(path.as_ref())
+    }
+
+    /// The state, if the disk is neither cut off nor of another time.
+    fn enter(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.state.lock();
+        state.check(self.generation.unwrap_or(state.generation))?;
+        Ok(state)
+    }
+}
+
+impl Disk for SimDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.enter()?.operate(DiskOperation::CreateDirectory, |state| state.create_dir(path))
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
+        self.enter()?.list(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
+        self.enter()?.kind(path)
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.enter()?;
+        let node = state.open_file(path, mode)?;
+        let generation = state.generation;
+        Ok(Arc::new(SimFile { state: Arc::clone(&self.state), generation, node, mode }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.enter()?.operate(DiskOperation::Rename, |state| state.rename(from, to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.enter()?.operate(DiskOperation::Remove, |state| state.remove(path))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.enter()?.sync_dir(path)
+    }
+
+    fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>> {
+        let mut state = self.enter()?;
+        let generation = state.generation;
+        let Some(node) = state.lock(path)? else { return Ok(None) };
+        Ok(Some(Box::new(SimLock { state: Arc::clone(&self.state), generation, node })))
+    }
+}
+
+/// A locked directory.
+struct SimLock {
+    state: Arc<Mutex<State>>,
+    generation: u64,
+    node: NodeId,
+}
+
+impl DirectoryLock for SimLock {}
+
+impl Drop for SimLock {
+    fn drop(&mut self) {
+        self.state.lock().unlock(self.node, self.generation);
+    }
+}
+
+impl fmt::Debug for SimLock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SimLock").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// An open file; dead after the next restart.
+struct SimFile {
+    state: Arc<Mutex<State>>,
+    generation: u64,
+    node: NodeId,
+    mode: OpenMode,
+}
+
+impl SimFile {
+    fn enter(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.state.lock();
+        state.check(self.generation)?;
+        Ok(state)
+    }
+
+    fn enter_to_write(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.enter()?;
+        if self.mode == OpenMode::Read {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file is open to read"));
+        }
+        Ok(state)
+    }
+}
+
+impl DiskFile for SimFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.enter()?.file(self.node)?.read(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.enter_to_write()?.write(self.node, bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.enter()?.sync(self.node)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.enter_to_write()?.operate(DiskOperation::SetLength, |state| state.set_len(self.node, len))
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.enter_to_write()?.operate(DiskOperation::Allocate, |state| state.allocate(self.node, len))
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.enter()?.file(self.node)?.cached().len() as u64)
+    }
+
+    fn map(&self, _capacity: u64) -> io::Result<Option<Arc<dyn Mapping>>> {
+        self.enter().map(|_| None)
+    }
+}
+
+impl fmt::Debug for SimFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SimFile").field("node", &self.node).finish_non_exhaustive()
+    }
+}
