@@ -108,6 +108,8 @@ fn what_a_killed_import_told_is_stored_and_the_next_one_goes_on() {
             let moment = Moment { told_lines, sent_lines: told_lines + random.below(900) };
             let told = import_until_killed(&place, &lines, moment);
             kills += 1;
+            let verified = &place.json(&["verify", "--format", "json"])[0];
+            assert!(verified["events"].as_u64() >= u64::try_from(told).ok(), "{moment:?}: {verified}");
             let stored = check_is_beginning(&place, &ids);
             assert!(stored >= told, "{moment:?}: {told} lines were told, {stored} are stored");
             sent_lines_max = sent_lines_max.max(moment.sent_lines);

@@ -40,6 +40,7 @@ struct Report<'a> {
     streams: u64,
     bytes: u64,
     last_position: u64,
+    interrupted_bytes: u64,
     damage: Vec<DamageReport<'a>>,
 }
 
@@ -76,6 +77,7 @@ fn report_of(verification: &Verification) -> Report<'_> {
         streams: verification.streams,
         bytes: verification.bytes,
         last_position: verification.last_position.get(),
+        interrupted_bytes: verification.interrupted_bytes,
         damage: damage.collect(),
     }
 }
@@ -83,6 +85,12 @@ fn report_of(verification: &Verification) -> Report<'_> {
 fn print_text(store: &Path, verification: &Verification, output: &mut Output) -> Result<(), OutputError> {
     for damage in &verification.damage {
         output.line(format_args!("{}", output::safe(&describe(damage))))?;
+    }
+    if verification.interrupted_bytes > 0 {
+        output.line(format_args!(
+            "{} of an interrupted write, which nobody was told is stored; the next opening clears them away",
+            count(verification.interrupted_bytes, "byte"),
+        ))?;
     }
     let verdict = if verification.damage.is_empty() { "is whole" } else { "is damaged" };
     output.line(format_args!(
