@@ -10,6 +10,8 @@
 //! round run one after the other, so that a noisy moment meets all of them alike. After each row the store is
 //! read whole, and must hold exactly what was acknowledged.
 
+#![allow(clippy::disallowed_methods, reason = "the raw disk is what this compares with")]
+
 use std::{
     error::Error,
     fs::{self, OpenOptions},

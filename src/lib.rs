@@ -42,6 +42,7 @@ pub use event::{
     ContentType, EVENT_BYTES_MAX, EVENT_ID_BYTES_MAX, EventData, EventId, EventIdRef, EventRef, IdGenerator,
     StoredEvent, UuidV7,
 };
+pub use format::layout::COMMIT_BYTES_MAX;
 pub use inspect::{Damage, Progress, Verification, verify, verify_on};
 pub use invalid::Invalid;
 pub use metadata::Metadata;

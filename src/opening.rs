@@ -101,7 +101,7 @@ fn add_to_index(index: &mut TailIndex, place: LogOffset, record: &Record<'_>) ->
 }
 
 /// Makes sure that a directory stands at the path.
-fn check_directory(disk: &dyn Disk, path: &Path, creation: Creation) -> Result<()> {
+pub(crate) fn check_directory(disk: &dyn Disk, path: &Path, creation: Creation) -> Result<()> {
     let not_a_store = |reason: &str| Error::NotAStore { path: path.to_owned(), reason: reason.to_owned() };
     // A link to a directory is followed: people put stores where there is room.
     match (disk.kind(path).map_err(|error| Error::io("look at", path, error))?, creation) {

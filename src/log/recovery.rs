@@ -55,37 +55,33 @@ pub(crate) fn recover(
     visit: Visit<'_>,
 ) -> Result<Recovered> {
     let mark = Mark::read(disk, store, meta.store_id)?;
-    remove_leftovers(disk, store)?;
-    remove_leftovers(disk, &segments_directory(store))?;
-    let numbers = list_segments(disk, store, meta)?;
-    let mut segments: Vec<(Segment, u64)> = Vec::with_capacity(numbers.len());
+    let (numbers, last) = list_segments(disk, store, meta)?;
+    let mut segments: Vec<(Segment, u64)> = Vec::with_capacity(numbers.len() + 1);
     let mut before: Option<ChainEnd> = None;
     for number in numbers {
         let segment = Segment::open(disk, store, number, OpenMode::ReadWrite)?;
         check_link(&segment, meta, before.as_ref())?;
         let (end, stop) = visit_frames(&segment, visit)?;
+        check_sealed(&segment, end, stop)?;
         before = Some(end);
-        if disk_has_next(disk, store, number)? {
-            check_sealed(&segment, end, stop)?;
-            // Sealing cuts off what was prepared; a crash may have come before.
-            segment.trim(end.file_offset)?;
-            segments.push((segment, end.file_offset));
-        } else {
-            let mark = settle_tail(disk, store, &segment, end, stop, mark)?;
-            segments.push((segment, end.file_offset));
-            return Ok(Recovered { segments, end, mark });
-        }
+        segments.push((segment, end.file_offset));
     }
-    Err(Error::Corrupt {
-        path: segment_path(store, meta.first_segment),
-        offset: 0,
-        reason: "the store's first segment is missing".to_owned(),
-        intact: Some(Position::NONE),
-    })
+    let segment = Segment::open(disk, store, last, OpenMode::ReadWrite)?;
+    check_link(&segment, meta, before.as_ref())?;
+    let (end, stop) = visit_frames(&segment, visit)?;
+    let mark = settle_tail(disk, store, &segment, end, stop, mark)?;
+    // Nothing is damaged, so this may be tidied: what sealing would have cut off, and what was never finished.
+    for (sealed, end_of_sealed) in &segments {
+        sealed.trim(*end_of_sealed)?;
+    }
+    remove_leftovers(disk, store)?;
+    remove_leftovers(disk, &segments_directory(store))?;
+    segments.push((segment, end.file_offset));
+    Ok(Recovered { segments, end, mark })
 }
 
-/// The numbers of the segments, which have no holes.
-pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> Result<Vec<u64>> {
+/// The numbers of the sealed segments, and that of the last; without holes.
+pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> Result<(Vec<u64>, u64)> {
     let directory = segments_directory(store);
     let entries = disk.list(&directory).map_err(|error| Error::io("list", &directory, error))?;
     let mut numbers = Vec::new();
@@ -99,17 +95,19 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
         }
     }
     numbers.sort_unstable();
+    let missing = |number, what: &str| Error::Corrupt {
+        path: segment_path(store, number),
+        offset: 0,
+        reason: format!("this segment is missing{what}"),
+        intact: (number == meta.first_segment).then_some(Position::NONE),
+    };
     for (number, expected) in numbers.iter().zip(meta.first_segment..) {
         if *number != expected {
-            return Err(Error::Corrupt {
-                path: segment_path(store, expected),
-                offset: 0,
-                reason: format!("this segment is missing, though segment {number} is there"),
-                intact: None,
-            });
+            return Err(missing(expected, &format!(", though segment {number} is there")));
         }
     }
-    Ok(numbers)
+    let last = numbers.pop().ok_or_else(|| missing(meta.first_segment, ""))?;
+    Ok((numbers, last))
 }
 
 /// A file that was to become one of the store's, and never did.
@@ -134,11 +132,6 @@ fn remove_leftovers(disk: &dyn Disk, directory: &Path) -> Result<()> {
 fn not_a_file(path: &Path) -> Error {
     let reason = "this should be a segment, but isn't an ordinary file".to_owned();
     Error::Corrupt { path: path.to_owned(), offset: 0, reason, intact: None }
-}
-
-fn disk_has_next(disk: &dyn Disk, store: &Path, number: u64) -> Result<bool> {
-    let next = segment_path(store, number + 1);
-    disk.kind(&next).map(|kind| kind.is_some()).map_err(|error| Error::io("look at", &next, error))
 }
 
 /// Checks that a segment goes on from the one before it.

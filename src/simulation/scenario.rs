@@ -119,7 +119,7 @@ impl Run {
         let mut session = match Session::open(&self.disk, &options, &mut self.history)? {
             Ok(session) => session,
             Err(error) => {
-                self.refuse_corruption(&error)?;
+                refuse_corruption(&error)?;
                 self.end(random);
                 return Ok(());
             }
@@ -203,7 +203,7 @@ impl Run {
             let session = Session::open(&self.disk, &options, &mut self.history)
                 .map_err(|what| format!("recovery cut at operation {nth}: {what}"))?;
             if let Err(error) = &session {
-                self.refuse_corruption(error)
+                refuse_corruption(error)
                     .map_err(|what| format!("recovery cut at operation {nth}: {what}"))?;
             }
             let is_open = session.is_ok();
@@ -258,14 +258,14 @@ impl Run {
         self.counts.openings += 1;
         self.counts.events += self.history.len() as u64;
     }
+}
 
-    /// No cut may look like damage.
-    fn refuse_corruption(&self, error: &Error) -> Result<(), String> {
-        match error {
-            Error::Corrupt { .. } | Error::NotAStore { .. } | Error::NewerFormat { .. } => {
-                Err(format!("an honest cut was refused: {error}"))
-            }
-            _ => Ok(()),
+/// No cut may look like damage.
+fn refuse_corruption(error: &Error) -> Result<(), String> {
+    match error {
+        Error::Corrupt { .. } | Error::NotAStore { .. } | Error::NewerFormat { .. } => {
+            Err(format!("an honest cut was refused: {error}"))
         }
+        _ => Ok(()),
     }
 }

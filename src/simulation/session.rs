@@ -100,7 +100,7 @@ impl Session {
         }
         let mut goes_on = true;
         for commit in handed {
-            goes_on &= self.check_answer(commit, history)?;
+            goes_on &= check_answer(&commit, history)?;
         }
         self.note_certain(history);
         Ok(goes_on)
@@ -141,37 +141,38 @@ impl Session {
             history.make_certain(usize::try_from(head).expect("a small log"));
         }
     }
+}
 
-    fn check_answer(&self, commit: Handed, history: &mut History) -> Result<bool, String> {
-        if !commit.pending.is_done() {
-            return Err("a turn left a commit without an answer".to_owned());
-        }
-        let events = commit
-            .parts
-            .iter()
-            .flat_map(|(stream, _, tags)| tags.iter().map(|tag| Event { stream: stream.clone(), tag: *tag }));
-        match commit.pending.wait() {
-            Ok(reached) => {
-                check_reached(&commit.parts, &reached, history)?;
-                if commit.parts.iter().any(|(_, _, tags)| !tags.is_empty()) {
-                    history.add_commit(events);
-                }
-                Ok(true)
-            }
-            Err(Error::VersionConflict { stream, actual, .. }) => {
-                if actual == history.version(&stream) {
-                    return Ok(true);
-                }
-                Err(format!("a conflict names version {actual} of {stream}, which it doesn't have"))
-            }
-            Err(Error::OutcomeUnknown { .. }) => {
+/// Compares an answer with what the history says it must be. False: the store has failed.
+fn check_answer(commit: &Handed, history: &mut History) -> Result<bool, String> {
+    if !commit.pending.is_done() {
+        return Err("a turn left a commit without an answer".to_owned());
+    }
+    let events = commit
+        .parts
+        .iter()
+        .flat_map(|(stream, _, tags)| tags.iter().map(|tag| Event { stream: stream.clone(), tag: *tag }));
+    match commit.pending.wait() {
+        Ok(reached) => {
+            check_reached(&commit.parts, &reached, history)?;
+            if commit.parts.iter().any(|(_, _, tags)| !tags.is_empty()) {
                 history.add_commit(events);
-                Ok(false)
             }
-            Err(Error::Failed { .. }) => Ok(false),
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => Ok(true),
-            Err(error) => Err(format!("an append failed in a way that it can't: {error}")),
+            Ok(true)
         }
+        Err(Error::VersionConflict { stream, actual, .. }) => {
+            if actual == history.version(&stream) {
+                return Ok(true);
+            }
+            Err(format!("a conflict names version {actual} of {stream}, which it doesn't have"))
+        }
+        Err(Error::OutcomeUnknown { .. }) => {
+            history.add_commit(events);
+            Ok(false)
+        }
+        Err(Error::Failed { .. }) => Ok(false),
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => Ok(true),
+        Err(error) => Err(format!("an append failed in a way that it can't: {error}")),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A batch is one commit, which has no more bytes than this.
-const BATCH_BYTES_MAX: usize = 64 << 20;
+const BATCH_BYTES_MAX: usize = annals::COMMIT_BYTES_MAX;
 
 pub(crate) fn run(store: &Path, arguments: &AppendArguments) -> anyhow::Result<()> {
     // Everything is read before the store is opened, so that it isn't locked while somebody types.
