@@ -36,6 +36,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "disk/contract",
             "disk/os",
+            "disk/process",
             "disk/sim/random",
             "disk/sim/survival",
             "disk/sim/faults",

@@ -19,7 +19,6 @@ use crate::{
     time::Timestamp,
     writer::{
         answer::{self, Bell, Patience, PendingOutcome},
-        core::Request,
         request::{Appended, Commit},
     },
 };
@@ -90,8 +89,8 @@ impl Session {
                 commit = commit.append(stream, *expected, tags.iter().map(|tag| event(*tag)));
             }
             let commit = commit.encode(&FixedId).map_err(|error| error.to_string())?;
-            let (responder, pending) = answer::pair(&bell, Patience::Sleep);
-            requests.push_back(Request { commit, responder });
+            let (request, pending) = answer::hand_over(commit, &bell, Patience::Sleep);
+            requests.push_back(request);
             handed.push(Handed { parts, pending });
         }
         while !requests.is_empty() {
