@@ -5,5 +5,9 @@
 
 #[path = "suite/append.rs"]
 mod append;
+#[path = "suite/format.rs"]
+mod format;
+#[path = "suite/log_bytes.rs"]
+mod log_bytes;
 #[path = "suite/support.rs"]
 mod support;
