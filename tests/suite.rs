@@ -7,6 +7,8 @@
 mod append;
 #[path = "suite/format.rs"]
 mod format;
+#[path = "suite/golden.rs"]
+mod golden;
 #[path = "suite/log_bytes.rs"]
 mod log_bytes;
 #[path = "suite/support.rs"]

@@ -11,7 +11,7 @@ use annals::{Creation, Durability, Error, EventData, EventStore, ExpectedVersion
 
 use crate::{
     log_bytes::{DATA, fix_checksum_at_8, fix_frame, fix_record, frames, last_frame, put_u16, put_u32},
-    support::{Outcome, event, stream},
+    support::{Outcome, stream},
 };
 
 const SEGMENT_1: &str = "segments/000000000001.log";
