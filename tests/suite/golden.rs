@@ -325,6 +325,37 @@ fn a_golden_store_can_be_appended_to() -> Outcome {
     Ok(())
 }
 
+/// The bytes in the lines of the page's worked example for a file: `OFFSET  BYTES  MEANING`.
+fn example_of(page: &str, file: &str) -> Vec<u8> {
+    let start = format!("<!-- bytes: {file} -->\n```text\n");
+    let (_, rest) = page.split_once(start.as_str()).expect("the page has the file's bytes");
+    let (lines, _) = rest.split_once("```").expect("the lines have an end");
+    let mut bytes = Vec::new();
+    for line in lines.lines() {
+        let (offset, rest) = line.split_once("  ").expect("two spaces behind the offset");
+        assert_eq!(usize::from_str_radix(offset, 16).ok(), Some(bytes.len()), "{file}: {line}");
+        let written = rest.split_once("  ").map_or(rest, |(written, _)| written);
+        if let Some(count) = written.strip_prefix("00 × ") {
+            bytes.resize(bytes.len() + count.parse::<usize>().expect("a number"), 0);
+        } else {
+            let byte = |text| u8::from_str_radix(text, 16).expect("a byte");
+            bytes.extend(written.split(' ').map(byte));
+        }
+    }
+    bytes
+}
+
+#[test]
+fn the_worked_example_is_a_golden_store() {
+    let page = include_str!("../../docs/file-format.md");
+    for (name, bytes) in files(&GOLDEN[0].folder()) {
+        assert!(
+            example_of(page, &name) == bytes,
+            "docs/file-format.md: the bytes of {name} aren't the file's"
+        );
+    }
+}
+
 /// Makes the golden folder, if it isn't there and that is wanted.
 fn write_golden_if_asked(golden: &Golden, files: &BTreeMap<String, Vec<u8>>) {
     if env::var_os("ANNALS_GOLDEN").is_none_or(|wanted| wanted != "write") || golden.folder().exists() {
@@ -336,6 +367,6 @@ fn write_golden_if_asked(golden: &Golden, files: &BTreeMap<String, Vec<u8>>) {
     let store = tempfile::tempdir().expect("a temporary directory");
     write_files(&store.path().join("store"), files);
     let opened = EventStore::open(store.path().join("store")).expect("the new golden store");
-    let lines: String = events_of(&opened).into_iter().map(|event| format!("{event}\n")).collect();
-    fs::write(path.join("events.jsonl"), lines).expect("events.jsonl");
+    let lines: Vec<String> = events_of(&opened).iter().map(Value::to_string).collect();
+    fs::write(path.join("events.jsonl"), lines.join("\n") + "\n").expect("events.jsonl");
 }
