@@ -27,9 +27,7 @@ use annals::{
 use serde_json::{Value, json};
 
 use crate::{
-    log_bytes::{
-        EPOCH, FRAME_HEADER_BYTES, SEAL, fix_checksum_at_8, fix_frame, frames, get_u32, get_u64, put_u32,
-    },
+    log_bytes::{EPOCH, FramePlace, SEAL, fix_checksum_at_8, fix_frame, frames, get_u32, get_u64, put_u32},
     support::{Outcome, stream},
 };
 
@@ -231,33 +229,52 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Puts the golden writer's name into the EPOCH frames of a store's segments, and makes the chain right.
+/// Puts the golden writer's name into the EPOCH frames of a store's segments, and makes the chain right; it
+/// must have been right before.
 fn put_golden_writer(files: &mut BTreeMap<String, Vec<u8>>) {
-    let mut chain = 0;
+    let (mut chain_before, mut chain) = (0, 0);
     for (_, segment) in files.iter_mut().filter(|(name, _)| name.starts_with("segments/")) {
+        assert_eq!(get_u32(segment, 36), chain_before, "a segment goes on from the one before it");
+        assert_eq!(get_u32(segment, 8), crc32fast::hash(&segment[12..512]), "the header's checksum");
         put_u32(segment, 36, chain);
         fix_checksum_at_8(segment, 512);
         for mut frame in frames(segment) {
+            let header_crc_before = get_u32(segment, frame.start + 4);
+            assert_eq!(get_u32(segment, frame.start + 32), chain_before, "a frame goes on");
+            assert_frame_checksums(segment, frame);
             if frame.kind == EPOCH {
-                let (payload, payload_bytes) = (frame.payload(), 8 + WRITER.len());
-                segment[payload + 8..frame.end].fill(0);
-                put_u32(segment, payload + 4, u32::try_from(WRITER.len()).expect("short"));
-                segment[payload + 8..payload + payload_bytes].copy_from_slice(WRITER);
-                put_u32(segment, frame.start + 24, u32::try_from(payload_bytes).expect("short"));
-                frame.payload_end = payload + payload_bytes;
-                let length = (FRAME_HEADER_BYTES + payload_bytes).next_multiple_of(64);
-                assert_eq!(frame.end - frame.start, length, "a writer's name has up to 56 bytes");
+                frame = with_golden_writer(segment, frame);
             }
             put_u32(segment, frame.start + 32, chain);
             if frame.kind == SEAL {
                 // The next segment goes on from the frame before the SEAL.
+                assert_eq!(get_u32(segment, frame.payload() + 8), chain_before, "what the SEAL names");
                 put_u32(segment, frame.payload() + 8, chain);
                 fix_frame(segment, frame);
             } else {
+                chain_before = header_crc_before;
                 chain = fix_frame(segment, frame);
             }
         }
     }
+}
+
+fn assert_frame_checksums(segment: &[u8], frame: FramePlace) {
+    let mut fixed = segment.to_vec();
+    fix_frame(&mut fixed, frame);
+    assert!(fixed == segment, "the checksums of the frame at {} are right", frame.start);
+}
+
+/// Puts the golden writer's name into an EPOCH frame.
+fn with_golden_writer(segment: &mut [u8], frame: FramePlace) -> FramePlace {
+    let writer_bytes = u32::try_from(WRITER.len()).expect("short");
+    let (name, payload_end) = (frame.payload() + 8, frame.payload() + 8 + WRITER.len());
+    assert_eq!(frame.end, payload_end.next_multiple_of(64), "a writer's name has up to 56 bytes");
+    segment[name..frame.end].fill(0);
+    segment[name..payload_end].copy_from_slice(WRITER);
+    put_u32(segment, frame.payload() + 4, writer_bytes);
+    put_u32(segment, frame.start + 24, 8 + writer_bytes);
+    FramePlace { payload_end, ..frame }
 }
 
 /// What durable.mark says: sequence, store id and D of its newer slot.
