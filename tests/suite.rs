@@ -7,6 +7,8 @@
 mod append;
 #[path = "suite/format.rs"]
 mod format;
+#[path = "suite/full_disk.rs"]
+mod full_disk;
 #[path = "suite/golden.rs"]
 mod golden;
 #[path = "suite/log_bytes.rs"]
