@@ -29,5 +29,13 @@ mod cli_processes;
 #[cfg(feature = "cli")]
 #[path = "suite/documents.rs"]
 mod documents;
+#[path = "suite/format.rs"]
+mod format;
+#[path = "suite/full_disk.rs"]
+mod full_disk;
+#[path = "suite/golden.rs"]
+mod golden;
+#[path = "suite/log_bytes.rs"]
+mod log_bytes;
 #[path = "suite/support.rs"]
 mod support;
