@@ -111,8 +111,8 @@ impl Patient {
     /// The last frame with events: the bytes of the last log from the last frame's header on.
     fn last_frame(&self) -> (&Path, usize) {
         let (path, content) = self.files.iter().rfind(|(path, _)| is_log(path)).expect("a log");
-        let starts = (BLOCK_BYTES..content.len()).step_by(64);
-        let last = starts.filter(|start| content[*start..].starts_with(b"aFRM")).last().expect("a frame");
+        let mut starts = (BLOCK_BYTES..content.len()).step_by(64);
+        let last = starts.rfind(|start| content[*start..].starts_with(b"aFRM")).expect("a frame");
         (path, last)
     }
 }

@@ -64,7 +64,6 @@ pub(crate) fn judge(facts: &TailFacts) -> Verdict {
         (TailStop::NotUnderstood, _) => {
             Verdict::Corrupt("a frame was written whole, but not as this version writes them")
         }
-        (_, EpochMode::Buffered) => Verdict::Torn,
         (TailStop::NoHeader { sector_is_zero: false }, EpochMode::Fsync) => {
             Verdict::Corrupt("a frame's header is damaged: its sector was written")
         }
@@ -73,6 +72,7 @@ pub(crate) fn judge(facts: &TailFacts) -> Verdict {
         {
             Verdict::Corrupt("a frame's payload is damaged: all its sectors were written")
         }
-        (TailStop::NoHeader { .. } | TailStop::BadPayload { .. }, EpochMode::Fsync) => Verdict::Torn,
+        // Something didn't arrive; or, in Buffered mode, sectors may be mixed, and say nothing.
+        (TailStop::NoHeader { .. } | TailStop::BadPayload { .. }, _) => Verdict::Torn,
     }
 }

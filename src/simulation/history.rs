@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    disk::sim::random::Random, error::Result, event::StoredEvent, position::Version, stream::StreamId,
+    disk::sim::random::Random, error::Result, event::StoredEvent, options::Durability, position::Version,
+    stream::StreamId,
 };
 
 /// The longest payload of an ordinary event, in bytes.
@@ -45,7 +46,11 @@ pub(crate) struct History {
     events: Vec<Event>,
     /// After how many events a commit ends: only these numbers may be found.
     commit_ends: BTreeSet<usize>,
-    /// How many events must be found.
+    /// How many events were acknowledged.
+    acknowledged: usize,
+    /// How many events the system has: they must be found as long as the power stays.
+    cached: usize,
+    /// How many events must be found, whatever happens.
     certain: usize,
 }
 
@@ -65,6 +70,24 @@ impl History {
     pub(crate) fn add_commit(&mut self, events: impl IntoIterator<Item = Event>) {
         self.events.extend(events);
         self.commit_ends.insert(self.events.len());
+    }
+
+    /// All there may be is acknowledged: with `Fsync` that makes it certain.
+    pub(crate) fn acknowledge(&mut self, durability: Durability) {
+        self.acknowledged = self.events.len();
+        if durability == Durability::Fsync {
+            self.make_certain(self.acknowledged);
+        }
+    }
+
+    /// The program was killed, and the system goes on: what was acknowledged must be found.
+    pub(crate) fn kill(&mut self) {
+        self.cached = self.acknowledged;
+    }
+
+    /// The power was cut: only what is certain must be found.
+    pub(crate) fn cut(&mut self) {
+        self.cached = 0;
     }
 
     /// So many events must be found from now on, whatever happens.
@@ -92,8 +115,9 @@ impl History {
                 return Err(format!("event {count} isn't the one that was appended"));
             }
         }
-        if count < self.certain {
-            return Err(format!("{} events were certain, and {count} are there", self.certain));
+        let expected = self.certain.max(self.cached);
+        if count < expected {
+            return Err(format!("{expected} events must be there, and {count} are"));
         }
         if count > 0 && !self.commit_ends.contains(&count) {
             return Err(format!("the log ends after event {count}, inside a commit"));
@@ -101,6 +125,8 @@ impl History {
         self.events.truncate(count);
         self.commit_ends = self.commit_ends.range(..=count).copied().collect();
         self.certain = count;
+        self.acknowledged = count;
+        self.cached = 0;
         Ok(())
     }
 }

@@ -103,6 +103,13 @@ pub fn simulate_every_operation(durability: Durability, seed: u64) -> Result<Sim
     Ok(counts)
 }
 
+/// Whether a sync may have failed in an opening.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum SyncsFailed {
+    No,
+    Perhaps,
+}
+
 /// A store on its disk, and what it must hold.
 struct Run {
     disk: SimDisk,
@@ -120,11 +127,12 @@ impl Run {
             Ok(session) => session,
             Err(error) => {
                 refuse_corruption(&error)?;
-                self.end(random);
+                self.end(random, SyncsFailed::Perhaps);
                 return Ok(());
             }
         };
         self.note_opening();
+        let mut syncs_failed = SyncsFailed::No;
         for _ in 0..random.below(STEPS_MAX) {
             let goes_on = if random.one_in(3) {
                 let job = session.choose_job(random);
@@ -132,14 +140,17 @@ impl Run {
             } else {
                 session.append(random, &mut self.history)?
             };
-            if !goes_on && !random.one_in(3) {
-                break;
+            if !goes_on {
+                syncs_failed = SyncsFailed::Perhaps;
+                if !random.one_in(3) {
+                    break;
+                }
             }
         }
-        if random.one_in(3) {
-            session.close(&mut self.history);
+        if random.one_in(3) && !session.close(&mut self.history) {
+            syncs_failed = SyncsFailed::Perhaps;
         }
-        self.end(random);
+        self.end(random, syncs_failed);
         Ok(())
     }
 
@@ -168,12 +179,17 @@ impl Run {
     }
 
     /// Ends an opening as the world does: by a power cut, or by a kill with the system going on.
-    fn end(&mut self, random: &mut Random) {
+    fn end(&mut self, random: &mut Random, syncs_failed: SyncsFailed) {
         self.counts.cuts += 1;
-        if random.one_in(3) && !self.disk.is_cut() {
-            self.disk.crash_process();
-        } else {
+        if !random.one_in(3) {
             self.disk.power_cut();
+            self.history.cut();
+            return;
+        }
+        self.disk.crash_process();
+        // A sync that failed may have taken from the cache what was acknowledged without it.
+        if syncs_failed == SyncsFailed::No {
+            self.history.kill();
         }
     }
 

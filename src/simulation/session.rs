@@ -99,7 +99,7 @@ impl Session {
         }
         let mut goes_on = true;
         for commit in handed {
-            goes_on &= check_answer(&commit, history)?;
+            goes_on &= check_answer(&commit, history, self.durability)?;
         }
         self.note_certain(history);
         Ok(goes_on)
@@ -143,7 +143,7 @@ impl Session {
 }
 
 /// Compares an answer with what the history says it must be. False: the store has failed.
-fn check_answer(commit: &Handed, history: &mut History) -> Result<bool, String> {
+fn check_answer(commit: &Handed, history: &mut History, durability: Durability) -> Result<bool, String> {
     if !commit.pending.is_done() {
         return Err("a turn left a commit without an answer".to_owned());
     }
@@ -157,6 +157,7 @@ fn check_answer(commit: &Handed, history: &mut History) -> Result<bool, String> 
             if commit.parts.iter().any(|(_, _, tags)| !tags.is_empty()) {
                 history.add_commit(events);
             }
+            history.acknowledge(durability);
             Ok(true)
         }
         Err(Error::VersionConflict { stream, actual, .. }) => {

@@ -17,6 +17,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::{
     error::{Error, Result},
@@ -221,5 +222,5 @@ pending! {
 pending! {
     /// A commit that is on its way, like [`PendingAppend`]. Its outcome has an entry for each
     /// [`append`](crate::Commit::append), in their order.
-    PendingCommit, Vec<Appended>, |appended| appended.into_vec()
+    PendingCommit, Vec<Appended>, SmallVec::into_vec
 }
