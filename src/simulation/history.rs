@@ -85,7 +85,7 @@ impl History {
         self.cached = self.acknowledged;
     }
 
-    /// The power was cut: only what is certain must be found.
+    /// The system may have lost what the disk hadn't: only what is certain must be found.
     pub(crate) fn cut(&mut self) {
         self.cached = 0;
     }

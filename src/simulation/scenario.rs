@@ -127,6 +127,10 @@ impl Run {
             Ok(session) => session,
             Err(error) => {
                 refuse_corruption(&error)?;
+                if !self.disk.is_cut() {
+                    // A sync failed, which may take from the system what it had and the disk had not.
+                    self.history.cut();
+                }
                 self.end(random, SyncsFailed::Perhaps);
                 return Ok(());
             }
