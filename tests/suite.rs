@@ -5,5 +5,31 @@
 
 #[path = "suite/append.rs"]
 mod append;
+#[path = "suite/commits.rs"]
+mod commits;
+#[path = "suite/concurrency.rs"]
+mod concurrency;
+#[path = "suite/conflicts.rs"]
+mod conflicts;
+#[path = "suite/failures.rs"]
+mod failures;
+#[path = "suite/idempotency.rs"]
+mod idempotency;
+#[path = "suite/ids_and_clocks.rs"]
+mod ids_and_clocks;
+#[path = "suite/limits.rs"]
+mod limits;
+#[path = "suite/metadata.rs"]
+mod metadata;
+#[path = "suite/names.rs"]
+mod names;
+#[path = "suite/opening.rs"]
+mod opening;
+#[path = "suite/pending.rs"]
+mod pending;
+#[path = "suite/reading.rs"]
+mod reading;
+#[path = "suite/streams.rs"]
+mod streams;
 #[path = "suite/support.rs"]
 mod support;
