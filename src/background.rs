@@ -7,11 +7,11 @@ use std::{sync::Arc, thread::JoinHandle, time::Duration};
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
-    disk::contract::Disk,
+    disk::contract::{Disk, DiskFile, OpenMode},
     error::{Error, Result},
     log::{
         mark::Mark,
-        segment::Growth,
+        segment::{Growth, Segment},
         segmented_log::{LogProgress, SegmentedLog},
     },
     options::Durability,
@@ -88,7 +88,9 @@ impl Jobs {
             Durability::Fsync => Growth::Zeros,
             Durability::Buffered => Growth::Room,
         };
-        match active.segment.grow(target, growth) {
+        // A handle of its own: the system tells of a failed sync once for each, and the writer must hear of it.
+        let its_own = self.open_again(&active.segment)?;
+        match active.segment.grow(target, growth, &*its_own) {
             // Writing goes on without: the writer hears of a full disk when it comes to its end.
             Err(Error::Io { action: "grow", path, source }) => {
                 trace::warn("the file can't grow ahead", &path, format_args!("{source}"));
@@ -109,15 +111,21 @@ impl Jobs {
             return Ok(());
         }
         let segment = self.progress.active().segment;
-        segment.file.sync().map_err(|error| Error::io("sync", &segment.path, error))?;
-        self.progress.set_durable(written);
-        Ok(())
+        let its_own = self.open_again(&segment)?;
+        self.progress.sync(&segment.path, &*its_own, written)
+    }
+
+    fn open_again(&self, segment: &Segment) -> Result<Arc<dyn DiskFile>> {
+        let opened = self.disk.open(&segment.path, OpenMode::Read);
+        opened.map_err(|error| Error::io("open", &segment.path, error))
     }
 
     fn mark(&self) -> Result<()> {
-        let mut mark = self.mark.lock();
         let durable = self.progress.durable();
-        if durable == self.progress.written() { mark.write(&*self.disk, durable) } else { Ok(()) }
+        if durable != self.progress.written() {
+            return Ok(());
+        }
+        self.progress.unless_failed(|| self.mark.lock().write(&*self.disk, durable))
     }
 }
 

@@ -1,7 +1,11 @@
 //! An event before it is stored ([`EventData`]), and after ([`StoredEvent`], [`EventRef`]).
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
+use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -101,13 +105,32 @@ pub trait IdGenerator: Send + Sync + fmt::Debug {
     fn next_id(&self) -> EventId;
 }
 
-/// Makes UUIDs of version 7: in the order of time, and random.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct UuidV7;
+/// Makes UUIDs of version 7: in the order of time. The first of each millisecond is random, those behind it
+/// count on from it (RFC 9562, 6.2, method 2), so they cost no system call.
+#[derive(Default, Debug)]
+pub struct UuidV7 {
+    last: Mutex<Option<Uuid>>,
+}
+
+/// The random bits behind a UUID's variant.
+const UUID_TAIL_MASK: u128 = (1 << 62) - 1;
+
+impl UuidV7 {
+    /// The id behind another one, if that is of this millisecond.
+    fn following(last: Uuid) -> Option<Uuid> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis();
+        let number = last.as_u128();
+        let has_room = number & UUID_TAIL_MASK < UUID_TAIL_MASK;
+        (number >> 80 == now && has_room).then(|| Uuid::from_u128(number + 1))
+    }
+}
 
 impl IdGenerator for UuidV7 {
     fn next_id(&self) -> EventId {
-        Uuid::now_v7().into()
+        let mut last = self.last.lock();
+        let next = last.and_then(Self::following).unwrap_or_else(Uuid::now_v7);
+        *last = Some(next);
+        next.into()
     }
 }
 

@@ -22,7 +22,8 @@ use crate::{
         segment::Segment,
         verdict::{Verdict, judge},
     },
-    opening::take_lock,
+    opening::{check_directory, take_lock},
+    options::Creation,
     position::{Position, Version},
 };
 
@@ -89,9 +90,7 @@ pub fn verify(path: impl AsRef<Path>, progress: &mut dyn FnMut(Progress)) -> Res
 ///
 /// As [`verify`].
 pub fn verify_on(disk: &dyn Disk, path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Verification> {
-    if disk.kind(path).map_err(|error| Error::io("look at", path, error))?.is_none() {
-        return Err(Error::NotAStore { path: path.to_owned(), reason: "nothing is there".to_owned() });
-    }
+    check_directory(disk, path, Creation::Never)?;
     let _lock = take_lock(disk, path, Duration::ZERO)?;
     let mut verifier = Verifier {
         disk,
@@ -125,7 +124,8 @@ impl Verifier<'_> {
             return Err(Error::NotAStore { path: self.store.to_owned(), reason });
         };
         let mark = Mark::read(self.disk, self.store, meta.store_id)?;
-        let numbers = list_segments(self.disk, self.store, &meta)?;
+        let (mut numbers, last) = list_segments(self.disk, self.store, &meta)?;
+        numbers.push(last);
         let mut segments = Vec::with_capacity(numbers.len());
         for number in &numbers {
             let segment = Segment::open(self.disk, self.store, *number, OpenMode::Read);
@@ -136,8 +136,7 @@ impl Verifier<'_> {
         }
         let mut before: Option<ChainEnd> = None;
         for segment in &segments {
-            let is_last = Some(&segment.header.number) == numbers.last();
-            before = self.segment(&meta, segment, before, &mark, is_last)?;
+            before = self.segment(&meta, segment, before, &mark, last)?;
         }
         Ok(())
     }
@@ -149,12 +148,12 @@ impl Verifier<'_> {
         segment: &Segment,
         before: Option<ChainEnd>,
         mark: &Mark,
-        is_last: bool,
+        last: u64,
     ) -> Result<Option<ChainEnd>> {
         self.noted(check_link(segment, meta, before.as_ref()))?;
         let (end, stop) = self.frames(segment)?;
         self.found.segments += 1;
-        if !is_last {
+        if segment.header.number != last {
             return Ok(self.noted(check_sealed(segment, end, stop))?.map(|()| end));
         }
         let facts = tail_facts(segment, end, stop, mark)?;

@@ -20,6 +20,7 @@ mod opening;
 mod options;
 mod position;
 mod reader;
+mod simulation;
 mod store;
 mod stream;
 mod stream_list;
@@ -41,12 +42,15 @@ pub use event::{
     ContentType, EVENT_BYTES_MAX, EVENT_ID_BYTES_MAX, EventData, EventId, EventIdRef, EventRef, IdGenerator,
     StoredEvent, UuidV7,
 };
+pub use format::layout::COMMIT_BYTES_MAX;
 pub use inspect::{Damage, Progress, Verification, verify, verify_on};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
 pub use options::{Creation, Durability, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use position::{ExpectedVersion, Position, Version};
 pub use reader::{Bound, Events, Query};
+#[doc(hidden)]
+pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operation};
 pub use store::{EventStore, StoreInfo};
 pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};

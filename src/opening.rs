@@ -20,7 +20,7 @@ use crate::{
         frame::EpochMode,
         record::{IdForm, IdOrigin, Record},
     },
-    index::tail::{IndexedEvent, TailIndex, id_hash},
+    index::tail::{IndexedEvent, TailIndex, id_hash, stream_hash},
     log::{
         creation,
         recovery::recover,
@@ -89,7 +89,7 @@ fn add_to_index(index: &mut TailIndex, place: LogOffset, record: &Record<'_>) ->
     let stream = StreamId::new(event.stream).map_err(|_| "an event's stream has an invalid name")?;
     let indexed =
         IndexedEvent { place, position: event.position, version: event.version, timestamp: event.timestamp };
-    index.add(event.stream, || stream, indexed)?;
+    index.add(stream_hash(event.stream), event.stream, || stream, indexed)?;
     if record.id_origin == IdOrigin::Caller {
         let hash = match &event.id {
             EventIdRef::Uuid(uuid) => id_hash(event.stream, uuid.as_bytes(), IdForm::Uuid),
@@ -101,7 +101,7 @@ fn add_to_index(index: &mut TailIndex, place: LogOffset, record: &Record<'_>) ->
 }
 
 /// Makes sure that a directory stands at the path.
-fn check_directory(disk: &dyn Disk, path: &Path, creation: Creation) -> Result<()> {
+pub(crate) fn check_directory(disk: &dyn Disk, path: &Path, creation: Creation) -> Result<()> {
     let not_a_store = |reason: &str| Error::NotAStore { path: path.to_owned(), reason: reason.to_owned() };
     // A link to a directory is followed: people put stores where there is room.
     match (disk.kind(path).map_err(|error| Error::io("look at", path, error))?, creation) {

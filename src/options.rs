@@ -76,7 +76,7 @@ impl Default for Options {
             queue_bytes_max: 16 << 20,
             lock_wait: Duration::ZERO,
             clock: Arc::new(SystemClock),
-            ids: Arc::new(UuidV7),
+            ids: Arc::new(UuidV7::default()),
         }
     }
 }

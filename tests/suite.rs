@@ -1,16 +1,40 @@
-//! The store, tested from outside: one binary, a file a subject.
+//! The store and its program, tested from outside: one binary, a file a subject.
 
 #![allow(missing_docs, reason = "a test's name says what it shows")]
 #![allow(non_snake_case, reason = "tests are named after behaviours, with the ids of requirements behind __")]
 
 #[path = "suite/append.rs"]
 mod append;
+#[cfg(feature = "cli")]
+#[path = "suite/cli.rs"]
+mod cli;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_commands.rs"]
+mod cli_commands;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_contract.rs"]
+mod cli_contract;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_failures.rs"]
+mod cli_failures;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_import.rs"]
+mod cli_import;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_kill.rs"]
+mod cli_kill;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_processes.rs"]
+mod cli_processes;
 #[path = "suite/commits.rs"]
 mod commits;
 #[path = "suite/concurrency.rs"]
 mod concurrency;
 #[path = "suite/conflicts.rs"]
 mod conflicts;
+#[cfg(feature = "cli")]
+#[path = "suite/documents.rs"]
+mod documents;
 #[path = "suite/failures.rs"]
 mod failures;
 #[path = "suite/idempotency.rs"]

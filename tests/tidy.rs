@@ -36,6 +36,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "disk/contract",
             "disk/os",
+            "disk/process",
             "disk/sim/random",
             "disk/sim/survival",
             "disk/sim/faults",
@@ -87,7 +88,10 @@ const FLOORS: &[(&str, &[&str])] = &[
             "stream_list",
         ],
     ),
-    ("Store", &["opening", "store", "inspect"]),
+    (
+        "Store",
+        &["opening", "store", "inspect", "simulation/history", "simulation/session", "simulation/scenario"],
+    ),
 ];
 
 #[test]

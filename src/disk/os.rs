@@ -219,6 +219,16 @@ fn grow(file: &File, _from: u64, to: u64) -> io::Result<()> {
     file.set_len(to)
 }
 
+/// Makes a page of this process read as zeros in children that are forked from it.
+#[cfg(target_os = "linux")]
+pub(crate) fn wipe_in_children(page: &mut memmap2::MmapMut) -> io::Result<()> {
+    use rustix::mm::{Advice, madvise};
+    // SAFETY: the range is the whole of a private anonymous map that is borrowed mutably; the advice changes
+    // nothing of it here, only what a child's copy of it holds.
+    unsafe { madvise(page.as_mut_ptr().cast(), page.len(), Advice::LinuxWipeOnFork) }?;
+    Ok(())
+}
+
 /// Where the bytes end that never change again, and what is changing behind them.
 ///
 /// The mutex is held for some nanoseconds, never during a write: a background that fills a segment's end with

@@ -11,8 +11,11 @@ pub(crate) const FRAME_ALIGNMENT: usize = 64;
 /// The pieces in which a frame's zeros are counted: what a disk writes whole or not at all.
 pub(crate) const PIECE_BYTES: usize = 512;
 
+/// The most that a commit may have, in bytes of its events as they are stored: 64 MiB.
+pub const COMMIT_BYTES_MAX: usize = 64 << 20;
+
 /// The most that a frame's payload may have, in bytes: a commit's records.
-pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 << 20;
+pub(crate) const PAYLOAD_BYTES_MAX: usize = COMMIT_BYTES_MAX;
 
 /// How much the names, the id and the fixed parts of a record may add to the event's own bytes.
 pub(crate) const RECORD_OVERHEAD_BYTES_MAX: usize = 128 << 10;

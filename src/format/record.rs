@@ -111,6 +111,8 @@ pub(crate) fn encode(
         return Err(Invalid::too_large("event of type", &event.event_type, size, EVENT_BYTES_MAX));
     }
     let start = buffer.len();
+    let names = stream.as_str().len() + event.event_type.len() + id.as_bytes().len();
+    buffer.reserve(RECORD_FIXED_BYTES + OCCURRED_AT_BYTES + names + size);
     buffer.resize(start + RECORD_FIXED_BYTES, 0);
     let mut flags = 0;
     if id_origin == IdOrigin::Caller {

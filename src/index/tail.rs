@@ -61,6 +61,11 @@ fn count(places: &[LogOffset]) -> u64 {
     places.len() as u64
 }
 
+/// The hash under which a stream is kept.
+pub(crate) fn stream_hash(name: &str) -> u64 {
+    xxh3_64(name.as_bytes())
+}
+
 /// The hash under which an id of a stream is kept.
 pub(crate) fn id_hash(stream: &str, id: &[u8], form: IdForm) -> u64 {
     let mut hasher = Xxh3::new();
@@ -86,12 +91,21 @@ impl TailIndex {
 
     /// A stream, if it has an event.
     pub(crate) fn stream(&self, name: &str) -> Option<&StreamEntry> {
-        self.streams.find(xxh3_64(name.as_bytes()), |entry| entry.stream.as_str() == name)
+        self.stream_at(stream_hash(name), name)
+    }
+
+    fn stream_at(&self, hash: u64, name: &str) -> Option<&StreamEntry> {
+        self.streams.find(hash, |entry| entry.stream.as_str() == name)
+    }
+
+    /// A stream's version, by its [`stream_hash`] and name; 0 if it has no event.
+    pub(crate) fn version_at(&self, hash: u64, name: &str) -> Version {
+        self.stream_at(hash, name).map_or(Version::NONE, StreamEntry::version)
     }
 
     /// A stream's version; 0 if it has no event.
     pub(crate) fn version(&self, name: &str) -> Version {
-        self.stream(name).map_or(Version::NONE, StreamEntry::version)
+        self.version_at(stream_hash(name), name)
     }
 
     /// All streams, in no order.
@@ -99,11 +113,13 @@ impl TailIndex {
         self.streams.iter()
     }
 
-    /// Adds the next event of the log. `make` gives the stream's name as it is to be kept, if it is new.
+    /// Adds the next event of the log, by its stream's [`stream_hash`] and name. `make` gives the name as it
+    /// is to be kept, if it is new.
     ///
     /// Refuses an event that doesn't go on from what is there, and changes nothing then.
     pub(crate) fn add(
         &mut self,
+        hash: u64,
         name: &str,
         make: impl FnOnce() -> StreamId,
         event: IndexedEvent,
@@ -111,11 +127,10 @@ impl TailIndex {
         if event.position != self.last_position().next() {
             return Err("an event's position doesn't go on from the one before it");
         }
-        let hash = xxh3_64(name.as_bytes());
         let entry = self.streams.entry(
             hash,
             |entry| entry.stream.as_str() == name,
-            |entry| xxh3_64(entry.stream.as_str().as_bytes()),
+            |entry| stream_hash(entry.stream.as_str()),
         );
         match entry {
             Entry::Occupied(occupied) => {

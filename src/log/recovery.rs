@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use crate::{
-    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode},
+    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode, SECTOR_BYTES},
     error::{Error, Result},
     format::{
         control::StoreMeta,
@@ -31,14 +31,17 @@ use crate::{
 /// How much is written at a time, in bytes.
 const REWRITE_BYTES: usize = 1 << 20;
 
+/// The files that are made whole, besides segments.
+const NAMES: [&str; 2] = ["store.meta", "durable.mark"];
+
 /// Takes every event of the log in order; refuses one that doesn't go on from those before it.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(LogOffset, &Record<'_>) -> Result<(), &'static str>;
 
 /// A log that was found whole, or made so.
 #[derive(Debug)]
 pub(crate) struct Recovered {
-    /// All segments in order; the last one goes on.
-    pub(crate) segments: Vec<Segment>,
+    /// All segments in order, each with its end in the file; the last one goes on.
+    pub(crate) segments: Vec<(Segment, u64)>,
     /// What the next frame goes on from, in the last segment.
     pub(crate) end: ChainEnd,
     pub(crate) mark: Mark,
@@ -52,34 +55,33 @@ pub(crate) fn recover(
     visit: Visit<'_>,
 ) -> Result<Recovered> {
     let mark = Mark::read(disk, store, meta.store_id)?;
-    remove_leftovers(disk, store)?;
-    let numbers = list_segments(disk, store, meta)?;
-    let mut segments: Vec<Segment> = Vec::with_capacity(numbers.len());
+    let (numbers, last) = list_segments(disk, store, meta)?;
+    let mut segments: Vec<(Segment, u64)> = Vec::with_capacity(numbers.len() + 1);
     let mut before: Option<ChainEnd> = None;
     for number in numbers {
         let segment = Segment::open(disk, store, number, OpenMode::ReadWrite)?;
         check_link(&segment, meta, before.as_ref())?;
         let (end, stop) = visit_frames(&segment, visit)?;
-        segments.push(segment);
+        check_sealed(&segment, end, stop)?;
         before = Some(end);
-        let segment = &segments[segments.len() - 1];
-        if disk_has_next(disk, store, number)? {
-            check_sealed(segment, end, stop)?;
-        } else {
-            let mark = settle_tail(disk, store, segment, end, stop, mark)?;
-            return Ok(Recovered { segments, end, mark });
-        }
+        segments.push((segment, end.file_offset));
     }
-    Err(Error::Corrupt {
-        path: segment_path(store, meta.first_segment),
-        offset: 0,
-        reason: "the store's first segment is missing".to_owned(),
-        intact: Some(Position::NONE),
-    })
+    let segment = Segment::open(disk, store, last, OpenMode::ReadWrite)?;
+    check_link(&segment, meta, before.as_ref())?;
+    let (end, stop) = visit_frames(&segment, visit)?;
+    let mark = settle_tail(disk, store, &segment, end, stop, mark)?;
+    // Nothing is damaged, so this may be tidied: what sealing would have cut off, and what was never finished.
+    for (sealed, end_of_sealed) in &segments {
+        sealed.trim(*end_of_sealed)?;
+    }
+    remove_leftovers(disk, store)?;
+    remove_leftovers(disk, &segments_directory(store))?;
+    segments.push((segment, end.file_offset));
+    Ok(Recovered { segments, end, mark })
 }
 
-/// The numbers of the segments, which have no holes.
-pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> Result<Vec<u64>> {
+/// The numbers of the sealed segments, and that of the last; without holes.
+pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> Result<(Vec<u64>, u64)> {
     let directory = segments_directory(store);
     let entries = disk.list(&directory).map_err(|error| Error::io("list", &directory, error))?;
     let mut numbers = Vec::new();
@@ -93,42 +95,43 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
         }
     }
     numbers.sort_unstable();
+    let missing = |number, what: &str| Error::Corrupt {
+        path: segment_path(store, number),
+        offset: 0,
+        reason: format!("this segment is missing{what}"),
+        intact: (number == meta.first_segment).then_some(Position::NONE),
+    };
     for (number, expected) in numbers.iter().zip(meta.first_segment..) {
         if *number != expected {
-            return Err(Error::Corrupt {
-                path: segment_path(store, expected),
-                offset: 0,
-                reason: format!("this segment is missing, though segment {number} is there"),
-                intact: None,
-            });
+            return Err(missing(expected, &format!(", though segment {number} is there")));
         }
     }
-    Ok(numbers)
+    let last = numbers.pop().ok_or_else(|| missing(meta.first_segment, ""))?;
+    Ok((numbers, last))
 }
 
-/// A file that was to become a segment, and never did.
+/// A file that was to become one of the store's, and never did.
 fn is_leftover(entry: &DirectoryEntry) -> bool {
-    entry.kind == EntryKind::File && entry.name.ends_with(".log.tmp")
+    let is_ours = |name: &str| NAMES.contains(&name) || segment_number(name).is_some();
+    entry.kind == EntryKind::File && entry.name.strip_suffix(".tmp").is_some_and(is_ours)
 }
 
-fn remove_leftovers(disk: &dyn Disk, store: &Path) -> Result<()> {
-    let directory = segments_directory(store);
-    let entries = disk.list(&directory).map_err(|error| Error::io("list", &directory, error))?;
-    for entry in entries.iter().filter(|entry| is_leftover(entry)) {
+fn remove_leftovers(disk: &dyn Disk, directory: &Path) -> Result<()> {
+    let entries = disk.list(directory).map_err(|error| Error::io("list", directory, error))?;
+    let mut leftovers = entries.iter().filter(|entry| is_leftover(entry)).peekable();
+    if leftovers.peek().is_none() {
+        return Ok(());
+    }
+    for entry in leftovers {
         let path = directory.join(&entry.name);
         disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
     }
-    Ok(())
+    disk.sync_dir(directory).map_err(|error| Error::io("sync", directory, error))
 }
 
 fn not_a_file(path: &Path) -> Error {
     let reason = "this should be a segment, but isn't an ordinary file".to_owned();
     Error::Corrupt { path: path.to_owned(), offset: 0, reason, intact: None }
-}
-
-fn disk_has_next(disk: &dyn Disk, store: &Path, number: u64) -> Result<bool> {
-    let next = segment_path(store, number + 1);
-    disk.kind(&next).map(|kind| kind.is_some()).map_err(|error| Error::io("look at", &next, error))
 }
 
 /// Checks that a segment goes on from the one before it.
@@ -186,6 +189,9 @@ pub(crate) fn check_sealed(segment: &Segment, end: ChainEnd, stop: Stop) -> Resu
     if length == end.file_offset {
         return Ok(());
     }
+    if length < end.file_offset {
+        return Err(corrupt("the file ends inside its last frame"));
+    }
     let mut scan = Scan::new(&*segment.file, &segment.header).map_err(io)?;
     scan.skip_to(end);
     let (bytes_end, _) = scan.look_beyond().map_err(io)?;
@@ -228,7 +234,9 @@ fn settle_tail(
             intact: Some(end.next_position.previous()),
         });
     }
-    if verdict == Verdict::Whole && mark.durable() == Some(facts.chain_end) {
+    let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?;
+    let is_whole = verdict == Verdict::Whole && length >= end.file_offset;
+    if is_whole && mark.durable() == Some(facts.chain_end) {
         return Ok(mark);
     }
     sync(segment)?;
@@ -238,7 +246,8 @@ fn settle_tail(
         write_zeros(segment, end.file_offset, bytes_end)?;
         sync(segment)?;
     }
-    // After a failed sync the page cache may hold bytes that the disk never got, and calls them clean.
+    // After a failed sync the system may show bytes and a length that the disk never got, and call them clean.
+    set_length_again(segment, end.file_offset)?;
     let start = facts.durable.max(segment.log_offset(bytes(SEGMENT_HEADER_BYTES)));
     write_again(segment, segment.file_offset(start), end.file_offset)?;
     sync(segment)?;
@@ -249,6 +258,16 @@ fn settle_tail(
 
 fn sync(segment: &Segment) -> Result<()> {
     segment.file.sync().map_err(|error| Error::io("sync", &segment.path, error))
+}
+
+/// Makes the system write the file's length, which stays as it is, but for a valid frame that ends in zeros
+/// which the length had lost.
+fn set_length_again(segment: &Segment, end: u64) -> Result<()> {
+    let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?.max(end);
+    for length in [length + SECTOR_BYTES, length] {
+        segment.file.set_len(length).map_err(|error| Error::io("set the length of", &segment.path, error))?;
+    }
+    Ok(())
 }
 
 fn write_zeros(segment: &Segment, start: u64, end: u64) -> Result<()> {

@@ -108,21 +108,13 @@ impl<'a> Scan<'a> {
             Err(reason) => return Ok(Err(self.no_header(reason)?)),
         };
         let frame_bytes = header.frame_bytes();
-        let frame = self.window.get(self.file, at, frame_bytes, self.file_bytes)?;
-        let checked = if frame.len() < frame_bytes {
-            Err("the file ends inside a frame")
-        } else {
-            check_content(&header, frame, self.end.next_position)
-        };
-        let (next_position, seal) = match checked {
+        // A cut may leave a file shorter than its bytes: what it lacks reads as zeros.
+        let frame = self.window.get_with_zeros(self.file, at, frame_bytes, self.file_bytes)?;
+        let (next_position, seal) = match check_content(&header, frame, self.end.next_position) {
             Ok(next) => next,
             Err(reason) => {
-                let missing = bytes(frame_bytes - frame.len()).div_ceil(bytes(PIECE_BYTES));
-                let missing = u32::try_from(missing).expect("a frame has at most 2^26 bytes");
-                let tail = TailStop::BadPayload {
-                    zero_pieces: zero_pieces(frame, at) + missing,
-                    zero_pieces_named: header.zero_pieces,
-                };
+                let zero_pieces = zero_pieces(frame, at);
+                let tail = TailStop::BadPayload { zero_pieces, zero_pieces_named: header.zero_pieces };
                 return Ok(Err(Stop { reason, tail }));
             }
         };
@@ -136,7 +128,7 @@ impl<'a> Scan<'a> {
         };
         let payload_end = FRAME_HEADER_BYTES + header.payload_bytes as usize;
         // Asked for again: the borrow that was checked can't be returned from a branch. It costs nothing.
-        let frame = self.window.get(self.file, at, frame_bytes, self.file_bytes)?;
+        let frame = self.window.get_with_zeros(self.file, at, frame_bytes, self.file_bytes)?;
         Ok(Ok(ScannedFrame { header, file_offset: at, payload: &frame[FRAME_HEADER_BYTES..payload_end] }))
     }
 

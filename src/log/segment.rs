@@ -167,8 +167,8 @@ impl Segment {
     }
 
     /// Prepares the file up to `target`, which nothing but zeros stands beyond yet. The writer may write
-    /// meanwhile: what it takes over is left alone.
-    pub(crate) fn grow(&self, target: u64, growth: Growth) -> Result<()> {
+    /// meanwhile: what it takes over is left alone. `syncer` is a handle of the same file.
+    pub(crate) fn grow(&self, target: u64, growth: Growth, syncer: &dyn DiskFile) -> Result<()> {
         let io = |action, error| Error::io(action, &self.path, error);
         {
             let _preparing = self.preparing.lock();
@@ -182,7 +182,7 @@ impl Segment {
             }
         }
         while self.write_zeros_below(target)? {}
-        self.file.sync().map_err(|error| io("sync", error))
+        syncer.sync().map_err(|error| io("sync", error))
     }
 
     /// Writes one piece of zeros where the file isn't prepared yet, if there is such a place below `target`.
@@ -201,9 +201,13 @@ impl Segment {
     }
 
     /// Cuts off what was prepared behind the end, and prepares no more: for a segment that is done.
-    pub(crate) fn cut_off(&self, end: u64) -> Result<()> {
+    pub(crate) fn trim(&self, end: u64) -> Result<()> {
         let _preparing = self.preparing.lock();
         self.prepared.store(u64::MAX, Ordering::Release);
+        let length = self.file.len().map_err(|error| Error::io("read", &self.path, error))?;
+        if length <= end {
+            return Ok(());
+        }
         self.file.set_len(end).map_err(|error| Error::io("cut off", &self.path, error))
     }
 

@@ -4,7 +4,7 @@
 //! and DATA frames each have a write and a sync of their own.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +14,7 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    disk::contract::Disk,
+    disk::contract::{Disk, DiskFile},
     error::{Error, Result},
     format::{
         control_frame::{SEAL_BYTES, Seal, encode_epoch},
@@ -53,6 +53,8 @@ pub(crate) struct LogProgress {
     active: Mutex<Active>,
     written: AtomicU64,
     durable: AtomicU64,
+    /// Held while what was written is made durable; set when that, or a write, has failed.
+    has_failed: Mutex<bool>,
 }
 
 /// The segment that is written, and how long it may become with data, in bytes.
@@ -78,8 +80,33 @@ impl LogProgress {
         self.active.lock().clone()
     }
 
-    /// Says that everything below was synced.
-    pub(crate) fn set_durable(&self, durable: LogOffset) {
+    /// Makes everything below `written` durable, by a sync of the active segment through one of its handles.
+    /// After a failure none is tried again, since the system may call clean what it has lost.
+    pub(crate) fn sync(&self, path: &Path, file: &dyn DiskFile, written: LogOffset) -> Result<()> {
+        let mut has_failed = self.has_failed.lock();
+        if *has_failed {
+            return Err(Error::Failed { reason: "an earlier write or sync failed".into() });
+        }
+        if let Err(error) = file.sync() {
+            *has_failed = true;
+            return Err(Error::io("sync", path, error));
+        }
+        self.set_durable(written);
+        Ok(())
+    }
+
+    /// Does something that is right only if nothing has failed.
+    pub(crate) fn unless_failed(&self, action: impl FnOnce() -> Result<()>) -> Result<()> {
+        let has_failed = self.has_failed.lock();
+        if *has_failed { Ok(()) } else { action() }
+    }
+
+    /// No sync counts from now on.
+    pub(crate) fn fail(&self) {
+        *self.has_failed.lock() = true;
+    }
+
+    fn set_durable(&self, durable: LogOffset) {
         self.durable.fetch_max(durable.get(), Ordering::AcqRel);
     }
 }
@@ -102,10 +129,8 @@ impl SegmentedLog {
         let last = segments.len() - 1;
         let mut capacity = 0;
         let mut shared = Vec::with_capacity(segments.len());
-        for (index, mut segment) in segments.into_iter().enumerate() {
-            let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?;
-            let shown = if index == last { end.file_offset } else { length };
-            capacity = if index == last { settings.segment_bytes.max(end.file_offset) } else { length };
+        for (index, (mut segment, shown)) in segments.into_iter().enumerate() {
+            capacity = if index == last { settings.segment_bytes.max(shown) } else { shown };
             segment.map(settings.read, capacity)?;
             segment.publish(shown);
             shared.push(Arc::new(segment));
@@ -116,6 +141,7 @@ impl SegmentedLog {
             active: Mutex::new(active.clone()),
             written: AtomicU64::new(written),
             durable: AtomicU64::new(written),
+            has_failed: Mutex::new(false),
         });
         let mark = Arc::new(Mutex::new(mark));
         Ok((Self { settings, active, end, progress, mark, epoch_is_begun: false }, shared))
@@ -178,13 +204,9 @@ impl SegmentedLog {
 
     /// Makes everything that was written durable. A failure is final: no sync is ever repeated.
     pub(crate) fn sync(&mut self) -> Result<(), LogFailure> {
-        self.active
-            .segment
-            .file
-            .sync()
-            .map_err(|source| LogFailure::Final(Error::io("sync", &self.active.segment.path, source)))?;
-        self.progress.set_durable(self.progress.written());
-        Ok(())
+        let segment = &self.active.segment;
+        let written = self.progress.written();
+        self.progress.sync(&segment.path, &*segment.file, written).map_err(LogFailure::Final)
     }
 
     /// Ends the opening: syncs, cuts off what was prepared, and says in durable.mark that all is durable.
@@ -194,7 +216,7 @@ impl SegmentedLog {
                 LogFailure::Refused(error) | LogFailure::Final(error) => error,
             })?;
         }
-        self.trim()?;
+        self.active.segment.trim(self.end.file_offset)?;
         self.mark.lock().write(&*self.settings.disk, self.progress.durable())
     }
 
@@ -238,7 +260,7 @@ impl SegmentedLog {
         let mut segment =
             Segment::create(&*self.settings.disk, &self.settings.store, header).map_err(refused_if_full)?;
         segment.map(self.settings.read, capacity).map_err(LogFailure::Final)?;
-        self.trim().map_err(LogFailure::Final)?;
+        self.active.segment.trim(self.end.file_offset).map_err(LogFailure::Final)?;
         let segment = Arc::new(segment);
         self.end.chain = seal.chain_next;
         self.end.file_offset = bytes(SEGMENT_HEADER_BYTES);
@@ -249,15 +271,6 @@ impl SegmentedLog {
         self.progress.written.store(begin.get(), Ordering::Release);
         self.progress.set_durable(begin);
         Ok(segment)
-    }
-
-    fn trim(&mut self) -> Result<()> {
-        let segment = &self.active.segment;
-        let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?;
-        if length > self.end.file_offset {
-            segment.cut_off(self.end.file_offset)?;
-        }
-        Ok(())
     }
 
     fn write(

@@ -48,4 +48,22 @@ impl Window {
         let from = index(offset - self.start);
         Ok(&self.bytes[from..from + length])
     }
+
+    /// The `length` bytes at an offset; zeros where the file ends before.
+    pub(crate) fn get_with_zeros(
+        &mut self,
+        file: &dyn DiskFile,
+        offset: u64,
+        length: usize,
+        end: u64,
+    ) -> io::Result<&[u8]> {
+        if self.get(file, offset, length, end)?.len() < length {
+            let there = self.get(file, offset, length, end)?.to_vec();
+            self.start = offset;
+            self.bytes = there;
+            self.bytes.resize(length, 0);
+        }
+        let from = index(offset - self.start);
+        Ok(&self.bytes[from..from + length])
+    }
 }

@@ -1,6 +1,8 @@
 //! Answers: how the outcome of a commit reaches its caller, who waits, awaits or looks.
 //!
-//! All callers of a frame wait on one futex word, the bell, so that one call wakes them all.
+//! Caller and writer share a ticket: the commit in it, and the answer. All callers of a frame sleep on one
+//! futex word, the bell, so that one call wakes them all. The ticket's memory is let go by the caller, as a
+//! rule: memory that one thread takes and another gives back is what an allocator does worst.
 
 use std::{
     fmt,
@@ -18,11 +20,14 @@ use parking_lot::Mutex;
 
 use crate::{
     error::{Error, Result},
-    writer::{futex, request::Appended},
+    writer::{
+        futex,
+        request::{Appended, EncodedCommit, Reached},
+    },
 };
 
 /// What a commit's caller is told.
-pub(crate) type Outcome = Result<Vec<Appended>>;
+pub(crate) type Outcome = Result<Reached>;
 
 /// How often a lone waiter looks before it sleeps, where an answer needs no sync: a few microseconds.
 const LOOKS_MAX: u32 = 2_000;
@@ -67,38 +72,45 @@ pub(crate) enum Patience {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct Ticket {
+    commit: EncodedCommit,
     is_done: AtomicBool,
-    state: Mutex<SlotState>,
+    state: Mutex<TicketState>,
 }
 
 #[derive(Debug)]
-enum SlotState {
+enum TicketState {
     Waiting(Option<Waker>),
     Done(Outcome),
     Taken,
 }
 
-/// The writer's end: answers once. Dropped without an answer, it says that the store has failed.
+/// The writer's end: a commit that is to be answered once. Dropped without an answer, it says that the
+/// store has failed.
 #[derive(Debug)]
-pub(crate) struct Responder {
-    slot: Arc<Slot>,
+pub(crate) struct Request {
+    ticket: Arc<Ticket>,
 }
 
-impl Responder {
+impl Request {
+    /// What the caller wants to be stored.
+    pub(crate) fn commit(&self) -> &EncodedCommit {
+        &self.ticket.commit
+    }
+
     /// Gives the answer. Sleepers are woken by the bell.
     pub(crate) fn answer(&self, outcome: Outcome) {
-        let before = mem::replace(&mut *self.slot.state.lock(), SlotState::Done(outcome));
-        self.slot.is_done.store(true, Ordering::Release);
-        if let SlotState::Waiting(Some(waker)) = before {
+        let before = mem::replace(&mut *self.ticket.state.lock(), TicketState::Done(outcome));
+        self.ticket.is_done.store(true, Ordering::Release);
+        if let TicketState::Waiting(Some(waker)) = before {
             waker.wake();
         }
     }
 }
 
-impl Drop for Responder {
+impl Drop for Request {
     fn drop(&mut self) {
-        if !self.slot.is_done.load(Ordering::Acquire) {
+        if !self.ticket.is_done.load(Ordering::Acquire) {
             self.answer(Err(Error::Failed { reason: "its writer stopped".into() }));
         }
     }
@@ -106,27 +118,34 @@ impl Drop for Responder {
 
 /// The caller's end.
 pub(crate) struct PendingOutcome {
-    slot: Arc<Slot>,
+    ticket: Arc<Ticket>,
     bell: Arc<Bell>,
     patience: Patience,
 }
 
-/// Both ends of one answer.
-pub(crate) fn pair(bell: &Arc<Bell>, patience: Patience) -> (Responder, PendingOutcome) {
-    let state = Mutex::new(SlotState::Waiting(None));
-    let slot = Arc::new(Slot { is_done: AtomicBool::new(false), state });
-    (Responder { slot: Arc::clone(&slot) }, PendingOutcome { slot, bell: Arc::clone(bell), patience })
+/// Both ends of a commit that is handed over.
+pub(crate) fn hand_over(
+    commit: EncodedCommit,
+    bell: &Arc<Bell>,
+    patience: Patience,
+) -> (Request, PendingOutcome) {
+    let (is_done, state) = (AtomicBool::new(false), Mutex::new(TicketState::Waiting(None)));
+    let ticket = Arc::new(Ticket { commit, is_done, state });
+    let request = Request { ticket: Arc::clone(&ticket) };
+    (request, PendingOutcome { ticket, bell: Arc::clone(bell), patience })
 }
 
 impl PendingOutcome {
-    fn is_done(&self) -> bool {
-        self.slot.is_done.load(Ordering::Acquire)
+    pub(crate) fn is_done(&self) -> bool {
+        self.ticket.is_done.load(Ordering::Acquire)
     }
 
     fn take(&self) -> Outcome {
-        match mem::replace(&mut *self.slot.state.lock(), SlotState::Taken) {
-            SlotState::Done(outcome) => outcome,
-            SlotState::Waiting(_) | SlotState::Taken => panic!("a pending append is polled after its end"),
+        match mem::replace(&mut *self.ticket.state.lock(), TicketState::Taken) {
+            TicketState::Done(outcome) => outcome,
+            TicketState::Waiting(_) | TicketState::Taken => {
+                panic!("a pending append is polled after its end")
+            }
         }
     }
 
@@ -144,8 +163,8 @@ impl PendingOutcome {
     }
 
     fn poll(&self, context: &Context<'_>) -> Poll<Outcome> {
-        let mut state = self.slot.state.lock();
-        if let SlotState::Waiting(waker) = &mut *state {
+        let mut state = self.ticket.state.lock();
+        if let TicketState::Waiting(waker) = &mut *state {
             *waker = Some(context.waker().clone());
             return Poll::Pending;
         }
@@ -202,5 +221,5 @@ pending! {
 pending! {
     /// A commit that is on its way, like [`PendingAppend`]. Its outcome has an entry for each
     /// [`append`](crate::Commit::append), in their order.
-    PendingCommit, Vec<Appended>, |appended| appended
+    PendingCommit, Vec<Appended>, |appended| appended.into_vec()
 }

@@ -4,19 +4,21 @@
 //! promised, publishes it and answers. The thread drives it, and so does the simulation.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     sync::Arc,
 };
 
+use hashbrown::HashTable;
+
 use crate::{
-    committed::Committed,
+    committed::{Committed, CommittedState},
     error::{Error, Result},
     format::{
         frame::FRAME_HEADER_BYTES,
         layout::bytes,
         record::{self, RecordEnd, Stamp},
     },
-    index::tail::{IndexedEvent, id_hash},
+    index::tail::{IndexedEvent, TailIndex, id_hash},
     log::{
         fetch,
         segment::Segment,
@@ -28,21 +30,14 @@ use crate::{
     stream::StreamId,
     time::Timestamp,
     writer::{
-        answer::Responder,
+        answer::{Outcome, Request},
         plan::{Heads, KnownContent, KnownEvent, Plan, plan},
-        request::{AppendKind, Appended, EncodedCommit},
+        request::{AppendKind, Appended, EncodedAppend, EncodedCommit, Reached},
     },
 };
 
 /// How much a frame takes of what waits, in bytes of payload; one larger commit has a frame of its own.
 const FRAME_PAYLOAD_BYTES_TARGET: usize = 1 << 20;
-
-/// A commit and whom to answer.
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) commit: EncodedCommit,
-    pub(crate) responder: Responder,
-}
 
 /// The writer's state between two frames.
 #[derive(Debug)]
@@ -61,22 +56,29 @@ struct Frame {
     /// Room for the header, and the staged records.
     buffer: Vec<u8>,
     next_position: Position,
-    /// The versions of the streams that are staged.
-    versions: HashMap<StreamId, Version>,
+    /// The streams that are staged.
+    heads: HashTable<StagedHead>,
     /// The hashes of the given ids that are staged.
     ids: HashSet<u64>,
     staged: Vec<Staged>,
     /// Answers that need no write; given with the frame's, since they may rest on what is staged.
-    settled: Vec<(Responder, Result<Vec<Appended>>)>,
+    settled: Vec<(Request, Outcome)>,
+}
+
+/// How far a stream is behind what is staged.
+#[derive(Debug)]
+struct StagedHead {
+    stream_hash: u64,
+    stream: StreamId,
+    version: Version,
 }
 
 #[derive(Debug)]
 struct Staged {
-    commit: EncodedCommit,
-    responder: Responder,
+    request: Request,
     /// Where its records begin in the buffer.
     start: usize,
-    reached: Vec<Appended>,
+    reached: Reached,
 }
 
 impl Core {
@@ -94,13 +96,9 @@ impl Core {
         &self.log
     }
 
-    /// How much was written and not synced, in bytes.
-    pub(crate) fn unsynced_bytes(&self) -> u64 {
-        self.log.unsynced_bytes()
-    }
-
     /// Makes the store take no more appends, after a failure outside of a turn.
     pub(crate) fn fail(&mut self, error: &Error) {
+        self.log.progress().fail();
         self.failure.get_or_insert_with(|| failure_reason(error));
     }
 
@@ -108,7 +106,7 @@ impl Core {
     pub(crate) fn turn(&mut self, waiting: &mut VecDeque<Request>, now: Timestamp) {
         if let Some(reason) = &self.failure {
             for request in waiting.drain(..) {
-                request.responder.answer(Err(Error::Failed { reason: Arc::clone(reason) }));
+                request.answer(Err(Error::Failed { reason: Arc::clone(reason) }));
             }
             return;
         }
@@ -118,10 +116,11 @@ impl Core {
         let outcome = if self.frame.staged.is_empty() { Ok(()) } else { self.write_frame() };
         match outcome {
             Ok(()) => self.frame.answer(),
-            Err(LogFailure::Refused(error)) => self.frame.refuse(&error),
+            Err(LogFailure::Refused(error)) => self.frame.fail(&error, &error),
             Err(LogFailure::Final(error)) => {
                 self.fail(&error);
-                self.frame.fail(&error, &failure_reason(&error));
+                let settled = Error::Failed { reason: failure_reason(&error) };
+                self.frame.fail(&unknown_outcome(&error), &settled);
             }
         }
     }
@@ -135,74 +134,21 @@ impl Core {
     }
 
     fn stage(&mut self, waiting: &mut VecDeque<Request>) {
+        // Only this thread ever changes what is committed: holding it here holds up nobody.
+        let state = self.committed.state();
         while let Some(request) = waiting.pop_front() {
-            let together = self.frame.payload_bytes() + request.commit.records.len();
+            let together = self.frame.payload_bytes() + request.commit().records.len();
             let is_full = !self.frame.staged.is_empty() && together > FRAME_PAYLOAD_BYTES_TARGET;
-            if is_full || self.frame.has_an_id_of(&request.commit) {
+            if is_full || self.frame.has_an_id_of(request.commit()) {
                 waiting.push_front(request);
                 break;
             }
-            let heads = StagedHeads { committed: &self.committed, versions: &self.frame.versions };
-            match plan(&request.commit, &heads) {
-                Err(error) => self.frame.settled.push((request.responder, Err(error))),
-                Ok(Plan::Repeated(reached)) => self.frame.settled.push((request.responder, Ok(reached))),
-                Ok(Plan::Write) => self.stage_commit(request),
+            let planned = plan(request.commit(), &StagedHeads { state: &state, frame: &self.frame });
+            match planned {
+                Err(error) => self.frame.settled.push((request, Err(error))),
+                Ok(Plan::Repeated(reached)) => self.frame.settled.push((request, Ok(reached))),
+                Ok(Plan::Write) => self.frame.stage(request, &state, self.last_timestamp),
             }
-        }
-    }
-
-    /// Puts a planned commit into the frame.
-    fn stage_commit(&mut self, request: Request) {
-        let frame = &mut self.frame;
-        let Request { commit, responder } = request;
-        let start = frame.buffer.len();
-        frame.buffer.extend_from_slice(&commit.records);
-        let mut at = start;
-        let mut reached = Vec::with_capacity(commit.appends.len());
-        for append in commit.appends.iter().filter(|append| append.kind == AppendKind::Append) {
-            let staged = frame.versions.get(&append.stream).copied();
-            let version =
-                staged.unwrap_or_else(|| self.committed.state().index.version(append.stream.as_str()));
-            if append.events == 0 {
-                reached.push(Appended::nothing(version));
-                continue;
-            }
-            reached.push(Appended {
-                first_version: version.next(),
-                version: version.plus(append.events),
-                first_position: frame.next_position,
-                position: frame.next_position.plus(append.events - 1),
-                repeated: false,
-            });
-            for number in 1..=append.events {
-                let end = if number < append.events {
-                    RecordEnd::None
-                } else if append.records_end < commit.records.len() {
-                    RecordEnd::Append
-                } else {
-                    RecordEnd::Commit
-                };
-                let length = record::length(&frame.buffer[at..]).expect("encoded by this program");
-                let stamp = Stamp {
-                    position: frame.next_position,
-                    version: version.plus(number),
-                    timestamp: self.last_timestamp,
-                    end,
-                };
-                let encoded = &mut frame.buffer[at..at + length];
-                record::stamp(encoded, &stamp);
-                if let Some((id, form)) = record::given_id(encoded) {
-                    frame.ids.insert(id_hash(append.stream.as_str(), id, form));
-                }
-                frame.next_position = frame.next_position.next();
-                at += length;
-            }
-            frame.versions.insert(append.stream.clone(), version.plus(append.events));
-        }
-        if at == start {
-            frame.settled.push((responder, Ok(reached)));
-        } else {
-            frame.staged.push(Staged { commit, responder, start, reached });
         }
     }
 
@@ -228,10 +174,8 @@ impl Core {
         self.committed.publish(|state| {
             for staged in &frame.staged {
                 let mut at = staged.start;
-                let appends = staged.commit.appends.iter().filter(|append| append.kind == AppendKind::Append);
-                for (append, reached) in appends.zip(&staged.reached) {
+                for (append, reached) in staged.appends() {
                     for number in 0..append.events {
-                        let encoded = &frame.buffer[at..];
                         let place = segment.log_offset(start + bytes(at));
                         let event = IndexedEvent {
                             place,
@@ -239,17 +183,30 @@ impl Core {
                             version: reached.first_version.plus(number),
                             timestamp: self.last_timestamp,
                         };
-                        let name = append.stream.as_str();
-                        let added = state.index.add(name, || append.stream.clone(), event);
-                        added.expect("the plan numbers events as the index does");
-                        if let Some((id, form)) = record::given_id(encoded) {
-                            state.index.add_id(id_hash(name, id, form), place);
-                        }
-                        at += record::length(encoded).expect("encoded by this program");
+                        at += add_to_index(&mut state.index, append, event, &frame.buffer[at..]);
                     }
                 }
             }
         });
+    }
+}
+
+/// Adds an event to the index, whose record `encoded` begins with. Returns the record's length.
+fn add_to_index(index: &mut TailIndex, append: &EncodedAppend, event: IndexedEvent, encoded: &[u8]) -> usize {
+    let name = append.stream.as_str();
+    let added = index.add(append.stream_hash, name, || append.stream.clone(), event);
+    added.expect("the plan numbers events as the index does");
+    if let Some((id, form)) = record::given_id(encoded) {
+        index.add_id(id_hash(name, id, form), event.place);
+    }
+    record::length(encoded).expect("encoded by this program")
+}
+
+impl Staged {
+    /// The appends that are answered, and what they reach.
+    fn appends(&self) -> impl Iterator<Item = (&EncodedAppend, &Appended)> {
+        let appends = self.request.commit().appends.iter();
+        appends.filter(|append| append.kind == AppendKind::Append).zip(&self.reached)
     }
 }
 
@@ -258,12 +215,85 @@ impl Frame {
         self.buffer.clear();
         self.buffer.resize(FRAME_HEADER_BYTES, 0);
         self.next_position = next_position;
-        self.versions.clear();
+        self.heads.clear();
         self.ids.clear();
     }
 
     fn payload_bytes(&self) -> usize {
         self.buffer.len() - FRAME_HEADER_BYTES
+    }
+
+    /// The version of the append's stream, behind what is staged.
+    fn version(&self, append: &EncodedAppend, state: &CommittedState) -> Version {
+        let is_it = |head: &StagedHead| head.stream == append.stream;
+        match self.heads.find(append.stream_hash, is_it) {
+            Some(head) => head.version,
+            None => state.index.version_at(append.stream_hash, append.stream.as_str()),
+        }
+    }
+
+    fn set_version(&mut self, append: &EncodedAppend, version: Version) {
+        let is_it = |head: &StagedHead| head.stream == append.stream;
+        let entry = self.heads.entry(append.stream_hash, is_it, |head| head.stream_hash);
+        let (stream_hash, stream) = (append.stream_hash, append.stream.clone());
+        entry.insert(StagedHead { stream_hash, stream, version });
+    }
+
+    /// Puts a planned commit into the frame.
+    fn stage(&mut self, request: Request, state: &CommittedState, timestamp: Timestamp) {
+        let start = self.buffer.len();
+        let commit = request.commit();
+        self.buffer.extend_from_slice(&commit.records);
+        let mut at = start;
+        let mut reached = Reached::with_capacity(commit.appends.len());
+        for append in commit.appends.iter().filter(|append| append.kind == AppendKind::Append) {
+            let before = self.version(append, state);
+            if append.events == 0 {
+                reached.push(Appended::nothing(before));
+                continue;
+            }
+            let end =
+                if append.records_end < commit.records.len() { RecordEnd::Append } else { RecordEnd::Commit };
+            let first_position = self.next_position;
+            at = self.stamp_append(at, append, before, timestamp, end);
+            reached.push(Appended {
+                first_version: before.next(),
+                version: before.plus(append.events),
+                first_position,
+                position: self.next_position.previous(),
+                repeated: false,
+            });
+            self.set_version(append, before.plus(append.events));
+        }
+        if at == start {
+            self.settled.push((request, Ok(reached)));
+        } else {
+            self.staged.push(Staged { request, start, reached });
+        }
+    }
+
+    /// Stamps the records of an append, which stand at `at`, and returns where they end.
+    fn stamp_append(
+        &mut self,
+        mut at: usize,
+        append: &EncodedAppend,
+        before: Version,
+        timestamp: Timestamp,
+        end: RecordEnd,
+    ) -> usize {
+        for number in 1..=append.events {
+            let length = record::length(&self.buffer[at..]).expect("encoded by this program");
+            let encoded = &mut self.buffer[at..at + length];
+            let (position, version) = (self.next_position, before.plus(number));
+            let end = if number < append.events { RecordEnd::None } else { end };
+            record::stamp(encoded, &Stamp { position, version, timestamp, end });
+            if let Some((id, form)) = record::given_id(encoded) {
+                self.ids.insert(id_hash(append.stream.as_str(), id, form));
+            }
+            self.next_position = position.next();
+            at += length;
+        }
+        at
     }
 
     /// Whether a commit has an id that is staged: it waits for the next frame, where the index knows it.
@@ -276,39 +306,34 @@ impl Frame {
             })
     }
 
+    /// The frame is stored: everyone hears what was reached.
     fn answer(&mut self) {
-        for staged in self.staged.drain(..) {
-            staged.responder.answer(Ok(staged.reached));
+        for Staged { request, reached, .. } in self.staged.drain(..) {
+            request.answer(Ok(reached));
         }
-        for (responder, outcome) in self.settled.drain(..) {
-            responder.answer(outcome);
-        }
-    }
-
-    /// Nothing was written: everyone is told why.
-    fn refuse(&mut self, error: &Error) {
-        for staged in self.staged.drain(..) {
-            staged.responder.answer(Err(error.clone()));
-        }
-        for (responder, _) in self.settled.drain(..) {
-            responder.answer(Err(error.clone()));
+        for (request, outcome) in self.settled.drain(..) {
+            request.answer(outcome);
         }
     }
 
-    /// What was written is unknown.
-    fn fail(&mut self, error: &Error, reason: &Arc<str>) {
-        let unknown = match error {
-            Error::Io { action, path, source } => {
-                Error::OutcomeUnknown { action, path: path.clone(), source: Arc::clone(source) }
-            }
-            other => other.clone(),
-        };
-        for staged in self.staged.drain(..) {
-            staged.responder.answer(Err(unknown.clone()));
+    /// The frame is not stored: those who are in it hear of one error, the others of another.
+    fn fail(&mut self, staged: &Error, settled: &Error) {
+        for Staged { request, .. } in self.staged.drain(..) {
+            request.answer(Err(staged.clone()));
         }
-        for (responder, _) in self.settled.drain(..) {
-            responder.answer(Err(Error::Failed { reason: Arc::clone(reason) }));
+        for (request, _) in self.settled.drain(..) {
+            request.answer(Err(settled.clone()));
         }
+    }
+}
+
+/// What callers hear whose events may be stored or not.
+fn unknown_outcome(error: &Error) -> Error {
+    match error {
+        Error::Io { action, path, source } => {
+            Error::OutcomeUnknown { action, path: path.clone(), source: Arc::clone(source) }
+        }
+        other => other.clone(),
     }
 }
 
@@ -321,24 +346,21 @@ fn failure_reason(error: &Error) -> Arc<str> {
 
 /// The streams' versions as they are behind what is staged.
 struct StagedHeads<'a> {
-    committed: &'a Committed,
-    versions: &'a HashMap<StreamId, Version>,
+    state: &'a CommittedState,
+    frame: &'a Frame,
 }
 
 impl Heads for StagedHeads<'_> {
-    fn version(&self, stream: &StreamId) -> Version {
-        let staged = self.versions.get(stream).copied();
-        staged.unwrap_or_else(|| self.committed.state().index.version(stream.as_str()))
+    fn version(&self, append: &EncodedAppend) -> Version {
+        self.frame.version(append, self.state)
     }
 
     fn find(&self, stream: &StreamId, record: &[u8]) -> Result<Option<KnownEvent>> {
         let Some((id, form)) = record::given_id(record) else { return Ok(None) };
-        let state = self.committed.state();
         let mut found = Ok(None);
         let hash = id_hash(stream.as_str(), id, form);
-        state.index.find_id(hash, |place: LogOffset| {
-            let segment = state.segment_of(place);
-            found = known_event(segment, place, stream, record);
+        self.state.index.find_id(hash, |place: LogOffset| {
+            found = known_event(self.state.segment_of(place), place, stream, record);
             !matches!(found, Ok(None))
         });
         found

@@ -6,13 +6,13 @@ use crate::{
     format::record::{self, IdForm},
     position::{Position, Version},
     stream::StreamId,
-    writer::request::{AppendKind, Appended, EncodedAppend, EncodedCommit},
+    writer::request::{AppendKind, Appended, EncodedAppend, EncodedCommit, Reached},
 };
 
 /// What the plan asks of the store: everything committed, and what stands before this commit in its frame.
 pub(crate) trait Heads {
-    /// The stream's version.
-    fn version(&self, stream: &StreamId) -> Version;
+    /// The version of the append's stream.
+    fn version(&self, append: &EncodedAppend) -> Version;
 
     /// The stream's event with the id that this record's caller gave; none if there is none.
     fn find(&self, stream: &StreamId, record: &[u8]) -> Result<Option<KnownEvent>>;
@@ -39,7 +39,7 @@ pub(crate) enum Plan {
     /// It is new, and its expected versions are met.
     Write,
     /// All of it is there already; what it reached then.
-    Repeated(Vec<Appended>),
+    Repeated(Reached),
 }
 
 /// Decides about a commit. An error means that nothing of it is to be written.
@@ -50,7 +50,7 @@ pub(crate) fn plan(commit: &EncodedCommit, heads: &impl Heads) -> Result<Plan> {
         return Ok(Plan::Repeated(repeated));
     }
     for append in &commit.appends {
-        let actual = heads.version(&append.stream);
+        let actual = heads.version(append);
         if !append.expected.is_met_by(actual) {
             let (stream, expected) = (append.stream.clone(), append.expected);
             return Err(Error::VersionConflict { stream, expected, actual });
@@ -60,12 +60,12 @@ pub(crate) fn plan(commit: &EncodedCommit, heads: &impl Heads) -> Result<Plan> {
 }
 
 /// What the commit reached when it was made before; none if it wasn't.
-fn find_repetition(commit: &EncodedCommit, heads: &impl Heads) -> Result<Option<Vec<Appended>>> {
-    let mut reached = Vec::with_capacity(commit.appends.len());
+fn find_repetition(commit: &EncodedCommit, heads: &impl Heads) -> Result<Option<Reached>> {
+    let mut reached = Reached::with_capacity(commit.appends.len());
     let (mut repeated, mut new) = (None, None);
     for (append, records) in commit.parts().filter(|(append, _)| append.kind == AppendKind::Append) {
         if append.events == 0 {
-            reached.push(Appended::nothing(heads.version(&append.stream)));
+            reached.push(Appended::nothing(heads.version(append)));
             continue;
         }
         match find_append(append, records, heads)? {

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use smallvec::SmallVec;
+
 use crate::{
     error::{Error, Result},
     event::{EventData, IdGenerator},
@@ -9,6 +11,7 @@ use crate::{
         layout::PAYLOAD_BYTES_MAX,
         record::{self, IdOrigin},
     },
+    index::tail::stream_hash,
     invalid::Invalid,
     position::{ExpectedVersion, Position, Version},
     stream::StreamId,
@@ -42,6 +45,9 @@ impl Appended {
         }
     }
 }
+
+/// What the appends of a commit reached.
+pub(crate) type Reached = SmallVec<[Appended; 1]>;
 
 /// Appends to several streams, and checks of others: all or nothing.
 ///
@@ -105,7 +111,7 @@ impl Commit {
             }
             match part.events {
                 Some(events) => encoded.add(&part.stream, part.expected, events, ids)?,
-                None => encoded.add_check(part.stream, part.expected),
+                None => encoded.add_check(&part.stream, part.expected),
             }
         }
         Ok(encoded)
@@ -115,7 +121,7 @@ impl Commit {
 /// A commit as the writer takes it: records that lack only what the writer knows.
 #[derive(Default, Debug)]
 pub(crate) struct EncodedCommit {
-    pub(crate) appends: Vec<EncodedAppend>,
+    pub(crate) appends: SmallVec<[EncodedAppend; 1]>,
     /// The records of all appends, one after the other.
     pub(crate) records: Vec<u8>,
 }
@@ -124,6 +130,8 @@ pub(crate) struct EncodedCommit {
 #[derive(Debug)]
 pub(crate) struct EncodedAppend {
     pub(crate) stream: StreamId,
+    /// The hash under which the index has the stream.
+    pub(crate) stream_hash: u64,
     pub(crate) expected: ExpectedVersion,
     pub(crate) kind: AppendKind,
     /// Where its records end in the commit's; they begin where those of the append before it end.
@@ -143,6 +151,13 @@ pub(crate) enum AppendKind {
     Check,
 }
 
+impl EncodedAppend {
+    fn new(stream: &StreamId, expected: ExpectedVersion, kind: AppendKind) -> Self {
+        let (stream, stream_hash) = (stream.clone(), stream_hash(stream.as_str()));
+        Self { stream, stream_hash, expected, kind, records_end: 0, events: 0, given_ids: 0 }
+    }
+}
+
 impl EncodedCommit {
     /// A commit of one append.
     pub(crate) fn single(
@@ -151,15 +166,14 @@ impl EncodedCommit {
         events: impl IntoIterator<Item = EventData>,
         ids: &dyn IdGenerator,
     ) -> Result<Self> {
-        let mut commit = Self { appends: Vec::with_capacity(1), records: Vec::new() };
+        let mut commit = Self::default();
         commit.add(stream, expected, events, ids)?;
         Ok(commit)
     }
 
-    fn add_check(&mut self, stream: StreamId, expected: ExpectedVersion) {
-        let records_end = self.records.len();
-        let kind = AppendKind::Check;
-        self.appends.push(EncodedAppend { stream, expected, kind, records_end, events: 0, given_ids: 0 });
+    fn add_check(&mut self, stream: &StreamId, expected: ExpectedVersion) {
+        let append = EncodedAppend::new(stream, expected, AppendKind::Check);
+        self.appends.push(EncodedAppend { records_end: self.records.len(), ..append });
     }
 
     fn add(
@@ -172,14 +186,7 @@ impl EncodedCommit {
         if stream.is_system() {
             return Err(Error::ReservedStream { stream: stream.clone() });
         }
-        let mut append = EncodedAppend {
-            stream: stream.clone(),
-            expected,
-            kind: AppendKind::Append,
-            records_end: 0,
-            events: 0,
-            given_ids: 0,
-        };
+        let mut append = EncodedAppend::new(stream, expected, AppendKind::Append);
         let mut seen = HashSet::new();
         for event in events {
             let (id, origin) = match &event.id {

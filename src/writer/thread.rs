@@ -15,13 +15,14 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::{
     background::Background,
+    disk::process::HomeProcess,
     error::{Error, Result},
     options::Durability,
     time::Clock,
     trace,
     writer::{
-        answer::{self, Bell, Patience, PendingOutcome},
-        core::{Core, Request},
+        answer::{self, Bell, Patience, PendingOutcome, Request},
+        core::Core,
         futex,
         request::EncodedCommit,
     },
@@ -46,7 +47,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Result<()>>>,
     patience: Patience,
-    process: u32,
+    process: HomeProcess,
 }
 
 #[derive(Debug)]
@@ -99,16 +100,16 @@ impl Writer {
             let mut drive = drive;
             drive.run()
         })?;
-        Ok(Self { shared, thread: Some(thread), patience, process: std::process::id() })
+        Ok(Self { shared, thread: Some(thread), patience, process: HomeProcess::new() })
     }
 
     /// Hands a commit over.
     pub(crate) fn submit(&self, commit: EncodedCommit, when_full: WhenFull) -> Result<PendingOutcome> {
-        if std::process::id() != self.process {
+        if !self.process.is_here() {
             return Err(Error::Forked);
         }
-        let (responder, pending) = answer::pair(&self.shared.bell, self.patience);
         let size = commit.records.len();
+        let (request, pending) = answer::hand_over(commit, &self.shared.bell, self.patience);
         let mut queue = self.shared.queue.lock();
         while !queue.is_closed && queue.bytes > 0 && queue.bytes + size > self.shared.bytes_max {
             if when_full == WhenFull::Refuse {
@@ -122,7 +123,7 @@ impl Writer {
             return Err(Error::Closed);
         }
         queue.bytes += size;
-        queue.requests.push_back(Request { commit, responder });
+        queue.requests.push_back(request);
         self.shared.queued.store(queue.requests.len(), Ordering::SeqCst);
         drop(queue);
         self.shared.wake();
@@ -141,7 +142,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if std::process::id() != self.process {
+        if !self.process.is_here() {
             // A forked child has no such thread to wait for.
             mem::forget(self.thread.take());
         } else if let Err(error) = self.close() {
@@ -154,7 +155,7 @@ impl Drop for Writer {
 impl Shared {
     fn wake(&self) {
         // Sequentially consistent with the thread's last look at `queued` before it sleeps.
-        if self.sleep.swap(AWAKE, Ordering::SeqCst) == ASLEEP {
+        if self.sleep.load(Ordering::SeqCst) == ASLEEP && self.sleep.swap(AWAKE, Ordering::SeqCst) == ASLEEP {
             futex::wake_one(&self.sleep);
         }
     }

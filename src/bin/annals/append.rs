@@ -1,0 +1,110 @@
+//! `annals append`: one event, or a batch that is stored whole or not at all.
+
+use std::path::Path;
+
+use annals::{Appended, ContentType, EventData, StreamId, Version};
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::{
+    arguments::{AppendArguments, Format},
+    contract::{DATA_WHEN_NONE_GIVEN, Incoming, MetadataObject},
+    input::{Lines, Source, parse_json},
+    opening,
+    output::{self, Output},
+};
+
+/// A batch is one commit, which has no more bytes than this.
+const BATCH_BYTES_MAX: usize = annals::COMMIT_BYTES_MAX;
+
+pub(crate) fn run(store: &Path, arguments: &AppendArguments) -> anyhow::Result<()> {
+    // Everything is read before the store is opened, so that it isn't locked while somebody types.
+    let events = match &arguments.batch {
+        Some(source) => read_batch(source, &arguments.stream)?,
+        None => vec![event_of(arguments)?],
+    };
+    let count = events.len();
+    let store = opening::for_writing(store, &arguments.writing)?;
+    let appended = store.append(&arguments.stream, arguments.expect, events)?;
+    let printed = print(arguments, count, &appended);
+    store.close()?;
+    printed
+}
+
+/// The event that the options describe.
+fn event_of(arguments: &AppendArguments) -> anyhow::Result<EventData> {
+    let event_type = arguments.event_type.as_deref().context("--type is missing")?;
+    let data = match &arguments.data {
+        Some(data) => data.read("--data")?,
+        None => DATA_WHEN_NONE_GIVEN.to_vec(),
+    };
+    let mut event = EventData::new(event_type, data)
+        .with_content_type(ContentType::JSON)
+        .with_schema_version(arguments.schema_version);
+    if let Some(metadata) = &arguments.metadata {
+        let metadata: MetadataObject = parse_json("--metadata", 1, metadata.as_bytes())?;
+        event = event.with_metadata_bytes(metadata.bytes(), ContentType::JSON);
+    }
+    event.id.clone_from(&arguments.id);
+    event.occurred_at = arguments.occurred_at;
+    Ok(event)
+}
+
+fn read_batch(source: &Source, stream: &StreamId) -> anyhow::Result<Vec<EventData>> {
+    let mut lines = Lines::open(source)?;
+    let mut events = Vec::new();
+    let mut bytes: usize = 0;
+    while let Some(line) = lines.next()? {
+        let incoming: Incoming = line.parse()?;
+        if let Some(other) = incoming.stream.filter(|named| named != stream) {
+            let reason = format!("the line is for stream \"{other}\", and the batch for \"{stream}\"");
+            return Err(line.problem(reason).into());
+        }
+        bytes += incoming.event.data.len() + incoming.event.metadata.len();
+        if bytes > BATCH_BYTES_MAX {
+            let reason = format!("the batch has more than {BATCH_BYTES_MAX} bytes: split it, or import it");
+            return Err(line.problem(reason).into());
+        }
+        events.push(incoming.event);
+    }
+    Ok(events)
+}
+
+/// What was appended, as JSON. Positions are 0 where there was nothing to append.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    stream: &'a str,
+    version: u64,
+    position: u64,
+    first_version: u64,
+    first_position: u64,
+    repeated: bool,
+}
+
+fn print(arguments: &AppendArguments, count: usize, appended: &Appended) -> anyhow::Result<()> {
+    let Appended { version, position, .. } = *appended;
+    let mut output = Output::new();
+    match arguments.format {
+        Format::Json => output.json(&Report {
+            stream: arguments.stream.as_str(),
+            version: version.get(),
+            position: position.get(),
+            first_version: appended.first_version.get(),
+            first_position: appended.first_position.get(),
+            repeated: appended.repeated,
+        })?,
+        Format::Text => {
+            let stream = output::safe(arguments.stream.as_str());
+            let remark = if appended.repeated { " (was there already)" } else { "" };
+            match count {
+                0 if version == Version::NONE => {
+                    output.line(format_args!("{stream}: nothing to append, and no event yet"))?;
+                }
+                0 => output.line(format_args!("{stream}: nothing to append, version {version}"))?,
+                _ => output.line(format_args!("{stream}: version {version}, position {position}{remark}"))?,
+            }
+        }
+    }
+    Ok(output.flush()?)
+}

@@ -1,0 +1,299 @@
+//! What can be asked of the program, and the help that says so.
+
+use std::{path::PathBuf, time::Duration};
+
+use annals::{Durability, EventId, ExpectedVersion, OccurredAt, StreamId};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser},
+};
+
+use crate::{
+    clock_text,
+    input::{JsonArgument, Source},
+};
+
+const EXAMPLES: &str = r#"Examples:
+  annals append order-17 --type OrderPlaced --data '{"total":1200}'
+  annals append order-17 --type OrderPaid --expect 1
+  annals read order-17
+  annals read --all --format json --after 5000 --limit 100
+  zcat history.ndjson.gz | annals import -
+  annals --store copy.annals import <(annals export)
+
+Exit codes:
+  0  done (also when the reader of standard output went away)
+  1  an error that has no number of its own
+  2  the command line is wrong
+  3  the stream isn't at the expected version; nothing was written
+  4  not found: there is no store, or no such stream
+  5  another process has the store open
+  6  the store's files are damaged"#;
+
+/// An event store in a directory: append events to streams, read them back in order.
+#[derive(Debug, Parser)]
+#[command(name = "annals", version, after_long_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The store's directory. `append` and `import` make it where there is none.
+    #[arg(long, global = true, env = "ANNALS_STORE", default_value = "./annals-data", value_name = "DIR")]
+    pub(crate) store: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Append one event, or a batch of them, to a stream.
+    Append(AppendArguments),
+    /// Print a stream's events, or all.
+    Read(ReadArguments),
+    /// List the streams, by name.
+    Streams(StreamsArguments),
+    /// Say how much is in the store, or in one stream.
+    Info(InfoArguments),
+    /// Take events in, one JSON object a line.
+    Import(ImportArguments),
+    /// Print all events as JSON lines, which `import` takes.
+    Export(ExportArguments),
+    /// Read every byte of the store and check it.
+    Verify(VerifyArguments),
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// For people; may change.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+const APPEND_EXAMPLES: &str = r#"Examples:
+  annals append order-17 --type OrderPlaced --data '{"total":1200}'
+  annals append order-17 --type OrderPaid --data @paid.json --expect 1
+  annals append order-17 --type OrderSent --id order-17-sent --occurred-at 2025-11-21T09:30:00+01:00
+  annals append order-17 --batch events.ndjson --expect no-stream
+
+A line of a batch, all but "type" optional; a field of another name is an error:
+  {"type":"OrderPlaced","id":"order-17-placed","occurredAt":"2025-11-21T09:30:00+01:00",
+   "schemaVersion":2,"data":{"total":1200},"metadata":{"userId":"u-7"}}"#;
+
+#[derive(Args, Debug)]
+#[command(after_long_help = APPEND_EXAMPLES)]
+pub(crate) struct AppendArguments {
+    /// The stream: `category-id`, 1 to 2,048 bytes. It begins with its first event.
+    pub(crate) stream: StreamId,
+    /// What happened: past tense, specific, as `OrderPlaced`.
+    #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch")]
+    pub(crate) event_type: Option<String>,
+    /// The event's data: JSON, or `@file`, or `-` for standard input; `{}` without this option.
+    ///
+    /// They are stored exactly as given, without the white space around them.
+    #[arg(long, value_name = "JSON|@FILE|-", allow_negative_numbers = true)]
+    pub(crate) data: Option<JsonArgument>,
+    /// What stands beside the data: a JSON object.
+    ///
+    /// Usual keys are correlationId, causationId, userId and tenantId; any other is taken as well.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) metadata: Option<String>,
+    /// The event's id, 1 to 255 bytes; without it the store makes one.
+    ///
+    /// Repeating an append with the same id writes nothing and succeeds.
+    #[arg(long)]
+    pub(crate) id: Option<EventId>,
+    /// When it happened, with the zone's offset: 2025-11-21T09:30:00+01:00.
+    ///
+    /// Microseconds are kept, and what is finer is dropped.
+    #[arg(long, value_name = "TIME", value_parser = clock_text::parse_occurred_at)]
+    pub(crate) occurred_at: Option<OccurredAt>,
+    /// The version of the data's schema.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) schema_version: u32,
+    /// Take the events from a file (or `-`, standard input) of JSON lines, and append all or none.
+    #[arg(
+        long,
+        value_name = "FILE|-",
+        value_parser = source_parser(),
+        conflicts_with_all = ["event_type", "data", "metadata", "id", "occurred_at", "schema_version"]
+    )]
+    pub(crate) batch: Option<Source>,
+    /// The version that the stream must have: a number, or any (the default, -1), no-stream (0), exists (-2).
+    ///
+    /// Where it has another, nothing is written, and the exit code is 3.
+    #[arg(
+        long,
+        value_name = "N|any|no-stream|exists",
+        default_value = "any",
+        hide_default_value = true,
+        allow_negative_numbers = true
+    )]
+    pub(crate) expect: ExpectedVersion,
+    #[command(flatten)]
+    pub(crate) writing: WritingArguments,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// How the store is opened to write to it.
+#[derive(Args, Debug)]
+pub(crate) struct WritingArguments {
+    /// What an event has reached when it counts as stored.
+    #[arg(long, value_enum, default_value_t = DurabilityArgument::Fsync)]
+    pub(crate) durability: DurabilityArgument,
+    #[command(flatten)]
+    pub(crate) waiting: WaitingArguments,
+}
+
+/// How long a command waits for the store.
+#[derive(Args, Debug)]
+pub(crate) struct WaitingArguments {
+    /// How long to wait while another process has the store open: 500ms, 10s, 2m; 0 not at all.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = clock_text::parse_duration)]
+    pub(crate) wait: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum DurabilityArgument {
+    /// The disk has it: it survives a power cut.
+    Fsync,
+    /// The operating system has it: it survives the end of the program, and a power cut loses the last
+    /// moments.
+    Buffered,
+}
+
+impl From<DurabilityArgument> for Durability {
+    fn from(argument: DurabilityArgument) -> Self {
+        match argument {
+            DurabilityArgument::Fsync => Self::Fsync,
+            DurabilityArgument::Buffered => Self::Buffered,
+        }
+    }
+}
+
+const READ_EXAMPLES: &str = "Examples:
+  annals read order-17
+  annals read order-17 --after 3
+  annals read order-17 --backwards --limit 1
+  annals read --all --from 100 --to 200 --format json
+
+Bounds are versions for a stream, and positions with --all. A stream that doesn't exist has no events:
+nothing is printed, and the exit code is 0.";
+
+#[derive(Args, Debug)]
+#[command(after_long_help = READ_EXAMPLES)]
+pub(crate) struct ReadArguments {
+    /// The stream.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) stream: Option<StreamId>,
+    /// Read the events of all streams, in the order of their positions.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only from this one on, itself included.
+    #[arg(long, value_name = "N", conflicts_with = "after")]
+    pub(crate) from: Option<u64>,
+    /// Only what comes after this one.
+    #[arg(long, value_name = "N")]
+    pub(crate) after: Option<u64>,
+    /// Only up to this one, itself included.
+    #[arg(long, value_name = "N", conflicts_with = "before")]
+    pub(crate) to: Option<u64>,
+    /// Only what comes before this one.
+    #[arg(long, value_name = "N")]
+    pub(crate) before: Option<u64>,
+    /// The last event first.
+    #[arg(long)]
+    pub(crate) backwards: bool,
+    /// No more events than this; it counts in the order in which they are printed.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) waiting: WaitingArguments,
+    /// How the events are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StreamsArguments {
+    /// Only streams whose name begins with this.
+    #[arg(long)]
+    pub(crate) prefix: Option<String>,
+    /// Only streams of this category: what stands before the first `-` of the name.
+    #[arg(long)]
+    pub(crate) category: Option<String>,
+    /// No more streams than this.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) waiting: WaitingArguments,
+    /// How the streams are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InfoArguments {
+    /// The stream; without it, the whole store.
+    pub(crate) stream: Option<StreamId>,
+    #[command(flatten)]
+    pub(crate) waiting: WaitingArguments,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+const IMPORT_EXAMPLES: &str = r#"Examples:
+  annals import events.ndjson
+  zcat events.ndjson.gz | annals import -
+
+A line, all but "stream" and "type" optional; a field of another name is an error:
+  {"stream":"order-17","type":"OrderPlaced","id":"order-17-placed","data":{"total":1200},
+   "metadata":{"userId":"u-7"},"occurredAt":"2025-11-21T09:30:00+01:00","schemaVersion":2}
+
+"position", "version" and "timestamp" may be there, as in what export prints: the store gives its own. Data
+that isn't JSON comes as "dataBase64". Order is kept. A line whose id is in its stream already adds nothing,
+so an import that was cut off is simply repeated. A line without an id gets one made of what it says
+and of how many equal lines came before it; the same line in another file is taken for the same event."#;
+
+#[derive(Args, Debug)]
+#[command(after_long_help = IMPORT_EXAMPLES)]
+pub(crate) struct ImportArguments {
+    /// The file of JSON lines; `-`: standard input.
+    #[arg(value_name = "FILE|-", value_parser = source_parser())]
+    pub(crate) source: Source,
+    #[command(flatten)]
+    pub(crate) writing: WritingArguments,
+    /// How the result is printed.
+    ///
+    /// `json` prints a line as soon as events are stored, counted from the beginning:
+    /// {"lines":300,"added":300,"repeated":0,"position":300}.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+#[command(after_long_help = "Example:
+  annals export | gzip > events.ndjson.gz")]
+pub(crate) struct ExportArguments {
+    /// Only from this position on, itself included.
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) from: Option<u64>,
+    /// Only up to this position, itself included.
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) to: Option<u64>,
+    #[command(flatten)]
+    pub(crate) waiting: WaitingArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArguments {
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// A file's name is any bytes; `-` is standard input.
+fn source_parser() -> impl TypedValueParser<Value = Source> {
+    OsStringValueParser::new().map(Source::from)
+}

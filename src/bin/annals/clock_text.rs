@@ -1,0 +1,158 @@
+//! Times and durations as text: RFC 3339, with microseconds and the zone's offset.
+//!
+//! RFC 3339 can't say every time that a store can hold (years above 9999, offsets of days). Such a time is
+//! printed as `@` with its microseconds since 1970 and its offset in minutes, `@253402300800000000us+0m`,
+//! and read back from that, so that one odd event doesn't make a store impossible to export.
+
+use std::time::Duration;
+
+use annals::{OccurredAt, Timestamp};
+use jiff::{SignedDuration, civil::DateTime, fmt::temporal::Pieces, tz::Offset};
+
+const SECONDS_PER_MINUTE: i32 = 60;
+const NANOSECONDS_PER_MICROSECOND: i128 = 1_000;
+
+/// Reads `500ms`, `10s`, `2m`, and plain `0`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let duration = text.parse::<SignedDuration>().ok();
+    duration
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| "it is a duration, such as 500ms, 10s or 2m".to_owned())
+}
+
+/// The store's time of an event: UTC, always six digits behind the second.
+pub(crate) fn print_timestamp(time: Timestamp) -> String {
+    let printed = jiff::Timestamp::from_microsecond(time.micros()).ok().filter(year_has_four_digits);
+    printed.map_or_else(|| print_odd(time, 0), |time| format!("{time:.6}"))
+}
+
+/// The source's time of an event, with its offset; as many digits behind the second as it needs.
+pub(crate) fn print_occurred_at(occurred_at: OccurredAt) -> String {
+    let OccurredAt { time, offset_minutes } = occurred_at;
+    let utc = jiff::Timestamp::from_microsecond(time.micros()).ok().filter(year_has_four_digits);
+    let offset = Offset::from_seconds(i32::from(offset_minutes) * SECONDS_PER_MINUTE).ok();
+    match (utc, offset) {
+        (Some(utc), Some(Offset::UTC)) => utc.to_string(),
+        (Some(utc), Some(offset)) if is_printable(offset) => utc.display_with_offset(offset).to_string(),
+        _ => print_odd(time, offset_minutes),
+    }
+}
+
+fn year_has_four_digits(time: &jiff::Timestamp) -> bool {
+    // A day is left at both ends, so that it holds in every zone.
+    const FIRST: i64 = -62_167_132_800;
+    const LAST: i64 = 253_402_214_400;
+    (FIRST..LAST).contains(&time.as_second())
+}
+
+/// RFC 3339 has two digits for the hours of an offset, up to 23.
+fn is_printable(offset: Offset) -> bool {
+    offset.seconds().abs() < 24 * 60 * SECONDS_PER_MINUTE
+}
+
+fn print_odd(time: Timestamp, offset_minutes: i16) -> String {
+    format!("@{}us{offset_minutes:+}m", time.micros())
+}
+
+fn parse_odd(text: &str) -> Option<OccurredAt> {
+    let (micros, offset) = text.strip_prefix('@')?.strip_suffix('m')?.split_once("us")?;
+    let time = Timestamp::from_micros(micros.parse().ok()?);
+    Some(OccurredAt { time, offset_minutes: offset.parse().ok()? })
+}
+
+/// Reads a time with its offset. Digits behind the microsecond are dropped.
+pub(crate) fn parse_occurred_at(text: &str) -> Result<OccurredAt, String> {
+    if let Some(odd) = parse_odd(text) {
+        return Ok(odd);
+    }
+    let wanted = "it is a time with its offset, such as 2025-11-21T09:30:00+01:00 or 2025-11-21T08:30:00Z";
+    let pieces = Pieces::parse(text).map_err(|error| format!("{wanted} ({error})"))?;
+    if pieces.time_zone_annotation().is_some() {
+        return Err(format!("{wanted} (a zone's name in brackets isn't kept)"));
+    }
+    let (Some(time), Some(offset)) = (pieces.time(), pieces.to_numeric_offset()) else {
+        return Err(wanted.to_owned());
+    };
+    if offset.seconds() % SECONDS_PER_MINUTE != 0 {
+        return Err(format!("{wanted} (an offset is whole minutes)"));
+    }
+    let offset_minutes = i16::try_from(offset.seconds() / SECONDS_PER_MINUTE);
+    let micros = micros_of(DateTime::from_parts(pieces.date(), time), offset);
+    match (micros, offset_minutes) {
+        (Some(micros), Ok(offset_minutes)) => {
+            Ok(OccurredAt { time: Timestamp::from_micros(micros), offset_minutes })
+        }
+        _ => Err(wanted.to_owned()),
+    }
+}
+
+fn micros_of(local: DateTime, offset: Offset) -> Option<i64> {
+    let nanoseconds = offset.to_timestamp(local).ok()?.as_nanosecond();
+    i64::try_from(nanoseconds.div_euclid(NANOSECONDS_PER_MICROSECOND)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_occurred_at(text: &str, printed: &str) {
+        let occurred_at = parse_occurred_at(text).expect("a time");
+        assert_eq!(print_occurred_at(occurred_at), printed, "{text}");
+        assert_eq!(parse_occurred_at(printed), Ok(occurred_at), "{text}");
+    }
+
+    #[test]
+    fn a_time_is_printed_with_the_offset_it_came_with() {
+        check_occurred_at("2016-02-27T11:07:26-05:00", "2016-02-27T11:07:26-05:00");
+        check_occurred_at("2016-02-27T11:07:26.5+05:45", "2016-02-27T11:07:26.5+05:45");
+        check_occurred_at("2016-02-27t11:07:26.000001z", "2016-02-27T11:07:26.000001Z");
+        check_occurred_at("1969-12-31T23:59:59.999999+00:00", "1969-12-31T23:59:59.999999Z");
+        check_occurred_at("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn digits_behind_the_microsecond_are_dropped_towards_the_past() {
+        check_occurred_at("2016-02-27T11:07:26.1234567Z", "2016-02-27T11:07:26.123456Z");
+        check_occurred_at("1960-01-01T00:00:00.1234567Z", "1960-01-01T00:00:00.123456Z");
+    }
+
+    #[test]
+    fn times_that_rfc_3339_cannot_say_come_back_too() {
+        for (micros, offset_minutes) in [(i64::MIN, 0), (i64::MAX, -7), (0, i16::MIN), (0, 1_440)] {
+            let occurred_at = OccurredAt { time: Timestamp::from_micros(micros), offset_minutes };
+            let printed = print_occurred_at(occurred_at);
+            assert!(printed.starts_with('@'), "{printed}");
+            assert_eq!(parse_occurred_at(&printed), Ok(occurred_at));
+        }
+        assert_eq!(print_timestamp(Timestamp::MIN), "@-9223372036854775808us+0m");
+    }
+
+    #[test]
+    fn a_time_without_all_its_parts_is_refused() {
+        for text in ["", "2016-02-27", "2016-02-27T11:07:26", "11:07:26Z", "2016-02-30T00:00:00Z", "@5us"] {
+            assert!(parse_occurred_at(text).is_err(), "{text}");
+        }
+        let named = parse_occurred_at("2016-02-27T11:07:26-05:00[America/New_York]");
+        assert!(named.expect_err("a name").contains("brackets"));
+    }
+
+    #[test]
+    fn timestamps_have_six_digits() {
+        assert_eq!(print_timestamp(Timestamp::from_micros(0)), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(print_timestamp(Timestamp::from_micros(-1)), "1969-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_mins(2)));
+        assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
+        for text in ["", "10", "-1s", "soon"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! `annals export`: all events in their order, as JSON lines that `import` takes.
+
+use std::path::Path;
+
+use annals::{Position, Query};
+
+use crate::{
+    arguments::{ExportArguments, Format},
+    opening, read,
+};
+
+pub(crate) fn run(store: &Path, arguments: &ExportArguments) -> anyhow::Result<()> {
+    let store = opening::for_reading(store, &arguments.waiting)?;
+    let mut query = Query::all();
+    if let Some(from) = arguments.from {
+        query = query.from(Position::new(from));
+    }
+    if let Some(to) = arguments.to {
+        query = query.to(Position::new(to));
+    }
+    read::print(store.read(query), Format::Json)?;
+    Ok(store.close()?)
+}

@@ -1,0 +1,64 @@
+//! What went wrong, said on standard error, and as a number that programs can act on.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use annals::Error;
+
+use crate::output::{self, OutputError};
+
+/// The exit codes; `--help` has the same list. Code 2, a wrong command line, is clap's.
+const FAILED: u8 = 1;
+const CONFLICT: u8 = 3;
+const NOT_FOUND: u8 = 4;
+const LOCKED: u8 = 5;
+const CORRUPT: u8 = 6;
+
+/// The store's files are damaged, and `verify` has said where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Damaged {
+    pub(crate) places: u64,
+}
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the store is damaged in {}", output::count(self.places, "place"))
+    }
+}
+
+impl std::error::Error for Damaged {}
+
+/// Says what went wrong: the message, and below it one line for each reason behind it.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if error.downcast_ref::<OutputError>().is_some_and(OutputError::is_broken_pipe) {
+        // Who read has what they wanted: `annals read --all | head`.
+        return ExitCode::SUCCESS;
+    }
+    let mut message = String::from("annals: ");
+    for (depth, part) in error.chain().enumerate() {
+        if depth > 0 {
+            message.push_str("\n  because: ");
+        }
+        output::push_safe(&mut message, &part.to_string());
+    }
+    message.push('\n');
+    // Where standard error is closed, the exit code has to say it alone.
+    io::stderr().lock().write_all(message.as_bytes()).ok();
+    ExitCode::from(exit_code(error))
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref::<Damaged>().is_some() {
+        return CORRUPT;
+    }
+    match error.chain().find_map(|part| part.downcast_ref::<Error>()) {
+        Some(Error::VersionConflict { .. }) => CONFLICT,
+        Some(Error::NotAStore { .. } | Error::StreamNotFound { .. }) => NOT_FOUND,
+        Some(Error::Locked { .. }) => LOCKED,
+        Some(Error::Corrupt { .. }) => CORRUPT,
+        _ => FAILED,
+    }
+}

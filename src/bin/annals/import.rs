@@ -1,0 +1,247 @@
+//! `annals import`: JSON lines, each an append of its own, many on their way at once.
+//!
+//! One thread reads lines and hands them to the store, which writes and syncs together what waits; another
+//! waits for the answers in the same order and tells what is stored. So the store is never idle while lines
+//! are read, what is stored is told at once, and no more than [`LINES_ON_THEIR_WAY_MAX`] lines wait for
+//! their answer. Each line has an id, its own or a derived one: so what is stored already is recognised, and an
+//! import that was cut off is repeated from the beginning.
+
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use annals::{Error, EventStore, ExpectedVersion, PendingAppend, Position};
+use anyhow::anyhow;
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::{
+    arguments::{Format, ImportArguments},
+    contract::Incoming,
+    identity::Identities,
+    input::{Lines, Problem},
+    opening,
+    output::{Output, OutputError, count},
+    progress::Bar,
+};
+
+/// How many lines may wait for their answer. Their bytes are bounded by the store's queue.
+const LINES_ON_THEIR_WAY_MAX: usize = 1_024;
+
+pub(crate) fn run(store: &Path, arguments: &ImportArguments) -> anyhow::Result<()> {
+    // The source comes first, so that a slip in its name doesn't make a store.
+    let mut lines = Lines::open(&arguments.source)?;
+    let bar = Bar::of_bytes(arguments.source.bytes_total());
+    let store = opening::for_writing(store, &arguments.writing)?;
+    let stop = AtomicBool::new(false);
+    let (submitted, told) = thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(LINES_ON_THEIR_WAY_MAX);
+        let stop = &stop;
+        let teller = scope.spawn(move || tell(&receiver, arguments.format, stop));
+        let submitted = submit(&store, &mut lines, &sender, &bar, stop);
+        // Without a sender, the teller comes to its end.
+        drop(sender);
+        (submitted, teller.join())
+    });
+    bar.clear();
+    let told = told.map_err(|_| anyhow!("the thread that waits for the store's answers failed"))?;
+    let told = whole(lines.name(), submitted, told)?;
+    store.close()?;
+    conclude(arguments.format, told)
+}
+
+const REFUSED: &str = "the store doesn't take this event";
+
+/// A line that the store has taken and not answered yet.
+struct Submitted {
+    line: u64,
+    stream_hash: u128,
+    pending: PendingAppend,
+}
+
+/// Why no more lines are handed over, and which was the first that wasn't.
+struct Stopped {
+    line: u64,
+    reason: anyhow::Error,
+}
+
+/// Hands lines over until there are no more, one can't be taken, or an answer was an error.
+fn submit(
+    store: &EventStore,
+    lines: &mut Lines,
+    sender: &SyncSender<Submitted>,
+    bar: &Bar,
+    stop: &AtomicBool,
+) -> Result<(), Stopped> {
+    let mut identities = Identities::default();
+    while !stop.load(Ordering::Relaxed) {
+        let submitted = submit_next(store, lines, &mut identities)
+            .map_err(|reason| Stopped { line: lines.number(), reason })?;
+        let Some(submitted) = submitted else { break };
+        bar.set_position(lines.bytes_read());
+        if sender.send(submitted).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn submit_next(
+    store: &EventStore,
+    lines: &mut Lines,
+    identities: &mut Identities,
+) -> anyhow::Result<Option<Submitted>> {
+    let Some(line) = lines.next()? else { return Ok(None) };
+    let Incoming { stream, mut event } = line.parse()?;
+    let stream = stream.ok_or_else(|| line.problem("the line names no stream"))?;
+    if event.id.is_none() {
+        event.id = Some(identities.next(&stream, &event)?);
+    }
+    let pending = store
+        .submit(&stream, ExpectedVersion::Any, [event])
+        .map_err(|error| anyhow::Error::new(error).context(line.problem(REFUSED)))?;
+    let stream_hash = xxh3_128(stream.as_str().as_bytes());
+    Ok(Some(Submitted { line: line.number, stream_hash, pending }))
+}
+
+/// What the store has answered so far.
+#[derive(Default)]
+struct Told {
+    lines: u64,
+    added: u64,
+    repeated: u64,
+    position: Position,
+    streams_added_to: HashSet<u128>,
+    /// The first line whose answer was an error.
+    failed: Option<(u64, Error)>,
+    /// How many lines behind that one are stored.
+    lines_behind_failed: u64,
+    /// Why standard output takes no more.
+    mute: Option<OutputError>,
+}
+
+/// A group of answers as JSON, counted from the beginning of the import.
+#[derive(Serialize)]
+struct Report {
+    lines: u64,
+    added: u64,
+    repeated: u64,
+    position: u64,
+}
+
+/// Waits for the answers, in the order of the lines. What has been answered at once is one group.
+fn tell(receiver: &Receiver<Submitted>, format: Format, stop: &AtomicBool) -> Told {
+    let mut told = Told::default();
+    let mut output = Output::new();
+    let mut next = receiver.recv().ok();
+    while let Some(submitted) = next {
+        told.take(submitted, stop);
+        next = receiver.try_recv().ok();
+        let group_goes_on = next.as_ref().is_some_and(|more| more.pending.is_done());
+        if !group_goes_on {
+            told.print(format, &mut output);
+            next = next.or_else(|| receiver.recv().ok());
+        }
+    }
+    if told.lines == 0 {
+        told.print(format, &mut output);
+    }
+    told
+}
+
+impl Told {
+    fn take(&mut self, submitted: Submitted, stop: &AtomicBool) {
+        match submitted.pending.wait() {
+            Ok(appended) => {
+                self.lines += 1;
+                self.position = self.position.max(appended.position);
+                if appended.repeated {
+                    self.repeated += 1;
+                } else {
+                    self.added += 1;
+                    self.streams_added_to.insert(submitted.stream_hash);
+                }
+                self.lines_behind_failed += u64::from(self.failed.is_some());
+            }
+            Err(error) => {
+                stop.store(true, Ordering::Relaxed);
+                self.failed.get_or_insert((submitted.line, error));
+            }
+        }
+    }
+
+    /// The import goes on where nobody reads what it tells.
+    fn print(&mut self, format: Format, output: &mut Output) {
+        if format == Format::Text || self.mute.is_some() {
+            return;
+        }
+        let report = Report {
+            lines: self.lines,
+            added: self.added,
+            repeated: self.repeated,
+            position: self.position.get(),
+        };
+        self.mute = output.json(&report).and_then(|()| output.flush()).err();
+    }
+}
+
+/// What was told, if every line was stored; else where the import stopped, and why.
+fn whole(name: &str, submitted: Result<(), Stopped>, mut told: Told) -> anyhow::Result<Told> {
+    let stopped = match told.failed.take() {
+        Some((line, error)) => {
+            let problem = Problem::of_line(name, line, REFUSED);
+            Stopped { line, reason: anyhow::Error::new(error).context(problem) }
+        }
+        None => match submitted {
+            Ok(()) => return Ok(told),
+            Err(stopped) => stopped,
+        },
+    };
+    let before = count(told.lines - told.lines_behind_failed, "event");
+    let behind = match told.lines_behind_failed {
+        0 => String::new(),
+        behind => format!(", and {behind} behind it"),
+    };
+    let mend = if is_the_lines_fault(&stopped.reason) { "mend the line and " } else { "" };
+    let Stopped { line, reason } = stopped;
+    Err(reason.context(format!(
+        "the import stopped at line {line}, with {before} before it stored{behind}; \
+         {mend}import again: what is stored isn't doubled"
+    )))
+}
+
+/// Whether another line would have been taken: not so where reading or the disk failed.
+fn is_the_lines_fault(reason: &anyhow::Error) -> bool {
+    let store = reason.chain().find_map(|part| part.downcast_ref::<Error>());
+    match store {
+        Some(Error::Invalid(_) | Error::IdTaken { .. } | Error::ReservedStream { .. }) => true,
+        Some(_) => false,
+        None => reason.downcast_ref::<Problem>().is_some(),
+    }
+}
+
+/// Says how much was imported.
+fn conclude(format: Format, told: Told) -> anyhow::Result<()> {
+    if let Some(error) = told.mute {
+        return Err(error.into());
+    }
+    if format == Format::Text {
+        let streams = u64::try_from(told.streams_added_to.len()).unwrap_or(u64::MAX);
+        let were = if told.repeated == 1 { "was" } else { "were" };
+        let mut output = Output::new();
+        output.line(format_args!(
+            "imported {} into {} ({} {were} already there)",
+            count(told.added, "event"),
+            count(streams, "stream"),
+            told.repeated,
+        ))?;
+        output.flush()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Standard output, and text that can't do anything to a terminal but be read.
+
+use std::{
+    fmt::{self, Write as _},
+    io::{self, BufWriter, Stdout, Write},
+};
+
+use serde::Serialize;
+
+/// Standard output refused what was written to it.
+#[derive(Debug)]
+pub(crate) struct OutputError(io::Error);
+
+impl OutputError {
+    /// Whether nobody reads any more.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        self.0.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("can't write to standard output")
+    }
+}
+
+impl std::error::Error for OutputError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// Standard output, buffered: `flush` it before the program ends, since only that reports what went wrong.
+pub(crate) struct Output {
+    writer: BufWriter<Stdout>,
+}
+
+impl Output {
+    pub(crate) fn new() -> Self {
+        Self { writer: BufWriter::with_capacity(64 << 10, io::stdout()) }
+    }
+
+    /// Writes bytes that end their line themselves.
+    pub(crate) fn write(&mut self, lines: &[u8]) -> Result<(), OutputError> {
+        Ok(self.writer.write_all(lines)?)
+    }
+
+    /// Writes one line.
+    pub(crate) fn line(&mut self, text: fmt::Arguments<'_>) -> Result<(), OutputError> {
+        Ok(writeln!(self.writer, "{text}")?)
+    }
+
+    /// Writes a value as one line of JSON.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), OutputError> {
+        serde_json::to_writer(&mut self.writer, value).map_err(io::Error::from)?;
+        Ok(self.writer.write_all(b"\n")?)
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<(), OutputError> {
+        Ok(self.writer.flush()?)
+    }
+}
+
+/// Appends text, with all escaped that a terminal would act on instead of showing it.
+pub(crate) fn push_safe(safe: &mut String, text: &str) {
+    for character in text.chars() {
+        if is_dangerous(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a String can't fail.
+                write!(safe, "\\u{unit:04x}").ok();
+            }
+        } else {
+            safe.push(character);
+        }
+    }
+}
+
+/// The text, with all escaped that a terminal would act on instead of showing it.
+pub(crate) fn safe(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    push_safe(&mut safe, text);
+    safe
+}
+
+/// Control characters move the cursor and more; line separators break lines; the others reverse text.
+fn is_dangerous(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// `1 event`, `2 events`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_escaped() {
+        assert_eq!(safe("a\u{1b}[2Jb\r\n\u{9b}\u{202e}ä→😀"), "a\\u001b[2Jb\\u000d\\u000a\\u009b\\u202eä→😀");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(count(1, "event"), "1 event");
+        assert_eq!(count(0, "event"), "0 events");
+    }
+}

@@ -1,0 +1,43 @@
+//! A bar that shows how far long work is: on standard error, and only where that is a terminal.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+const STYLE_WITH_LENGTH: &str = "{wide_bar} {bytes}/{total_bytes}, {eta} left";
+const STYLE_WITHOUT_LENGTH: &str = "{spinner} {bytes}";
+
+/// How far the work is, in bytes.
+pub(crate) struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    /// A bar at 0; without a total it shows only what is done.
+    pub(crate) fn of_bytes(total: Option<u64>) -> Self {
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+        let style = if total.is_some() { STYLE_WITH_LENGTH } else { STYLE_WITHOUT_LENGTH };
+        bar.set_style(style_of(style));
+        Self { bar }
+    }
+
+    pub(crate) fn set_position(&self, bytes: u64) {
+        self.bar.set_position(bytes);
+    }
+
+    /// Sets the total when it is known later.
+    pub(crate) fn set_length(&self, bytes: u64) {
+        if self.bar.length() != Some(bytes) {
+            self.bar.set_length(bytes);
+            self.bar.set_style(style_of(STYLE_WITH_LENGTH));
+        }
+    }
+
+    /// Takes the bar off the screen, so that the result stands where it was.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn style_of(template: &str) -> ProgressStyle {
+    // The templates are constants, so the default style is never needed.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,271 @@
+//! Runs by a seed, and a run that is cut at every operation.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    disk::sim::{
+        faults::{DiskOperation, Fault, SyncFailure},
+        random::Random,
+        simulated::SimDisk,
+    },
+    error::Error,
+    inspect::verify_on,
+    options::{Durability, SEGMENT_BYTES_MIN},
+    simulation::{
+        history::History,
+        session::{STORE, Session, options},
+    },
+};
+
+/// How many openings a run by a seed has.
+const OPENINGS_MAX: usize = 4;
+
+/// How many things happen in one opening.
+const STEPS_MAX: usize = 12;
+
+/// At which operation of an opening the power is cut at the latest, where it is cut in its midst.
+const CUT_MAX: usize = 70;
+
+/// What simulations did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct SimulationCounts {
+    /// How often the power was cut or the program killed.
+    pub cuts: u64,
+    /// How often the store was opened again, and found right.
+    pub openings: u64,
+    /// How many events were found at all these openings.
+    pub events: u64,
+}
+
+impl SimulationCounts {
+    /// Adds up two counts.
+    pub fn add(&mut self, other: Self) {
+        self.cuts += other.cuts;
+        self.openings += other.openings;
+        self.events += other.events;
+    }
+}
+
+/// Lets a store live through appends, background work, power cuts, kills, failing syncs and short writes,
+/// all chosen by a seed, and checks it after every reopening.
+///
+/// # Errors
+///
+/// What didn't hold.
+pub fn simulate(seed: u64) -> Result<SimulationCounts, String> {
+    let mut random = Random::new(seed);
+    let durability = if random.one_in(2) { Durability::Buffered } else { Durability::Fsync };
+    let disk = SimDisk::new(random.next());
+    if random.one_in(3) {
+        disk.set_short_writes(4);
+    }
+    let mut run = Run { disk, history: History::default(), counts: SimulationCounts::default() };
+    for _ in 0..=random.below(OPENINGS_MAX) {
+        // The mode may change from one opening to the next.
+        let durability = if random.one_in(5) { Durability::Fsync } else { durability };
+        run.live(&mut random, durability)?;
+    }
+    run.disk.clear_faults();
+    run.check_whole(durability)?;
+    Ok(run.counts)
+}
+
+/// Cuts the power at every operation of a life that makes a store and crosses segments, and again at every
+/// operation of the recovery that follows; by a seed, which also says what each cut leaves.
+///
+/// # Errors
+///
+/// What didn't hold, and where the cut was.
+pub fn simulate_every_operation(durability: Durability, seed: u64) -> Result<SimulationCounts, String> {
+    let mut counts = SimulationCounts::default();
+    for nth in 1.. {
+        let at = |what: String| format!("cut at operation {nth} with seed {seed} ({durability:?}): {what}");
+        let mut run = Run {
+            disk: SimDisk::new(seed.wrapping_mul(1_000_003).wrapping_add(nth)),
+            history: History::default(),
+            counts: SimulationCounts::default(),
+        };
+        run.disk.cut_at(nth);
+        run.live_straight(durability, seed).map_err(at)?;
+        let was_cut = run.disk.is_cut();
+        run.disk.power_cut();
+        run.counts.cuts += 1;
+        run.recover_cut_at_every_operation(durability).map_err(at)?;
+        counts.add(run.counts);
+        if !was_cut {
+            break;
+        }
+    }
+    Ok(counts)
+}
+
+/// A store on its disk, and what it must hold.
+struct Run {
+    disk: SimDisk,
+    history: History,
+    counts: SimulationCounts,
+}
+
+impl Run {
+    /// One opening, from a reopening that may be cut to an end of any kind.
+    fn live(&mut self, random: &mut Random, durability: Durability) -> Result<(), String> {
+        let segment_bytes = SEGMENT_BYTES_MIN << random.below(3);
+        self.plan_faults(random);
+        let options = options(durability, segment_bytes);
+        let mut session = match Session::open(&self.disk, &options, &mut self.history)? {
+            Ok(session) => session,
+            Err(error) => {
+                refuse_corruption(&error)?;
+                self.end(random);
+                return Ok(());
+            }
+        };
+        self.note_opening();
+        for _ in 0..random.below(STEPS_MAX) {
+            let goes_on = if random.one_in(3) {
+                let job = session.choose_job(random);
+                session.run_job(job, &mut self.history)
+            } else {
+                session.append(random, &mut self.history)?
+            };
+            if !goes_on && !random.one_in(3) {
+                break;
+            }
+        }
+        if random.one_in(3) {
+            session.close(&mut self.history);
+        }
+        self.end(random);
+        Ok(())
+    }
+
+    /// What is to go wrong in the next opening.
+    fn plan_faults(&mut self, random: &mut Random) {
+        self.disk.clear_faults();
+        match random.below(6) {
+            0 | 1 => self.disk.cut_at(1 + random.below(CUT_MAX) as u64),
+            2 => {
+                let left = [
+                    SyncFailure::StaysDirty,
+                    SyncFailure::ForgetsDirty,
+                    SyncFailure::RevertsCache,
+                    SyncFailure::ComesLate,
+                ][random.below(4)];
+                let nth = 1 + random.below(20) as u64;
+                let fault = Fault::new(io::ErrorKind::Other).on(DiskOperation::Sync).at(nth).leaving(left);
+                self.disk.fail(fault);
+            }
+            3 => {
+                let full = Fault::new(io::ErrorKind::StorageFull).on(DiskOperation::Write);
+                self.disk.fail(full.at(1 + random.below(30) as u64));
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends an opening as the world does: by a power cut, or by a kill with the system going on.
+    fn end(&mut self, random: &mut Random) {
+        self.counts.cuts += 1;
+        if random.one_in(3) && !self.disk.is_cut() {
+            self.disk.crash_process();
+        } else {
+            self.disk.power_cut();
+        }
+    }
+
+    /// A fixed life that makes a store, crosses segments, does every job, and closes.
+    fn live_straight(&mut self, durability: Durability, seed: u64) -> Result<(), String> {
+        let mut random = Random::new(seed);
+        let options = options(durability, SEGMENT_BYTES_MIN);
+        let Ok(mut session) = Session::open(&self.disk, &options, &mut self.history)? else {
+            return Ok(());
+        };
+        for _ in 0..4 {
+            let goes_on = session.append(&mut random, &mut self.history)?;
+            let job = session.choose_job(&mut random);
+            if !goes_on || !session.run_job(job, &mut self.history) {
+                return Ok(());
+            }
+        }
+        session.close(&mut self.history);
+        Ok(())
+    }
+
+    /// Opens again and again, cut one operation later each time, until an opening comes through.
+    fn recover_cut_at_every_operation(&mut self, durability: Durability) -> Result<(), String> {
+        let options = options(durability, SEGMENT_BYTES_MIN);
+        for nth in 1.. {
+            self.disk.cut_at(nth);
+            let session = Session::open(&self.disk, &options, &mut self.history)
+                .map_err(|what| format!("recovery cut at operation {nth}: {what}"))?;
+            if let Err(error) = &session {
+                refuse_corruption(error)
+                    .map_err(|what| format!("recovery cut at operation {nth}: {what}"))?;
+            }
+            let is_open = session.is_ok();
+            drop(session);
+            self.disk.power_cut();
+            self.counts.cuts += 1;
+            if is_open {
+                break;
+            }
+        }
+        self.check_whole(durability)
+    }
+
+    /// The store opens, verifies, and opening changes no byte of the log and leaves no temporary file.
+    fn check_whole(&mut self, durability: Durability) -> Result<(), String> {
+        let options = options(durability, SEGMENT_BYTES_MIN);
+        let mut logs = Vec::new();
+        for _ in 0..2 {
+            let session = Session::open(&self.disk, &options, &mut self.history)?;
+            session.map_err(|error| format!("the store doesn't open: {error}"))?;
+            self.note_opening();
+            logs.push(self.log_bytes());
+            // What was shown must stay, also if the power goes at once.
+            self.disk.power_cut();
+            self.counts.cuts += 1;
+        }
+        if logs[0] != logs[1] {
+            return Err("opening twice changed the log".to_owned());
+        }
+        let left: Vec<_> =
+            self.disk.files().into_iter().filter(|path| path.extension() == Some("tmp".as_ref())).collect();
+        if !left.is_empty() {
+            return Err(format!("temporary files stay: {left:?}"));
+        }
+        let found =
+            verify_on(&self.disk, Path::new(STORE), &mut |_| {}).map_err(|error| error.to_string())?;
+        if found.damage.is_empty() { Ok(()) } else { Err(format!("damage: {:?}", found.damage)) }
+    }
+
+    /// The segments' bytes, without the zeros behind them: a cut may bring back what was trimmed.
+    fn log_bytes(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let is_segment = |path: &PathBuf| path.extension() == Some("log".as_ref());
+        let written = |path: PathBuf| {
+            let mut content = self.disk.read_file(&path).unwrap_or_default();
+            content.truncate(content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+            (path, content)
+        };
+        self.disk.files().into_iter().filter(is_segment).map(written).collect()
+    }
+
+    fn note_opening(&mut self) {
+        self.counts.openings += 1;
+        self.counts.events += self.history.len() as u64;
+    }
+}
+
+/// No cut may look like damage.
+fn refuse_corruption(error: &Error) -> Result<(), String> {
+    match error {
+        Error::Corrupt { .. } | Error::NotAStore { .. } | Error::NewerFormat { .. } => {
+            Err(format!("an honest cut was refused: {error}"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,151 @@
+//! Import and export: real events in and out, and what an import does with lines that it can't take.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::Stdio,
+};
+
+use serde_json::Value;
+
+use crate::cli::{Place, history, json_lines};
+
+#[test]
+fn a_real_history_goes_in_and_comes_out_the_same() {
+    let place = Place::new();
+    let history = history();
+    let imported = place.prints_with(&["import", "-"], &history);
+    assert_eq!(imported, "imported 5407 events into 467 streams (0 were already there)\n");
+
+    let lock = place.json(&["read", "file-Cargo.lock", "--format", "json"]);
+    let versions: Vec<u64> = lock.iter().filter_map(|event| event["version"].as_u64()).collect();
+    assert_eq!(versions, (1..=495).collect::<Vec<u64>>());
+    assert_eq!(place.prints(&["read", "file-Cargo.lock"]).lines().count(), 495);
+
+    let exported = place.prints(&["export"]);
+    check_same_events(&json_lines(&history), &json_lines(&exported));
+
+    let again = place.prints_with(&["import", "-"], &history);
+    assert_eq!(again, "imported 0 events into 0 streams (5407 were already there)\n");
+    let exported_again = place.prints(&["export"]);
+    assert!(exported_again == exported, "the second import changed something");
+    place.prints(&["verify"]);
+}
+
+/// Field by field, and in the same order.
+fn check_same_events(given: &[Value], stored: &[Value]) {
+    assert_eq!(given.len(), stored.len());
+    for (position, (given, stored)) in (1_u64..).zip(given.iter().zip(stored)) {
+        assert_eq!(stored["position"], position);
+        for field in ["stream", "type", "id", "data", "metadata"] {
+            assert_eq!(stored[field], given[field], "{field} at position {position}");
+        }
+    }
+}
+
+#[test]
+fn what_is_exported_can_be_imported() {
+    let place = Place::new();
+    place.prints_with(&["import", "-"], &history());
+    let exported = place.prints(&["export", "--from", "101", "--to", "200"]);
+    assert_eq!(exported.lines().count(), 100);
+    place.prints_with(&["--store", "part", "import", "-"], &exported);
+    let part = place.json(&["--store", "part", "export"]);
+    let whole = json_lines(&exported);
+    for (part, whole) in part.iter().zip(&whole) {
+        assert_eq!((&part["id"], &part["data"]), (&whole["id"], &whole["data"]));
+    }
+    assert_eq!(part[0]["position"], 1);
+}
+
+#[test]
+fn lines_without_an_id_are_not_doubled_and_equal_lines_are_kept_apart() {
+    let place = Place::new();
+    let lines = "{\"stream\":\"a\",\"type\":\"Tick\"}\n".repeat(3) + "{\"stream\":\"b\",\"type\":\"Tick\"}\n";
+    let imported = place.prints_with(&["import", "-"], &lines);
+    assert_eq!(imported, "imported 4 events into 2 streams (0 were already there)\n");
+    let longer = format!("{lines}{{\"stream\":\"a\",\"type\":\"Tick\"}}");
+    let imported = place.prints_with(&["import", "-"], &longer);
+    assert_eq!(imported, "imported 1 event into 1 stream (4 were already there)\n");
+    let ids: Vec<String> = place
+        .json(&["read", "a", "--format", "json"])
+        .iter()
+        .filter_map(|event| event["id"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(ids.len(), 4);
+    assert!(ids.iter().all(|id| id.starts_with("import-") && id.len() == 39), "{ids:?}");
+}
+
+#[track_caller]
+fn check_stop(bad_line: &str, code: i32, said: &[&str]) {
+    let place = Place::new();
+    let good =
+        "{\"stream\":\"a\",\"type\":\"T\",\"id\":\"1\"}\n\n{\"stream\":\"a\",\"type\":\"T\",\"id\":\"2\"}\n";
+    place.write("events.ndjson", &format!("{good}{bad_line}\n{{\"stream\":\"a\",\"type\":\"T\"}}\n"));
+    let message = place.fails(code, &["import", "events.ndjson"]);
+    let stop = "annals: the import stopped at line 4, with 2 events before it stored";
+    assert!(message.starts_with(stop), "{message}");
+    assert!(message.contains("mend the line and import again: what is stored isn't doubled"), "{message}");
+    for part in said {
+        assert!(message.contains(part), "{part} isn't in\n{message}");
+    }
+    // The mended line goes in, and nothing twice.
+    let mended = good.to_owned() + "{\"stream\":\"a\",\"type\":\"T\",\"id\":\"3\"}\n";
+    place.prints_with(&["import", "-"], &mended);
+    let ids = place.json(&["read", "a", "--format", "json"]);
+    let ids: Vec<&str> = ids.iter().filter_map(|event| event["id"].as_str()).collect();
+    assert_eq!(ids[..2], ["1", "2"]);
+    assert!(ids.contains(&"3"));
+}
+
+#[test]
+fn an_import_stops_at_the_first_bad_line_and_says_where() {
+    check_stop(
+        "{\"stream\":\"a\",\"type\":\"T\"",
+        1,
+        &["\n  because: events.ndjson, line 4, column 24: this isn't JSON: EOF while parsing an object"],
+    );
+    check_stop("{\"stream\":\"a\",\"typ\":\"T\"}", 1, &["line 4, column 19: unknown field `typ`"]);
+    check_stop("{\"stream\":\"\",\"type\":\"T\"}", 1, &["line 4, column 12: invalid stream id \"\""]);
+    check_stop("{\"type\":\"T\"}", 1, &["line 4: the line names no stream"]);
+    check_stop("{\"stream\":\"a\",\"type\":\"\"}", 1, &["line 4", "invalid event type \"\""]);
+    check_stop(
+        "{\"stream\":\"$own\",\"type\":\"T\"}",
+        1,
+        &["line 4", "stream \"$own\" can't be appended to"],
+    );
+    let taken = "{\"stream\":\"a\",\"type\":\"T\",\"id\":\"1\",\"data\":\"other\"}";
+    check_stop(taken, 1, &["line 4", "event id 1 is already version 1 of stream \"a\""]);
+}
+
+#[test]
+fn an_import_tells_what_is_stored_while_its_input_is_still_open() {
+    let place = Place::new();
+    let mut command = place.command(&["import", "-", "--format", "json"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("the program runs");
+    let mut stdin = child.stdin.take().expect("standard input");
+    let mut told = BufReader::new(child.stdout.take().expect("standard output")).lines();
+    for expected in [
+        r#"{"lines":1,"added":1,"repeated":0,"position":1}"#,
+        r#"{"lines":2,"added":2,"repeated":0,"position":2}"#,
+        r#"{"lines":3,"added":2,"repeated":1,"position":2}"#,
+    ] {
+        // The third line repeats the second.
+        let id = if expected.contains("\"lines\":1") { "one" } else { "two" };
+        writeln!(stdin, "{{\"stream\":\"a\",\"type\":\"T\",\"id\":\"{id}\"}}").expect("it reads");
+        let line = told.next().expect("a line").expect("readable");
+        assert_eq!(line, expected);
+    }
+    drop(stdin);
+    assert!(told.next().is_none());
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn the_last_line_that_an_import_tells_is_the_whole() {
+    let place = Place::new();
+    let told = place.prints_with(&["import", "-", "--format", "json"], &history());
+    let last = told.lines().last().expect("a line");
+    assert_eq!(last, r#"{"lines":5407,"added":5407,"repeated":0,"position":5407}"#);
+    let told = place.prints_with(&["import", "-", "--format", "json"], "\n");
+    assert_eq!(told, "{\"lines\":0,\"added\":0,\"repeated\":0,\"position\":0}\n");
+}
