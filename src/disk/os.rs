@@ -95,7 +95,7 @@ impl Disk for OsDisk {
     fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>> {
         let directory = open_dir(path)?;
         match directory.try_lock() {
-            Ok(()) => Ok(Some(Box::new(OsLock { _directory: directory }))),
+            Ok(()) => Ok(Some(Box::new(OsLock { directory, process: std::process::id() }))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -140,10 +140,22 @@ mod flags {
 /// `flock` on the directory itself; closing its last descriptor lets go, also when the process dies.
 #[derive(Debug)]
 struct OsLock {
-    _directory: File,
+    directory: File,
+    process: u32,
 }
 
 impl DirectoryLock for OsLock {}
+
+impl Drop for OsLock {
+    /// Lets go at once: a child that is being made at this moment has a copy of the descriptor until it runs
+    /// its own program, and closing wouldn't let go before. A child that drops its copy must not let go.
+    fn drop(&mut self) {
+        if std::process::id() == self.process {
+            // Closing lets go then, if a little later.
+            self.directory.unlock().ok();
+        }
+    }
+}
 
 struct OsFile {
     file: Arc<File>,

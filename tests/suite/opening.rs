@@ -4,8 +4,10 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Sender, channel},
     },
     thread,
@@ -268,8 +270,31 @@ fn a_closed_store_can_be_moved() -> Outcome {
     store.append(&stream("order-1"), ExpectedVersion::NoStream, events(1, 3))?;
     let (from, to) = (store.path().to_owned(), directory.path().join("moved"));
     store.close()?;
-    assert!(std::process::Command::new("mv").arg(&from).arg(&to).status()?.success());
+    assert!(Command::new("mv").arg(&from).arg(&to).status()?.success());
     let store = EventStore::open_with(&to, Options::new().creation(Creation::Never))?;
     assert_eq!(store.append(&stream("order-1"), version(3), events(4, 1))?.version, version(4));
     Ok(())
+}
+
+#[test]
+fn a_closed_store_opens_again_though_children_are_made_meanwhile__X27() -> Outcome {
+    // A child has the lock's descriptor from its making until it runs its own program.
+    let (store, _directory) = store().into_parts();
+    let path = store.path().to_owned();
+    store.close()?;
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| -> Outcome {
+        let children = scope.spawn(|| -> io::Result<()> {
+            while !is_done.load(Ordering::SeqCst) {
+                // With a directory of its own, the child is made by fork, and runs some code before its program.
+                Command::new("true").current_dir("/").status()?;
+            }
+            Ok(())
+        });
+        let reopen = || (0..100).try_for_each(|_| EventStore::open(&path)?.close());
+        let outcome = reopen();
+        is_done.store(true, Ordering::SeqCst);
+        children.join().map_err(|_| "it panicked")??;
+        Ok(outcome?)
+    })
 }
