@@ -17,10 +17,15 @@ use annals::{
 use crate::support::{Outcome, buffered, event, events, gated_store, small_segments, stream, types, version};
 
 /// How long a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const SYNC_FAILURES: [SyncFailure; 4] =
     [SyncFailure::StaysDirty, SyncFailure::ForgetsDirty, SyncFailure::RevertsCache, SyncFailure::ComesLate];
+
+/// Each append is synced; in segments that are short, since files grow slowly on a simulated disk.
+fn synced() -> Options {
+    Options::new().durability(Durability::Fsync).segment_bytes(32 << 10)
+}
 
 fn open(disk: &SimDisk, options: &Options) -> Result<EventStore> {
     EventStore::open_on(Arc::new(disk.mount()), "/store", options.clone())
@@ -49,7 +54,7 @@ fn check_reading(store: &EventStore) {
 /// Opens a store whose append failed, appends, cuts the power, and finds all that it was told.
 fn check_healing(disk: &SimDisk, told: &str) -> Outcome {
     disk.clear_faults();
-    let options = Options::new().durability(Durability::Fsync);
+    let options = synced();
     let store = open(disk, &options).map_err(|error| format!("{told}: opened: {error}"))?;
     let reached = store.stream_version(&stream("order-1")).get();
     assert!([3, 5].contains(&reached), "{told}: whole or absent, not {reached}");
@@ -70,8 +75,8 @@ fn check_healing(disk: &SimDisk, told: &str) -> Outcome {
 
 #[test]
 fn a_failed_sync_acknowledges_nothing_and_is_final_until_reopened() -> Outcome {
-    let options = Options::new().durability(Durability::Fsync);
-    for (seed, failure) in (0..48).zip(SYNC_FAILURES.into_iter().cycle()) {
+    let options = synced();
+    for (seed, failure) in (0..32).zip(SYNC_FAILURES.into_iter().cycle()) {
         // The first sync of an opening is the EPOCH's, the second the first append's.
         for nth in [1, 2] {
             let disk = prepared(seed, &options);
@@ -125,7 +130,7 @@ fn everyone_in_a_failed_frame_is_told_and_none_succeeds() -> Outcome {
 #[test]
 fn where_the_writers_sync_failed_the_background_doesnt_try_it_again() -> Outcome {
     let options = buffered();
-    for seed in 0..4 {
+    for seed in 0..2 {
         let disk = prepared(seed, &options);
         let store = open(&disk, &options)?;
         let fault = Fault::new(ErrorKind::Other).on(DiskOperation::Sync);
@@ -253,7 +258,7 @@ fn a_disk_that_fills_up_loses_nothing_that_was_acknowledged() -> Outcome {
         assert!(is_typed, "{told:?}");
         assert!(reached > 3);
         assert_eq!(store.stream_version(&stream("order-1")), version(reached));
-        assert_eq!(store.read_all().filter(Result::is_ok).count() as u64, reached);
+        assert_eq!(types(store.read_all()).len() as u64, reached);
         disk.set_quota_bytes(None);
         let goes_on = store.append(&stream("order-1"), version(reached), [large()]);
         match &told {

@@ -124,10 +124,8 @@ fn check_case(
                 && (appended.first_version, appended.version) == (version(first), version(last))
                 && (appended.first_position, appended.position) == (position(first), position(last))
         }
-        (Expect::Partial(wanted, at), Err(Error::PartialRepeat { stream, id, version: found })) => {
-            stream == *name && id.to_string() == wanted && found == version(at)
-        }
-        (Expect::Taken(wanted, at), Err(Error::IdTaken { stream, id, version: found })) => {
+        (Expect::Partial(wanted, at), Err(Error::PartialRepeat { stream, id, version: found }))
+        | (Expect::Taken(wanted, at), Err(Error::IdTaken { stream, id, version: found })) => {
             stream == *name && id.to_string() == wanted && found == version(at)
         }
         (Expect::Twice(wanted), Err(Error::IdTwice { stream, id })) => {

@@ -166,7 +166,7 @@ fn a_second_writer_waits_and_sees_what_the_first_wrote__X27() -> Outcome {
     let (sender, refused) = channel();
     let path = store.path().to_owned();
     let waiting = thread::spawn(move || {
-        let options = Options::new().lock_wait(Duration::from_secs(600));
+        let options = Options::new().lock_wait(Duration::from_mins(10));
         EventStore::open_on(Arc::new(WatchedDisk { refused: sender }), path, options)
     });
     refused.recv()?;

@@ -286,7 +286,7 @@ fn fill(store: &EventStore, log: &[(u8, u64, usize)]) -> Result<BTreeMap<StreamI
     Ok(streams)
 }
 
-fn check_reads(options: Options, cases: u32) {
+fn check_reads(options: &Options, cases: u32) {
     let property = |(log, queries, is_reopened): (Vec<(u8, u64, usize)>, Vec<Bounds>, bool)| {
         let failed = |error: annals::Error| TestCaseError::fail(error.to_string());
         let mut store = store_with(options.clone());
@@ -311,12 +311,12 @@ fn check_reads(options: Options, cases: u32) {
 
 #[test]
 fn every_combination_of_bounds_is_what_a_filter_gives__A14_A15_B06_B07_C06_X1() {
-    check_reads(small_segments().read(ReadMode::Mapped), 24);
+    check_reads(&small_segments().read(ReadMode::Mapped), 24);
 }
 
 #[test]
 fn every_combination_of_bounds_is_what_a_filter_gives_with_pread__A14_A15_B06_B07_C06_X1() {
-    check_reads(small_segments().read(ReadMode::Pread), 24);
+    check_reads(&small_segments().read(ReadMode::Pread), 24);
 }
 
 #[test]
