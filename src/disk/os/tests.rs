@@ -1,0 +1,145 @@
+//! The operating system's disk: what only it has to show.
+
+use std::{
+    error::Error,
+    fs, io,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::{Frontier, OsDisk};
+use crate::disk::contract::{Disk, EntryKind, OpenMode};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+#[test]
+fn a_mapping_shows_what_is_published_and_no_more() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let file = OsDisk.open(&directory.path().join("file"), OpenMode::CreateNew)?;
+    let mapping = file.map(1 << 20)?.expect("this disk maps");
+    assert_eq!(mapping.published(), b"");
+    file.write_all_at(b"first second", 0)?;
+    assert_eq!(mapping.published(), b"", "written isn't published");
+    mapping.publish(5);
+    assert_eq!(mapping.published(), b"first");
+    mapping.publish(3);
+    assert_eq!(mapping.published(), b"first", "it never shrinks");
+    mapping.publish((1 << 20) + 1);
+    mapping.publish(13);
+    assert_eq!(mapping.published(), b"first", "neither beyond the capacity nor beyond the file's end");
+    mapping.publish(12);
+    drop(file);
+    assert_eq!(mapping.published(), b"first second", "it outlives the file's handle");
+    Ok(())
+}
+
+#[test]
+fn a_mapping_of_a_growing_file_needs_no_new_map() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("file");
+    let writer = OsDisk.open(&path, OpenMode::CreateNew)?;
+    let reader = OsDisk.open(&path, OpenMode::Read)?;
+    let mapping = reader.map(1 << 20)?.expect("this disk maps");
+    for end in (10_000..=500_000_u64).step_by(10_000) {
+        writer.write_all_at(&[7; 10_000], end - 10_000)?;
+        mapping.publish(end);
+        assert_eq!(mapping.published().len() as u64, end);
+        assert!(mapping.published().iter().all(|byte| *byte == 7));
+    }
+    Ok(())
+}
+
+#[test]
+fn bytes_that_are_shown_are_not_written_again() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let file = OsDisk.open(&directory.path().join("file"), OpenMode::CreateNew)?;
+    file.write_all_at(b"shown hidden", 0)?;
+    let mapping = file.map(4096)?.expect("this disk maps");
+    mapping.publish(5);
+    let refused =
+        |result: io::Result<()>| result.err().map(|error| error.kind()) == Some(io::ErrorKind::InvalidInput);
+    assert!(refused(file.write_at(b"x", 4).map(drop)));
+    assert!(refused(file.set_len(4)));
+    file.write_all_at(b" behind", 5)?;
+    file.set_len(9)?;
+    assert_eq!(mapping.published(), b"shown");
+    mapping.publish(12);
+    assert_eq!(mapping.published(), b"shown", "the file was cut off before that");
+    mapping.publish(9);
+    assert_eq!(mapping.published(), b"shown beh");
+    Ok(())
+}
+
+#[test]
+fn nothing_is_published_that_is_being_written() -> Outcome {
+    let file = Arc::new(tempfile::tempfile()?);
+    file.set_len(100)?;
+    let (frontier, weak) = (Frontier::default(), Arc::downgrade(&file));
+    let published = |end| {
+        frontier.publish(end, &weak);
+        frontier.published.load(Ordering::Acquire)
+    };
+    let (first, second) = (frontier.begin_change(20)?, frontier.begin_change(10)?);
+    assert_eq!(published(11), 0);
+    assert_eq!(published(10), 10, "it ends where the write begins");
+    drop(second);
+    assert_eq!(published(21), 10);
+    assert_eq!(published(20), 20);
+    drop(first);
+    assert_eq!(published(100), 100);
+    Ok(())
+}
+
+#[test]
+fn a_larger_mapping_never_makes_a_smaller_one_too_long() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let file = OsDisk.open(&directory.path().join("file"), OpenMode::CreateNew)?;
+    file.write_all_at(&[1; 9000], 0)?;
+    let (small, large) = (file.map(10)?.expect("a map"), file.map(9000)?.expect("a map"));
+    large.publish(9000);
+    assert_eq!((small.published().len(), large.published().len()), (10, 9000));
+    Ok(())
+}
+
+#[test]
+fn links_pipes_and_devices_are_refused_at_once() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let (target, link) = (directory.path().join("target"), directory.path().join("link"));
+    fs::write(&target, b"private")?;
+    symlink(&target, &link)?;
+    assert_eq!(OsDisk.kind(&link)?, Some(EntryKind::Other));
+    assert!(
+        OsDisk
+            .list(directory.path())?
+            .iter()
+            .any(|entry| entry.name == "link" && entry.kind == EntryKind::Other)
+    );
+    for mode in [OpenMode::Read, OpenMode::ReadWrite, OpenMode::CreateNew] {
+        assert!(OsDisk.open(&link, mode).is_err(), "{mode:?}");
+    }
+    assert_eq!(fs::read(&target)?, b"private");
+    assert!(OsDisk.open(Path::new("/dev/null"), OpenMode::Read).is_err());
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let pipe = directory.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        assert_eq!(OsDisk.kind(&pipe)?, Some(EntryKind::Other));
+        assert!(OsDisk.open(&pipe, OpenMode::Read).is_err(), "without waiting for its other end");
+        assert!(OsDisk.lock_dir(&pipe).is_err());
+    }
+    Ok(())
+}
+
+#[test]
+fn only_the_owner_can_read_what_is_made() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let (folder, file) = (directory.path().join("folder"), directory.path().join("folder/file"));
+    OsDisk.create_dir(&folder)?;
+    OsDisk.open(&file, OpenMode::CreateNew)?;
+    for path in [folder, file] {
+        assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o077, 0, "{}", path.display());
+    }
+    Ok(())
+}
