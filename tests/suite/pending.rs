@@ -166,10 +166,12 @@ fn a_full_queue_refuses_or_makes_wait() -> Outcome {
     let second = store.try_submit(&order, version(1), events(2, 1))?;
     let refused = store.try_submit(&order, version(2), events(3, 1));
     assert!(matches!(refused, Err(Error::QueueFull)), "{refused:?}");
-    thread::scope(|scope| -> Outcome {
+    let (appending, order) = (&store, &order);
+    thread::scope(move |scope| -> Outcome {
+        // Dropped before the scope waits for its thread: a test that fails doesn't hang.
+        let gate = gate;
         let (sender, submitted) = mpsc::channel();
-        let (store, order) = (&store, &order);
-        scope.spawn(move || sender.send(store.submit(order, version(2), events(4, 1))));
+        scope.spawn(move || sender.send(appending.submit(order, version(2), events(4, 1))));
         assert!(submitted.recv_timeout(GLANCE).is_err(), "submit blocks while the queue is full");
         gate.let_go();
         // The writer takes the second append, which makes room for the third.
@@ -181,7 +183,7 @@ fn a_full_queue_refuses_or_makes_wait() -> Outcome {
         assert_eq!(third.wait()?.version, version(3));
         Ok(())
     })?;
-    assert_eq!(types(store.read_stream(&order)), ["1", "2", "4"]);
+    assert_eq!(types(store.read_stream(order)), ["1", "2", "4"]);
     Ok(())
 }
 
@@ -199,9 +201,8 @@ fn what_waits_for_a_slow_writer_is_bounded() -> Outcome {
     let mut pending = vec![submit()?];
     for _ in 0..12 {
         gate.wait_for_writer();
-        while let Ok(taken) = submit() {
-            pending.push(taken);
-        }
+        // More than there may ever be room for, and no more, should the queue have no end.
+        pending.extend((0..4 * QUEUED_MAX).map_while(|_| submit().ok()));
         let waiting = pending.iter().filter(|pending| !pending.is_done()).count();
         // What the writer has taken (a queue of them behind less than a frame), and a queue of them again.
         assert!(waiting <= 2 * QUEUED_MAX + 1, "{waiting} appends wait, where {QUEUED_MAX} have room");
