@@ -1,6 +1,35 @@
-//! Annals: an embedded event store.
-
-#![warn(missing_docs)]
+//! Annals: an embedded event store. A directory of append-only log files, one writer, many readers; streams of
+//! events with optimistic concurrency, and one global order.
+//!
+//! ```
+//! use annals::{EventData, EventStore, ExpectedVersion, StreamId};
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("shop.annals");
+//! let store = EventStore::open(path)?;
+//! let order = StreamId::new("order-17")?;
+//! let placed = EventData::json("OrderPlaced", &serde_json::json!({ "item": "book" }))?;
+//! let appended = store.append(&order, ExpectedVersion::NoStream, [placed])?;
+//! store.append(&order, appended.version, [EventData::new("OrderPaid", "{}")])?;
+//!
+//! let types: Vec<String> =
+//!     store.read_stream(&order).map(|event| event.map(|event| event.event_type)).collect::<Result<_, _>>()?;
+//! assert_eq!(types, ["OrderPlaced", "OrderPaid"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`EventStore`] opens, appends and reads; [`Options`] say how durable an append is, and more.
+//! - [`EventData`] is what a program gives, [`StoredEvent`] and [`EventRef`] what it gets back.
+//! - [`ExpectedVersion`] is what an append demands of its stream; [`Error::is_conflict`] says that another was
+//!   first.
+//! - [`Commit`] appends to several streams at once, all or nothing.
+//! - [`Query`] bounds what is read; [`StreamFilter`] which streams are listed.
+//! - [`verify`] checks every byte of a store; [`SimDisk`] tests programs against power cuts.
+//!
+//! # Features
+//!
+//! - `cli` (default): the program `annals`. Embedders leave it out with `default-features = false`.
+//! - `tracing`: tells of openings, recoveries and failures.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("Annals maps its files, and needs a 64-bit system");

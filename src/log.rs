@@ -17,5 +17,7 @@ pub(crate) mod recovery;
 pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod segmented_log;
+#[cfg(test)]
+mod tests;
 pub(crate) mod verdict;
 pub(crate) mod window;

@@ -37,12 +37,20 @@ mod conflicts;
 mod documents;
 #[path = "suite/failures.rs"]
 mod failures;
+#[path = "suite/format.rs"]
+mod format;
+#[path = "suite/full_disk.rs"]
+mod full_disk;
+#[path = "suite/golden.rs"]
+mod golden;
 #[path = "suite/idempotency.rs"]
 mod idempotency;
 #[path = "suite/ids_and_clocks.rs"]
 mod ids_and_clocks;
 #[path = "suite/limits.rs"]
 mod limits;
+#[path = "suite/log_bytes.rs"]
+mod log_bytes;
 #[path = "suite/metadata.rs"]
 mod metadata;
 #[path = "suite/names.rs"]

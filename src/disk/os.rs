@@ -137,25 +137,25 @@ mod flags {
     pub(super) const OPEN: i32 = 0x0100 | NONBLOCK;
 }
 
-/// `flock` on the directory itself; closing its last descriptor lets go, also when the process dies.
+/// `flock` on the directory itself, which goes with the process however that ends. It is let go by name: a
+/// program that another thread is just starting has a copy of the descriptor until its exec, which would keep
+/// the lock for that long. A forked child lets go of nothing, since the lock is its parent's.
 #[derive(Debug)]
 struct OsLock {
     directory: File,
     process: u32,
 }
 
-impl DirectoryLock for OsLock {}
-
 impl Drop for OsLock {
-    /// Lets go at once: a child that is being made at this moment has a copy of the descriptor until it runs
-    /// its own program, and closing wouldn't let go before. A child that drops its copy must not let go.
     fn drop(&mut self) {
-        if std::process::id() == self.process {
-            // Closing lets go then, if a little later.
+        if self.process == std::process::id() {
+            // Closing the descriptor does the same, only later.
             self.directory.unlock().ok();
         }
     }
 }
+
+impl DirectoryLock for OsLock {}
 
 struct OsFile {
     file: Arc<File>,

@@ -131,6 +131,9 @@ fn decode<T: DeserializeOwned>(magic: Magic, bytes: &[u8]) -> Result<T, Envelope
     if version > FORMAT_VERSION || get_u16(bytes, FLAGS) != 0 {
         return Err(Newer(version.max(FORMAT_VERSION + 1)));
     }
+    if version == 0 {
+        return Err(Damaged("its version is 0, which there never was"));
+    }
     let body = &bytes[ENVELOPE_BYTES..];
     match bincode::serde::decode_from_slice(body, configuration()) {
         Ok((structure, read)) if read == body.len() => Ok(structure),

@@ -81,34 +81,44 @@ pub(crate) struct FrameHeader {
     pub(crate) crc: u32,
 }
 
+/// Why bytes aren't a header that can be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FrameFault {
+    /// They are damaged, or none at all.
+    Damaged(&'static str),
+    /// They were written like this, since their checksum is right; but not by this version.
+    NotUnderstood(&'static str),
+}
+
 impl FrameHeader {
     /// Reads a header; `Err` says why these bytes aren't one.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FrameFault> {
+        use FrameFault::{Damaged, NotUnderstood};
         if bytes.len() < FRAME_HEADER_BYTES {
-            return Err("the file ends inside a frame's header");
+            return Err(Damaged("the file ends inside a frame's header"));
         }
         let bytes = &bytes[..FRAME_HEADER_BYTES];
         if get_u32(bytes, MAGIC) != FRAME_MAGIC {
-            return Err("no frame begins here");
+            return Err(Damaged("no frame begins here"));
         }
         let crc = get_u32(bytes, HEADER_CRC);
         if checksum(&bytes[LOG_OFFSET..]) != crc {
-            return Err("a frame header's checksum doesn't match");
+            return Err(Damaged("a frame header's checksum doesn't match"));
         }
         let kind = match bytes[KIND] {
             1 => FrameKind::Data,
             2 => FrameKind::Epoch,
             3 => FrameKind::Seal,
-            _ => return Err("a frame is of a kind that this version doesn't know"),
+            _ => return Err(NotUnderstood("a frame is of a kind that this version doesn't know")),
         };
         let mode = match bytes[FLAGS] {
             0 => EpochMode::Fsync,
             FLAG_BUFFERED => EpochMode::Buffered,
-            _ => return Err("a frame has a flag that this version doesn't know"),
+            _ => return Err(NotUnderstood("a frame has a flag that this version doesn't know")),
         };
         let payload_bytes = get_u32(bytes, PAYLOAD_BYTES);
         if payload_bytes as usize > PAYLOAD_BYTES_MAX || get_u16(bytes, RESERVED) != 0 {
-            return Err("a frame header's fields are outside their ranges");
+            return Err(NotUnderstood("a frame header's fields are outside their ranges"));
         }
         Ok(Self {
             log_offset: LogOffset::new(get_u64(bytes, LOG_OFFSET)),

@@ -17,6 +17,9 @@ use crate::{
     time::{OccurredAt, Timestamp},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The fixed part's length in bytes.
 pub(crate) const RECORD_FIXED_BYTES: usize = 56;
 

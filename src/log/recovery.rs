@@ -182,7 +182,9 @@ pub(crate) fn check_sealed(segment: &Segment, end: ChainEnd, stop: Stop) -> Resu
         intact: Some(end.next_position.previous()),
     };
     if end.seal.is_none() {
-        return Err(corrupt(stop.reason));
+        let next = segment.header.number + 1;
+        let reason = stop.reason;
+        return Err(corrupt(&format!("{reason} (segment {next} is there, so a SEAL must end this one)")));
     }
     let io = |error| Error::io("read", &segment.path, error);
     let length = segment.file.len().map_err(io)?;

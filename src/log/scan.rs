@@ -6,7 +6,7 @@ use crate::{
     disk::contract::DiskFile,
     format::{
         control_frame::{Seal, check_epoch},
-        frame::{EpochMode, FRAME_HEADER_BYTES, FrameHeader, FrameKind, zero_pieces},
+        frame::{EpochMode, FRAME_HEADER_BYTES, FrameFault, FrameHeader, FrameKind, zero_pieces},
         layout::{FRAME_ALIGNMENT, PIECE_BYTES, bytes, index, is_zero},
         record::{self, Record, RecordEnd},
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
@@ -102,21 +102,22 @@ impl<'a> Scan<'a> {
     pub(crate) fn next_frame(&mut self) -> io::Result<Result<ScannedFrame<'_>, Stop>> {
         let at = self.end.file_offset;
         let header_bytes = self.window.get(self.file, at, FRAME_HEADER_BYTES, self.file_bytes)?;
-        let decoded = FrameHeader::decode(header_bytes);
-        let header = match decoded.and_then(|header| self.check_header_at(at, header)) {
-            Ok(header) => header,
-            Err(reason) => return Ok(Err(self.no_header(reason)?)),
+        let header = match FrameHeader::decode(header_bytes) {
+            Ok(header) => match self.check_header_at(at, &header) {
+                Ok(()) => header,
+                Err(reason) => return Ok(Err(self.no_header(reason)?)),
+            },
+            Err(FrameFault::Damaged(reason)) => return Ok(Err(self.no_header(reason)?)),
+            Err(FrameFault::NotUnderstood(reason)) => {
+                return Ok(Err(Stop { reason, tail: TailStop::NotUnderstood }));
+            }
         };
         let frame_bytes = header.frame_bytes();
         // A cut may leave a file shorter than its bytes: what it lacks reads as zeros.
         let frame = self.window.get_with_zeros(self.file, at, frame_bytes, self.file_bytes)?;
-        let (next_position, seal) = match check_content(&header, frame, self.end.next_position) {
+        let (next_position, seal) = match check_frame(&header, at, frame, self.end.next_position) {
             Ok(next) => next,
-            Err(reason) => {
-                let zero_pieces = zero_pieces(frame, at);
-                let tail = TailStop::BadPayload { zero_pieces, zero_pieces_named: header.zero_pieces };
-                return Ok(Err(Stop { reason, tail }));
-            }
+            Err(stop) => return Ok(Err(stop)),
         };
         self.end = ChainEnd {
             file_offset: at + bytes(frame_bytes),
@@ -133,7 +134,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Whether a header goes on the chain here.
-    fn check_header_at(&self, at: u64, header: FrameHeader) -> Result<FrameHeader, &'static str> {
+    fn check_header_at(&self, at: u64, header: &FrameHeader) -> Result<(), &'static str> {
         if self.end.seal.is_some() {
             return Err("something stands behind the segment's SEAL");
         }
@@ -156,7 +157,7 @@ impl<'a> Scan<'a> {
         if header.durable > header.log_offset {
             return Err("a frame says that bytes behind it were durable");
         }
-        Ok(header)
+        Ok(())
     }
 
     fn no_header(&mut self, reason: &'static str) -> io::Result<Stop> {
@@ -191,14 +192,29 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Checks a frame's payload: checksum, padding, and what its kind demands. Returns the next position, and
-/// the SEAL if it is one.
+/// Checks a frame whose header goes on the chain: that it is there, as it was written, and understood.
+/// Returns the next position, and the SEAL if it is one.
+fn check_frame(
+    header: &FrameHeader,
+    file_offset: u64,
+    frame: &[u8],
+    next_position: Position,
+) -> Result<(Position, Option<Seal>), Stop> {
+    if let Err(reason) = header.check_payload(frame) {
+        let zero_pieces = zero_pieces(frame, file_offset);
+        let tail = TailStop::BadPayload { zero_pieces, zero_pieces_named: header.zero_pieces };
+        return Err(Stop { reason, tail });
+    }
+    check_content(header, frame, next_position)
+        .map_err(|reason| Stop { reason, tail: TailStop::NotUnderstood })
+}
+
+/// Checks what a frame's kind demands of its payload.
 fn check_content(
     header: &FrameHeader,
     frame: &[u8],
     next_position: Position,
 ) -> Result<(Position, Option<Seal>), &'static str> {
-    header.check_payload(frame)?;
     let payload = &frame[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + header.payload_bytes as usize];
     match header.kind {
         FrameKind::Epoch => check_epoch(payload, header.mode).map(|()| (next_position, None)),

@@ -4,6 +4,7 @@
 //! and DATA frames each have a write and a sync of their own.
 
 use std::{
+    mem,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -120,6 +121,8 @@ pub(crate) struct SegmentedLog {
     progress: Arc<LogProgress>,
     mark: Arc<Mutex<Mark>>,
     epoch_is_begun: bool,
+    /// Segments that were begun and that readers don't know yet.
+    unannounced: Vec<Arc<Segment>>,
 }
 
 impl SegmentedLog {
@@ -144,7 +147,9 @@ impl SegmentedLog {
             has_failed: Mutex::new(false),
         });
         let mark = Arc::new(Mutex::new(mark));
-        Ok((Self { settings, active, end, progress, mark, epoch_is_begun: false }, shared))
+        let log =
+            Self { settings, active, end, progress, mark, epoch_is_begun: false, unannounced: Vec::new() };
+        Ok((log, shared))
     }
 
     pub(crate) fn progress(&self) -> &Arc<LogProgress> {
@@ -170,25 +175,24 @@ impl SegmentedLog {
     }
 
     /// Makes ready for a frame with a payload of so many bytes: the first of an opening is preceded by an
-    /// EPOCH, and one that doesn't fit begins a new segment, which is returned.
-    pub(crate) fn prepare(&mut self, payload_bytes: usize) -> Result<Option<Arc<Segment>>, LogFailure> {
+    /// EPOCH, and one that doesn't fit begins a new segment. Returns the segments that are new since the last
+    /// time it succeeded: where a full disk refuses what comes behind one, it is there all the same.
+    pub(crate) fn prepare(&mut self, payload_bytes: usize) -> Result<Vec<Arc<Segment>>, LogFailure> {
         if !self.epoch_is_begun && self.end.seal.is_none() {
             self.begin_epoch()?;
         }
         let length = bytes(frame_bytes(payload_bytes));
         let fits = self.end.file_offset + length <= self.active.capacity;
-        let changed = if self.end.seal.is_some() || !fits {
+        if self.end.seal.is_some() || !fits {
             if self.end.seal.is_none() {
                 self.seal()?;
             }
-            Some(self.begin_segment(length)?)
-        } else {
-            None
-        };
+            self.begin_segment(length)?;
+        }
         if !self.epoch_is_begun {
             self.begin_epoch()?;
         }
-        Ok(changed)
+        Ok(mem::take(&mut self.unannounced))
     }
 
     /// Writes a frame of events behind everything else. `frame` has room for its header, and the payload.
@@ -241,7 +245,7 @@ impl SegmentedLog {
     }
 
     /// Makes the segment behind a sealed one. The sealed one is cut to its end.
-    fn begin_segment(&mut self, first_frame_bytes: u64) -> Result<Arc<Segment>, LogFailure> {
+    fn begin_segment(&mut self, first_frame_bytes: u64) -> Result<(), LogFailure> {
         let seal = self.end.seal.expect("a segment begins behind a SEAL");
         let header = SegmentHeader {
             store_id: self.settings.store_id,
@@ -270,7 +274,8 @@ impl SegmentedLog {
         let begin = segment.log_offset(self.end.file_offset);
         self.progress.written.store(begin.get(), Ordering::Release);
         self.progress.set_durable(begin);
-        Ok(segment)
+        self.unannounced.push(segment);
+        Ok(())
     }
 
     fn write(

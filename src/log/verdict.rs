@@ -32,11 +32,13 @@ pub(crate) enum TailStop {
     },
     /// A header that goes on the chain, whose payload isn't what it names.
     BadPayload {
-        /// How many pieces are zero, counting those that the file is too short for.
+        /// How many pieces are zero, counting what the file is too short for.
         zero_pieces: u32,
         /// How many pieces the header says are zero.
         zero_pieces_named: u32,
     },
+    /// What was written whole, as its checksums show, and isn't understood: a newer version wrote it.
+    NotUnderstood,
 }
 
 /// What to do about the tail.
@@ -58,16 +60,19 @@ pub(crate) fn judge(facts: &TailFacts) -> Verdict {
     if facts.bytes_end <= facts.chain_end {
         return Verdict::Whole;
     }
-    if facts.mode == EpochMode::Buffered {
-        return Verdict::Torn;
-    }
-    match facts.stop {
-        TailStop::NoHeader { sector_is_zero: false } => {
+    match (facts.stop, facts.mode) {
+        (TailStop::NotUnderstood, _) => {
+            Verdict::Corrupt("a frame was written whole, but not as this version writes them")
+        }
+        (_, EpochMode::Buffered) => Verdict::Torn,
+        (TailStop::NoHeader { sector_is_zero: false }, EpochMode::Fsync) => {
             Verdict::Corrupt("a frame's header is damaged: its sector was written")
         }
-        TailStop::BadPayload { zero_pieces, zero_pieces_named } if zero_pieces <= zero_pieces_named => {
+        (TailStop::BadPayload { zero_pieces, zero_pieces_named }, EpochMode::Fsync)
+            if zero_pieces <= zero_pieces_named =>
+        {
             Verdict::Corrupt("a frame's payload is damaged: all its sectors were written")
         }
-        TailStop::NoHeader { .. } | TailStop::BadPayload { .. } => Verdict::Torn,
+        (TailStop::NoHeader { .. } | TailStop::BadPayload { .. }, EpochMode::Fsync) => Verdict::Torn,
     }
 }

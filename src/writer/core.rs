@@ -162,9 +162,9 @@ impl Core {
     }
 
     fn write_frame(&mut self) -> Result<(), LogFailure> {
-        let new_segment = self.log.prepare(self.frame.payload_bytes())?;
-        if let Some(segment) = new_segment {
-            self.committed.publish(|state| state.segments.push(segment));
+        let new_segments = self.log.prepare(self.frame.payload_bytes())?;
+        if !new_segments.is_empty() {
+            self.committed.publish(|state| state.segments.extend(new_segments));
         }
         let start = self.log.end_in_file();
         self.log.write_events(&mut self.frame.buffer, self.frame.next_position)?;

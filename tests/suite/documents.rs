@@ -1,6 +1,12 @@
 //! The documents' transcripts: every command in them is run, and says what the document says.
 
-use std::path::Path;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::support::Outcome;
 
 #[test]
 fn the_command_line_does_what_its_document_shows() {
@@ -8,4 +14,54 @@ fn the_command_line_does_what_its_document_shows() {
         .register_bin("annals", Path::new(env!("CARGO_BIN_EXE_annals")))
         .env("ANNALS_STORE", "./annals-data")
         .case("docs/cli.md");
+}
+
+#[test]
+fn the_readme_shows_what_the_command_line_does() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let store = directory.path().join("store");
+    trycmd::TestCases::new()
+        .register_bin("annals", Path::new(env!("CARGO_BIN_EXE_annals")))
+        .env("ANNALS_STORE", store.to_str().ok_or("a temporary directory's name is UTF-8")?)
+        .case("README.md")
+        .run();
+    Ok(())
+}
+
+#[test]
+fn the_readmes_program_is_the_example_and_runs() -> Outcome {
+    let readme = fs::read_to_string("README.md")?;
+    let example = fs::read_to_string("docs/examples/shop.rs")?;
+    assert!(readme.contains(&format!("```rust\n{example}```\n")), "README.md shows docs/examples/shop.rs");
+    let directory = tempfile::tempdir()?;
+    let cargo = std::env::var_os("CARGO").ok_or("cargo, which runs the tests, says where it is")?;
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let output = Command::new(cargo)
+        .args(["run", "--quiet", "--locked", "--offline", "--example", "shop", "--manifest-path", manifest])
+        .current_dir(&directory)
+        .output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(directory.path().join("shop.annals/store.meta").is_file());
+    Ok(())
+}
+
+/// The README's first command, with the program that was just built in place of `cargo run`.
+#[test]
+fn the_readmes_first_command_stores_and_reads_real_events() -> Outcome {
+    let readme = fs::read_to_string("README.md")?;
+    let first = readme.lines().skip_while(|line| !line.starts_with("```")).nth(1).ok_or("no fenced block")?;
+    assert!(first.contains("cargo run --locked -- "), "{first}");
+    let directory = tempfile::tempdir()?;
+    let program = format!("\"{}\" --store \"$STORE\" ", env!("CARGO_BIN_EXE_annals"));
+    let command = first.replace("cargo run --locked -- ", &program);
+    let output = Command::new("sh")
+        .args(["-ec", &command])
+        .env("STORE", directory.path().join("store"))
+        .stderr(Stdio::null())
+        .output()?;
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout)?;
+    assert!(text.contains("imported 400 events"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("  file-Cargo.lock  ")).count(), 5, "{text}");
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The operating system's disk: what only it has to show.
+//! The operating system's disk: maps, links, modes.
 
 use std::{
     error::Error,
@@ -8,8 +8,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Frontier, OsDisk};
 use crate::disk::contract::{Disk, EntryKind, OpenMode};
+use crate::disk::os::{Frontier, OsDisk};
 
 type Outcome = Result<(), Box<dyn Error>>;
 

@@ -1,0 +1,197 @@
+//! The log's own tests: each rule of the decision torn or corrupt, and their order.
+
+use std::path::Path;
+
+use crate::{
+    disk::{
+        contract::{Disk, OpenMode},
+        sim::simulated::SimDisk,
+    },
+    format::{
+        control_frame::encode_epoch,
+        frame::{EpochMode, FRAME_HEADER_BYTES, FrameKind, FrameSpec, finish_frame},
+        segment_header::SegmentHeader,
+    },
+    log::{
+        mark::Mark,
+        recovery::tail_facts,
+        scan::Scan,
+        segment::Segment,
+        verdict::{TailFacts, TailStop, Verdict, judge},
+    },
+    position::{LogOffset, Position},
+};
+
+/// Where the chain ends in these tests.
+const CHAIN_END: u64 = 4_096;
+
+fn facts(durable: u64, bytes_end: u64, mode: EpochMode, stop: TailStop) -> TailFacts {
+    let (durable, bytes_end) = (LogOffset::new(durable), LogOffset::new(bytes_end));
+    TailFacts { chain_end: LogOffset::new(CHAIN_END), bytes_end, durable, mode, stop }
+}
+
+const WRITTEN: TailStop = TailStop::NoHeader { sector_is_zero: false };
+const UNWRITTEN: TailStop = TailStop::NoHeader { sector_is_zero: true };
+
+fn payload(zero_pieces: u32, zero_pieces_named: u32) -> TailStop {
+    TailStop::BadPayload { zero_pieces, zero_pieces_named }
+}
+
+#[test]
+fn each_rule_decides_where_those_before_it_do_not() {
+    use EpochMode::{Buffered, Fsync};
+    let corrupt = |reason: &'static str| Some(reason);
+    let lost = corrupt("frames are missing or damaged that were durable");
+    let newer = corrupt("a frame was written whole, but not as this version writes them");
+    let header = corrupt("a frame's header is damaged: its sector was written");
+    let whole_payload = corrupt("a frame's payload is damaged: all its sectors were written");
+    let at = CHAIN_END;
+    // durable, end of the bytes, mode, what stands there; and why it is corrupt, if it is.
+    let cases = [
+        // 1: a witness speaks before everything else, in both modes, also where nothing is left.
+        (at + 1, at, Fsync, UNWRITTEN, lost),
+        (at + 1, at, Buffered, UNWRITTEN, lost),
+        (at + 64, at + 64, Buffered, WRITTEN, lost),
+        (at + 64, at + 64, Fsync, payload(1, 0), lost),
+        (at + 64, at + 64, Fsync, TailStop::NotUnderstood, lost),
+        // 3: what isn't understood is never torn.
+        (at, at + 1, Fsync, TailStop::NotUnderstood, newer),
+        (at, at + 1, Buffered, TailStop::NotUnderstood, newer),
+        // 4: in Buffered mode sectors may be mixed, so neither header nor payload say anything.
+        (at, at + 1, Buffered, WRITTEN, None),
+        (at, at + 1, Buffered, payload(0, 0), None),
+        (at, at + 1, Buffered, UNWRITTEN, None),
+        // 5: a header's sector is old or new.
+        (at, at + 1, Fsync, WRITTEN, header),
+        // 6: every sector of the payload arrived.
+        (at, at + 1, Fsync, payload(0, 0), whole_payload),
+        (at, at + 1, Fsync, payload(3, 3), whole_payload),
+        (at, at + 1, Fsync, payload(2, 3), whole_payload),
+        // 7: something didn't arrive.
+        (at, at + 1, Fsync, UNWRITTEN, None),
+        (at, at + 1, Fsync, payload(4, 3), None),
+        (at, at + 1, Fsync, payload(1, 0), None),
+    ];
+    for (durable, bytes_end, mode, stop, reason) in cases {
+        let expected = reason.map_or(Verdict::Torn, Verdict::Corrupt);
+        let facts = facts(durable, bytes_end, mode, stop);
+        assert_eq!(judge(&facts), expected, "{facts:?}");
+    }
+}
+
+#[test]
+fn a_log_with_nothing_behind_its_chain_is_whole() {
+    for mode in [EpochMode::Fsync, EpochMode::Buffered] {
+        for durable in [0, CHAIN_END - 64, CHAIN_END] {
+            for stop in [UNWRITTEN, WRITTEN] {
+                assert_eq!(judge(&facts(durable, CHAIN_END, mode, stop)), Verdict::Whole);
+            }
+        }
+    }
+}
+
+/// A segment with an EPOCH, and behind it, at 640, a frame with D = 640 and a payload of 960 bytes: the header's
+/// sector ends at 1,024, and pieces follow from 1,024 to 1,536 (all zero) and to 1,664.
+fn segment_bytes(mode: EpochMode) -> Vec<u8> {
+    let header = SegmentHeader {
+        store_id: 7,
+        number: 1,
+        rewrite: 0,
+        chain: 0,
+        base: LogOffset::default(),
+        first_position: Position::FIRST,
+        durable: LogOffset::default(),
+        epoch: 0,
+        mode,
+    };
+    let mut bytes = header.encode();
+    let mut chain = 0;
+    let mut payload = vec![1; 960];
+    payload[1_024 - 704..1_536 - 704].fill(0);
+    for (kind, payload) in [(FrameKind::Epoch, encode_epoch(mode)), (FrameKind::Data, payload)] {
+        let file_offset = bytes.len() as u64;
+        let log_offset = LogOffset::new(file_offset);
+        let first_position = Position::FIRST;
+        let (durable, epoch, store_id) = (log_offset, 1, 7);
+        let mut frame = vec![0; FRAME_HEADER_BYTES];
+        frame.extend_from_slice(&payload);
+        let spec = FrameSpec {
+            log_offset,
+            file_offset,
+            durable,
+            chain,
+            epoch,
+            first_position,
+            kind,
+            mode,
+            store_id,
+        };
+        chain = finish_frame(&mut frame, &spec);
+        bytes.extend_from_slice(&frame);
+    }
+    assert_eq!(bytes.len(), 1_664);
+    bytes
+}
+
+/// What recovery sees at the end of a segment with these bytes.
+fn facts_of(bytes: Vec<u8>) -> TailFacts {
+    let (disk, store) = (SimDisk::new(1), Path::new("/store"));
+    for path in [store, &store.join("segments")] {
+        disk.create_dir(path).expect("a directory");
+    }
+    disk.write_file("/store/segments/000000000001.log", bytes).expect("a file");
+    let segment = Segment::open(&disk, store, 1, OpenMode::Read).expect("its header is whole");
+    let mut scan = Scan::new(&*segment.file, &segment.header).expect("the disk reads");
+    let stop = loop {
+        match scan.next_frame().expect("the disk reads") {
+            Ok(_) => {}
+            Err(stop) => break stop,
+        }
+    };
+    let mark = Mark::read(&disk, store, 7).expect("there is none");
+    tail_facts(&segment, scan.end(), stop, &mark).expect("the disk reads")
+}
+
+#[test]
+fn a_scan_sees_what_the_rules_ask_for() {
+    let check = |what: &str, change: &dyn Fn(&mut Vec<u8>), ends: (u64, u64), stop: TailStop| {
+        for mode in [EpochMode::Fsync, EpochMode::Buffered] {
+            let mut bytes = segment_bytes(mode);
+            change(&mut bytes);
+            let found = facts_of(bytes);
+            assert_eq!((found.chain_end.get(), found.bytes_end.get()), ends, "{what}");
+            assert_eq!((found.stop, found.mode), (stop, mode), "{what}");
+        }
+    };
+    // The payload isn't made of records, though its checksum is right.
+    check("nothing changed", &|_| {}, (640, 1_664), TailStop::NotUnderstood);
+    check("zeros behind it", &|bytes| bytes.resize(9_999, 0), (640, 1_664), TailStop::NotUnderstood);
+    check("a byte far behind", &|bytes| bytes.resize(600_000, 1), (640, 600_000), TailStop::NotUnderstood);
+    check("a bit of the header", &|bytes| bytes[660] ^= 1, (640, 1_664), WRITTEN);
+    check("no header's sector", &|bytes| bytes[640..1_024].fill(0), (640, 1_664), UNWRITTEN);
+    check("nothing", &|bytes| bytes[640..].fill(0), (640, 640), UNWRITTEN);
+    check("cut off before it", &|bytes| bytes.truncate(640), (640, 640), UNWRITTEN);
+    check("cut off in its header", &|bytes| bytes.truncate(697), (640, 697), WRITTEN);
+    check("cut off in its zeros", &|bytes| bytes.truncate(1_536), (640, 1_024), payload(2, 1));
+    check("cut off at its end", &|bytes| bytes.truncate(1_663), (640, 1_663), payload(1, 1));
+    check("a bit of the payload", &|bytes| bytes[1_600] ^= 1, (640, 1_664), payload(1, 1));
+    check("a bit in its zeros", &|bytes| bytes[1_100] ^= 1, (640, 1_664), payload(0, 1));
+    check("no last sector", &|bytes| bytes[1_536..].fill(0), (640, 1_024), payload(2, 1));
+    check("no EPOCH", &|bytes| bytes[512..640].fill(0), (512, 1_664), WRITTEN);
+}
+
+#[test]
+fn frames_behind_the_chain_are_witnesses_of_what_was_durable() {
+    let mut bytes = segment_bytes(EpochMode::Buffered);
+    bytes[600] ^= 1;
+    let found = facts_of(bytes.clone());
+    assert_eq!((found.chain_end.get(), found.durable.get()), (512, 640), "the DATA frame's D");
+    let lost = "frames are missing or damaged that were durable";
+    assert_eq!(judge(&found), Verdict::Corrupt(lost));
+    // A frame at another place is no witness, nor is a damaged one: what is left is the EPOCH's own D.
+    let mut moved = bytes.clone();
+    moved.splice(640..640, [0; 64]);
+    assert_eq!(facts_of(moved).durable.get(), 512);
+    bytes[660] ^= 1;
+    assert_eq!(facts_of(bytes).durable.get(), 512);
+}
