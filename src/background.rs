@@ -2,7 +2,7 @@
 //! writing durable.mark when nothing happens. Each is a job that can be done at any moment; a thread does
 //! them when they are due, and the simulation when its seed says so.
 
-use std::{sync::Arc, thread::JoinHandle, time::Duration};
+use std::{path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -205,6 +205,16 @@ impl Background {
         match self.shared.state.lock().failure.clone() {
             Some(error) => Err(error),
             None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Background {
+    /// Ends the thread also where the writer panicked: the lock is let go next, and what the thread did then
+    /// would be done to another writer's store.
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            trace::warn("the background ended badly", Path::new("the store"), format_args!("{error}"));
         }
     }
 }

@@ -235,7 +235,7 @@ impl EventData {
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if they can't be written as JSON.
+    /// [`Invalid`] if a custom key is a field's, such as `userId`.
     pub fn with_metadata(self, metadata: &Metadata) -> Result<Self, Invalid> {
         Ok(self.with_metadata_bytes(metadata.to_bytes()?, ContentType::JSON))
     }

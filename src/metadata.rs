@@ -31,10 +31,13 @@ pub struct Metadata {
     /// For whom it was done, where several share a store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<String>,
-    /// All other keys.
+    /// All other keys; the fields' own are refused.
     #[serde(flatten)]
     pub custom: Map<String, Value>,
 }
+
+/// The fields' keys, which no custom key may be: an object that had one twice couldn't be read again.
+const FIELD_KEYS: [&str; 4] = ["correlationId", "causationId", "userId", "tenantId"];
 
 impl Metadata {
     /// Whether nothing is in it.
@@ -47,6 +50,9 @@ impl Metadata {
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, Invalid> {
         if self.is_empty() {
             return Ok(Vec::new());
+        }
+        if let Some(key) = FIELD_KEYS.into_iter().find(|key| self.custom.contains_key(*key)) {
+            return Err(Invalid::new("metadata key", key, "it is a field's: set that, and no custom key"));
         }
         serde_json::to_vec(self).map_err(|error| Invalid::new("metadata", "", error.to_string()))
     }

@@ -26,16 +26,42 @@ mod cli_kill;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_processes.rs"]
 mod cli_processes;
+#[path = "suite/commits.rs"]
+mod commits;
+#[path = "suite/concurrency.rs"]
+mod concurrency;
+#[path = "suite/conflicts.rs"]
+mod conflicts;
 #[cfg(feature = "cli")]
 #[path = "suite/documents.rs"]
 mod documents;
+#[path = "suite/failures.rs"]
+mod failures;
 #[path = "suite/format.rs"]
 mod format;
 #[path = "suite/full_disk.rs"]
 mod full_disk;
 #[path = "suite/golden.rs"]
 mod golden;
+#[path = "suite/idempotency.rs"]
+mod idempotency;
+#[path = "suite/ids_and_clocks.rs"]
+mod ids_and_clocks;
+#[path = "suite/limits.rs"]
+mod limits;
 #[path = "suite/log_bytes.rs"]
 mod log_bytes;
+#[path = "suite/metadata.rs"]
+mod metadata;
+#[path = "suite/names.rs"]
+mod names;
+#[path = "suite/opening.rs"]
+mod opening;
+#[path = "suite/pending.rs"]
+mod pending;
+#[path = "suite/reading.rs"]
+mod reading;
+#[path = "suite/streams.rs"]
+mod streams;
 #[path = "suite/support.rs"]
 mod support;

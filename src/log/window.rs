@@ -38,15 +38,20 @@ impl Window {
         let read_to = self.start + bytes(self.bytes.len());
         if offset < self.start || offset + bytes(length) > read_to {
             let wanted = length.max(self.ahead_bytes).min(index(end.saturating_sub(offset)));
-            self.bytes.resize(wanted, 0);
-            self.start = offset;
-            if let Err(error) = file.read_exact_at(&mut self.bytes, offset) {
-                self.bytes.clear();
-                return Err(error);
+            match self.read(file, offset, wanted) {
+                // What can't be read may be what no one asked for.
+                Err(_) if wanted > length => self.read(file, offset, length)?,
+                result => result?,
             }
         }
         let from = index(offset - self.start);
         Ok(&self.bytes[from..from + length])
+    }
+
+    fn read(&mut self, file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<()> {
+        self.bytes.resize(length, 0);
+        self.start = offset;
+        file.read_exact_at(&mut self.bytes, offset).inspect_err(|_| self.bytes.clear())
     }
 
     /// The `length` bytes at an offset; zeros where the file ends before.

@@ -39,6 +39,15 @@ use crate::{
 /// How much a frame takes of what waits, in bytes of payload; one larger commit has a frame of its own.
 const FRAME_PAYLOAD_BYTES_TARGET: usize = 1 << 20;
 
+/// Whether the first of the waiting requests make a frame, whatever comes behind them.
+pub(crate) fn fill_a_frame(waiting: &VecDeque<Request>) -> bool {
+    let mut payload_bytes = 0;
+    waiting.iter().any(|request| {
+        payload_bytes += request.commit().records.len();
+        payload_bytes >= FRAME_PAYLOAD_BYTES_TARGET
+    })
+}
+
 /// The writer's state between two frames.
 #[derive(Debug)]
 pub(crate) struct Core {

@@ -22,11 +22,15 @@ use crate::{
     trace,
     writer::{
         answer::{self, Bell, Patience, PendingOutcome, Request},
-        core::Core,
+        core::{self, Core},
         futex,
         request::EncodedCommit,
     },
 };
+
+/// What a request takes of the queue beside its records, in bytes: about its own size, so that appends of
+/// nothing are bounded too.
+const REQUEST_BYTES: usize = 256;
 
 /// How often the thread looks for the next append of a lone caller before it sleeps: a few microseconds.
 const LOOKS_MAX: u32 = 4_000;
@@ -108,7 +112,7 @@ impl Writer {
         if !self.process.is_here() {
             return Err(Error::Forked);
         }
-        let size = commit.records.len();
+        let size = commit.records.len() + REQUEST_BYTES;
         let (request, pending) = answer::hand_over(commit, &self.shared.bell, self.patience);
         let mut queue = self.shared.queue.lock();
         while !queue.is_closed && queue.bytes > 0 && queue.bytes + size > self.shared.bytes_max {
@@ -160,8 +164,13 @@ impl Shared {
         }
     }
 
-    /// Moves what waits to the end of `requests`; false: the queue is closed, and nothing waits.
+    /// Moves what waits to the end of `requests`, unless they make a frame without it: else what the writer
+    /// has taken would grow without an end where callers are faster than the disk. False: the queue is closed,
+    /// and nothing waits.
     fn drain(&self, requests: &mut VecDeque<Request>) -> bool {
+        if core::fill_a_frame(requests) {
+            return true;
+        }
         let mut queue = self.queue.lock();
         if requests.is_empty() {
             mem::swap(&mut queue.requests, requests);

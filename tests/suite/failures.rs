@@ -1,0 +1,390 @@
+//! Disks that fail, and a writer that panics: what callers are told, and what is there afterwards.
+
+use std::{
+    io::ErrorKind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use annals::{
+    Appended, Clock, Disk, DiskOperation, Durability, Error, EventData, EventStore, ExpectedVersion, Fault,
+    Options, PendingAppend, Position, Result, SimDisk, SyncFailure, Timestamp,
+};
+
+use crate::support::{Outcome, buffered, event, events, gated_store, small_segments, stream, types, version};
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+const SYNC_FAILURES: [SyncFailure; 4] =
+    [SyncFailure::StaysDirty, SyncFailure::ForgetsDirty, SyncFailure::RevertsCache, SyncFailure::ComesLate];
+
+/// Each append is synced; in segments that are short, since files grow slowly on a simulated disk.
+fn synced() -> Options {
+    Options::new().durability(Durability::Fsync).segment_bytes(32 << 10)
+}
+
+fn open(disk: &SimDisk, options: &Options) -> Result<EventStore> {
+    EventStore::open_on(Arc::new(disk.mount()), "/store", options.clone())
+}
+
+/// A store with three events, closed, and its disk.
+fn prepared(seed: u64, options: &Options) -> SimDisk {
+    let disk = SimDisk::new(seed);
+    let store = open(&disk, options).expect("a new store");
+    store.append(&stream("order-1"), ExpectedVersion::NoStream, events(1, 3)).expect("an append");
+    store.close().expect("it closes");
+    disk
+}
+
+fn append(store: &EventStore, expected: u64, count: u64) -> Result<Appended> {
+    store.append(&stream("order-1"), version(expected), events(expected + 1, count))
+}
+
+/// Reads go on: the three events that were there.
+fn check_reading(store: &EventStore) {
+    assert_eq!(types(store.read_stream(&stream("order-1"))), ["1", "2", "3"]);
+    assert_eq!(store.stream_version(&stream("order-1")), version(3));
+    assert_eq!(store.last_position(), Position::new(3));
+}
+
+/// Opens a store whose append failed, appends, cuts the power, and finds all that it was told.
+fn check_healing(disk: &SimDisk, told: &str) -> Outcome {
+    disk.clear_faults();
+    let options = synced();
+    let store = open(disk, &options).map_err(|error| format!("{told}: opened: {error}"))?;
+    let reached = store.stream_version(&stream("order-1")).get();
+    assert!([3, 5].contains(&reached), "{told}: whole or absent, not {reached}");
+    let wanted = |count: u64| (1..=count).map(|number| number.to_string()).collect::<Vec<_>>();
+    assert_eq!(types(store.read_all()), wanted(reached), "{told}");
+    // What is shown now stays, though the failed sync may have left bytes that the disk never got.
+    disk.power_cut();
+    drop(store);
+    let store = open(disk, &options).map_err(|error| format!("{told}: opened again: {error}"))?;
+    assert_eq!(types(store.read_all()), wanted(reached), "{told}: shown, and gone");
+    append(&store, reached, 2)?;
+    disk.power_cut();
+    drop(store);
+    let store = open(disk, &options).map_err(|error| format!("{told}: opened last: {error}"))?;
+    assert_eq!(types(store.read_all()), wanted(reached + 2), "{told}: acknowledged, and gone");
+    Ok(())
+}
+
+#[test]
+fn a_failed_sync_acknowledges_nothing_and_is_final_until_reopened() -> Outcome {
+    let options = synced();
+    for (seed, failure) in (0..32).zip(SYNC_FAILURES.into_iter().cycle()) {
+        // The first sync of an opening is the EPOCH's, the second the first append's.
+        for nth in [1, 2] {
+            let disk = prepared(seed, &options);
+            let store = open(&disk, &options)?;
+            disk.fail(Fault::new(ErrorKind::Other).on(DiskOperation::Sync).at(nth).leaving(failure));
+            let told = append(&store, 3, 2);
+            let name = format!("seed {seed}, sync {nth}, {failure:?}: {told:?}");
+            assert!(matches!(told, Err(Error::OutcomeUnknown { action: "sync", .. })), "{name}");
+            check_reading(&store);
+            // The disk is well again, and yet nothing is tried.
+            let told = append(&store, 3, 2);
+            assert!(matches!(told, Err(Error::Failed { .. })), "{name}: {told:?}");
+            assert!(matches!(append(&store, 3, 0), Err(Error::Failed { .. })), "{name}");
+            check_reading(&store);
+            assert!(matches!(store.close(), Err(Error::Failed { .. })), "{name}");
+            check_healing(&disk, &name)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn everyone_in_a_failed_frame_is_told_and_none_succeeds() -> Outcome {
+    let disk = prepared(1, &buffered());
+    let (gate, clock) = crate::support::gate();
+    let store = open(&disk, &buffered().clock(clock))?;
+    let order = stream("order-1");
+    let waits = store.submit(&order, version(3), [])?;
+    gate.wait_for_writer();
+    let pending: Vec<PendingAppend> = (3..40)
+        .map(|number| store.submit(&order, version(number), events(number + 1, 1)))
+        .collect::<Result<_>>()?;
+    let conflicting = store.submit(&order, version(1), [event("X")])?;
+    let nothing = store.submit(&order, version(40), [])?;
+    // The EPOCH is written, and then the frame isn't. In this mode none but the writer writes now.
+    disk.fail(Fault::new(ErrorKind::Other).on(DiskOperation::Write).at(2));
+    drop(gate);
+    assert_eq!(waits.wait()?.version, version(3));
+    for pending in pending {
+        assert!(matches!(pending.wait(), Err(Error::OutcomeUnknown { .. })));
+    }
+    // They may rest on what is unknown.
+    for settled in [conflicting, nothing] {
+        assert!(matches!(settled.wait(), Err(Error::Failed { .. })));
+    }
+    check_reading(&store);
+    drop(store);
+    Ok(())
+}
+
+#[test]
+fn where_the_writers_sync_failed_the_background_doesnt_try_it_again() -> Outcome {
+    let options = buffered();
+    for seed in 0..2 {
+        let disk = prepared(seed, &options);
+        let store = open(&disk, &options)?;
+        let fault = Fault::new(ErrorKind::Other).on(DiskOperation::Sync);
+        disk.fail(fault.leaving(SyncFailure::ForgetsDirty));
+        assert!(matches!(append(&store, 3, 2), Err(Error::OutcomeUnknown { action: "sync", .. })));
+        let mark = disk.read_file("/store/durable.mark");
+        // Each of these wakes the background, which looks for work every 50 ms.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(400) {
+            assert!(matches!(append(&store, 3, 2), Err(Error::Failed { .. })));
+        }
+        let is_as_it_was = disk.read_file("/store/durable.mark") == mark;
+        assert!(is_as_it_was, "a sync that succeeds now proves nothing");
+        drop(store);
+        check_healing(&disk, "the EPOCH's sync")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_failed_sync_in_the_background_is_final_too() -> Outcome {
+    let options = buffered();
+    for (seed, failure) in (0..4).zip(SYNC_FAILURES) {
+        let disk = prepared(seed, &options);
+        let store = open(&disk, &options)?;
+        // The EPOCH's sync goes through, and the next is the background's.
+        disk.fail(Fault::new(ErrorKind::Other).on(DiskOperation::Sync).at(2).leaving(failure));
+        let begun = Instant::now();
+        let mut acknowledged = 3;
+        let told = loop {
+            match append(&store, acknowledged, 1) {
+                Ok(appended) => acknowledged = appended.version.get(),
+                Err(error) => break error,
+            }
+            assert!(begun.elapsed() < PATIENCE, "the background never synced");
+        };
+        assert!(matches!(told, Error::Failed { .. }), "{told:?}");
+        assert!(matches!(append(&store, acknowledged, 1), Err(Error::Failed { .. })));
+        assert!(store.stream_version(&stream("order-1")).get() == acknowledged);
+        assert!(store.close().is_err());
+        // Without a power cut, and where the cache wasn't reverted, all of it is there.
+        let store = open(&disk, &options)?;
+        let reached = store.stream_version(&stream("order-1")).get();
+        assert!((3..=acknowledged).contains(&reached), "{failure:?}");
+        if failure != SyncFailure::RevertsCache {
+            assert_eq!(reached, acknowledged, "{failure:?}");
+        }
+        assert_eq!(append(&store, reached, 1)?.version, version(reached + 1));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_write_error_is_final_and_leaves_nothing_half() -> Outcome {
+    for options in [Options::new(), buffered(), small_segments()] {
+        for (seed, nth) in (0..).zip([1, 2]) {
+            let disk = prepared(seed, &options);
+            let store = open(&disk, &options)?;
+            disk.fail(Fault::from_os_code(5).on(DiskOperation::Write).at(nth));
+            let told = append(&store, 3, 2);
+            let name = format!("write {nth}: {told:?}");
+            assert!(matches!(told, Err(Error::OutcomeUnknown { action: "write", .. })), "{name}");
+            check_reading(&store);
+            assert!(matches!(append(&store, 3, 2), Err(Error::Failed { .. })), "{name}");
+            drop(store);
+            disk.clear_faults();
+            let store = open(&disk, &options)?;
+            check_reading(&store);
+            assert_eq!(append(&store, 3, 2)?.version, version(5), "{name}");
+        }
+    }
+    Ok(())
+}
+
+/// A large event, so that the frame crosses many sectors.
+fn large() -> EventData {
+    EventData::new("Large", vec![7; 40 << 10])
+}
+
+#[test]
+fn a_full_disk_refuses_an_append_and_goes_on_when_there_is_room() -> Outcome {
+    for options in [Options::new(), buffered()] {
+        let disk = prepared(1, &options);
+        let store = open(&disk, &options)?;
+        // Before any byte of the frame.
+        let full = || Fault::new(ErrorKind::StorageFull).on(DiskOperation::Write).on(DiskOperation::Allocate);
+        disk.fail(full().forever());
+        for _ in 0..3 {
+            let told = append(&store, 3, 2);
+            let Err(Error::Io { action: "write", source, .. }) = &told else { panic!("{told:?}") };
+            assert_eq!(source.kind(), ErrorKind::StorageFull);
+            check_reading(&store);
+        }
+        disk.clear_faults();
+        assert_eq!(append(&store, 3, 2)?.version, version(5));
+        store.close()?;
+        let store = open(&disk, &options)?;
+        assert_eq!(types(store.read_all()), ["1", "2", "3", "4", "5"]);
+    }
+    Ok(())
+}
+
+/// Appends large events until the disk is full; returns how many are there, and what was told.
+fn fill(store: &EventStore, from: u64) -> (u64, Error) {
+    let mut reached = from;
+    loop {
+        match store.append(&stream("order-1"), version(reached), [large()]) {
+            Ok(appended) => reached = appended.version.get(),
+            Err(error) => return (reached, error),
+        }
+        assert!(reached < 10_000, "the quota holds");
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_loses_nothing_that_was_acknowledged() -> Outcome {
+    let roomy = |options: Options| options.segment_bytes(256 << 10);
+    for (seed, options) in (0..).zip([roomy(Options::new()), roomy(buffered()), small_segments()]) {
+        let disk = prepared(seed, &options);
+        let store = open(&disk, &options)?;
+        disk.set_quota_bytes(Some(1_500_000 + seed * 777));
+        let (reached, told) = fill(&store, 3);
+        let is_typed =
+            matches!(&told, Error::Io { .. } | Error::OutcomeUnknown { .. } | Error::Failed { .. });
+        assert!(is_typed, "{told:?}");
+        assert!(reached > 3);
+        assert_eq!(store.stream_version(&stream("order-1")), version(reached));
+        assert_eq!(types(store.read_all()).len() as u64, reached);
+        disk.set_quota_bytes(None);
+        let goes_on = store.append(&stream("order-1"), version(reached), [large()]);
+        match &told {
+            // Nothing was written: room is all it takes.
+            Error::Io { .. } => assert_eq!(goes_on?.version, version(reached + 1)),
+            _ => assert!(matches!(goes_on, Err(Error::Failed { .. }))),
+        }
+        drop(store);
+        let store = open(&disk, &options)?;
+        let found = store.stream_version(&stream("order-1")).get();
+        assert!((reached..=reached + 1).contains(&found), "{found}, where {reached} were acknowledged");
+        assert_eq!(append(&store, found, 1)?.version, version(found + 1));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_store_opens_on_a_full_disk_and_is_read() -> Outcome {
+    let disk = prepared(1, &buffered());
+    disk.set_quota_bytes(Some(0));
+    let store = open(&disk, &buffered())?;
+    check_reading(&store);
+    assert!(append(&store, 3, 1).is_err());
+    disk.set_quota_bytes(None);
+    drop(store);
+    assert_eq!(append(&open(&disk, &buffered())?, 3, 1)?.version, version(4));
+    Ok(())
+}
+
+/// A clock that panics when it is told to.
+#[derive(Default, Debug)]
+struct PanickingClock {
+    is_due: AtomicBool,
+}
+
+impl Clock for PanickingClock {
+    fn now(&self) -> Timestamp {
+        assert!(!self.is_due.load(Ordering::SeqCst), "the clock panics, as this test wants it");
+        Timestamp::from_micros(1)
+    }
+}
+
+#[test]
+fn where_the_writer_panics_none_waits_for_ever__C18() -> Outcome {
+    let disk = SimDisk::new(1);
+    let clock = Arc::new(PanickingClock::default());
+    let options = buffered().clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let store = open(&disk, &options)?;
+    append(&store, 0, 3)?;
+    clock.is_due.store(true, Ordering::SeqCst);
+    let order = stream("order-1");
+    std::thread::scope(|scope| {
+        let waiters: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| store.append(&order, ExpectedVersion::Any, [event("A")])))
+            .collect();
+        for waiter in waiters {
+            let told = waiter.join().expect("no waiter panics");
+            assert!(matches!(told, Err(Error::Failed { .. } | Error::Closed)), "{told:?}");
+        }
+    });
+    // The writer is gone: an append that comes now is told so.
+    assert!(matches!(append(&store, 3, 1), Err(Error::Failed { .. } | Error::Closed)));
+    check_reading(&store);
+    let told = store.close();
+    assert!(matches!(told, Err(Error::Failed { .. })), "{told:?}");
+    clock.is_due.store(false, Ordering::SeqCst);
+    let store = open(&disk, &options)?;
+    check_reading(&store);
+    assert_eq!(append(&store, 3, 1)?.version, version(4));
+    Ok(())
+}
+
+#[test]
+fn a_store_whose_writer_panicked_lets_go_of_its_disk() -> Outcome {
+    let disk = SimDisk::new(1);
+    let clock = Arc::new(PanickingClock::default());
+    let options = buffered().clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let held: Arc<dyn Disk> = Arc::new(disk.clone());
+    let is_held = Arc::downgrade(&held);
+    let store = EventStore::open_on(held, "/store", options)?;
+    append(&store, 0, 3)?;
+    clock.is_due.store(true, Ordering::SeqCst);
+    assert!(append(&store, 3, 1).is_err());
+    drop(store);
+    // Else a thread of it might write while another has the store.
+    assert!(is_held.upgrade().is_none(), "a thread of the closed store has its disk");
+    Ok(())
+}
+
+#[test]
+fn what_waits_when_the_store_closes_is_answered() -> Outcome {
+    let (store, gate) = gated_store(buffered());
+    let order = stream("order-1");
+    let first = store.submit(&order, ExpectedVersion::NoStream, events(1, 1))?;
+    gate.wait_for_writer();
+    let others: Vec<PendingAppend> = (1..50)
+        .map(|number| store.submit(&order, version(number), events(number + 1, 1)))
+        .collect::<Result<_>>()?;
+    let (store, _directory) = store.into_parts();
+    let closing = std::thread::spawn(move || store.close());
+    drop(gate);
+    assert_eq!(first.wait()?.version, version(1));
+    for (number, pending) in (2..).zip(others) {
+        assert_eq!(pending.wait()?.version, version(number));
+    }
+    closing.join().map_err(|_| "it panicked")??;
+    Ok(())
+}
+
+#[test]
+fn a_page_that_cant_be_read_is_an_error_and_the_cursor_goes_on() -> Outcome {
+    let disk = prepared(1, &buffered());
+    let store = open(&disk, &buffered())?;
+    store.append(&stream("large-1"), ExpectedVersion::NoStream, [large(), large()])?;
+    let segment = "/store/segments/000000000001.log";
+    disk.fail_reads(segment, 20 << 10..21 << 10)?;
+    let mut cursor = store.read_stream(&stream("large-1"));
+    assert!(matches!(cursor.next(), Some(Err(Error::Io { action: "read", .. }))));
+    assert_eq!(cursor.next().ok_or("the second")??.version, version(2));
+    assert!(cursor.next().is_none());
+    check_small(&store);
+    disk.clear_faults();
+    assert_eq!(types(store.read_stream(&stream("large-1"))), ["Large", "Large"]);
+    Ok(())
+}
+
+fn check_small(store: &EventStore) {
+    assert_eq!(types(store.read_stream(&stream("order-1"))), ["1", "2", "3"]);
+}

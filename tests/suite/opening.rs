@@ -1,0 +1,300 @@
+//! Opening and closing: where a store may be, who may have it, and what is left alone.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use annals::{
+    Creation, DirectoryEntry, DirectoryLock, Disk, DiskFile, Durability, EntryKind, Error, EventStore,
+    ExpectedVersion, OpenMode, Options, OsDisk, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+};
+
+use crate::support::{Outcome, event, events, store, stream, types, version, versions};
+
+/// Every file below a directory, with its bytes.
+fn files(directory: &Path) -> io::Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.append(&mut files(&path)?);
+        } else {
+            found.insert(path.clone(), fs::read(&path)?);
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn a_store_is_opened_on_a_directory_with_options_or_without__A01() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let new = directory.path().join("new");
+    EventStore::open(&new)?.close()?;
+    assert!(new.is_dir());
+    let empty = directory.path().join("empty");
+    fs::create_dir(&empty)?;
+    let options = Options::new().durability(Durability::Buffered).segment_bytes(SEGMENT_BYTES_MIN);
+    let store = EventStore::open_with(&empty, options)?;
+    assert_eq!(store.path(), empty);
+    store.append(&stream("order-1"), ExpectedVersion::Any, [event("A")])?;
+    store.close()?;
+    // Each opening may have other options.
+    let store = EventStore::open(&empty)?;
+    store.append(&stream("order-1"), version(1), events(2, 1))?;
+    store.close()?;
+    let store = EventStore::open_with(&empty, Options::new().segment_bytes(SEGMENT_BYTES_MAX))?;
+    assert_eq!(versions(store.read_stream(&stream("order-1"))), [1, 2]);
+    Ok(())
+}
+
+#[test]
+fn options_outside_their_ranges_are_refused() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("store");
+    for bytes in [0, SEGMENT_BYTES_MIN - 1, SEGMENT_BYTES_MAX + 1, u64::MAX] {
+        let told = EventStore::open_with(&path, Options::new().segment_bytes(bytes));
+        assert!(matches!(told, Err(Error::Invalid(_))), "{bytes}");
+    }
+    assert!(!path.exists());
+    Ok(())
+}
+
+#[test]
+fn what_is_no_store_is_refused_and_left_alone__A01() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("file");
+    fs::write(&file, "mine")?;
+    let told = EventStore::open(&file);
+    assert!(matches!(&told, Err(Error::NotAStore { path, .. }) if *path == file), "{told:?}");
+    assert_eq!(fs::read(&file)?, b"mine");
+    let never = || Options::new().creation(Creation::Never);
+    let missing = directory.path().join("missing");
+    let told = EventStore::open_with(&missing, never());
+    assert!(matches!(&told, Err(Error::NotAStore { path, .. }) if *path == missing), "{told:?}");
+    assert!(!missing.exists());
+    let empty = directory.path().join("empty");
+    fs::create_dir(&empty)?;
+    assert!(matches!(EventStore::open_with(&empty, never()), Err(Error::NotAStore { .. })));
+    assert_eq!(files(&empty)?, BTreeMap::new());
+    // Only the last directory of a path is made.
+    let told = EventStore::open(directory.path().join("no").join("store"));
+    assert!(matches!(told, Err(Error::Io { .. })), "{told:?}");
+    Ok(())
+}
+
+#[test]
+fn a_second_writer_is_told_who_has_the_store__X27_C18() -> Outcome {
+    let (store, directory) = store().into_parts();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(store.path(), &link)?;
+    for path in [store.path(), &link] {
+        let told = EventStore::open(path);
+        let Err(Error::Locked { path: locked, holder }) = &told else {
+            return Err(format!("{told:?}").into());
+        };
+        assert_eq!(locked, path);
+        assert!(holder.contains(&format!("process {}", std::process::id())), "{holder}");
+        let message = told.map(|_| ()).expect_err("locked").to_string();
+        assert!(message.contains(&*path.to_string_lossy()) && message.contains("process"), "{message}");
+    }
+    // The first one isn't disturbed.
+    let order = stream("order-1");
+    store.append(&order, ExpectedVersion::NoStream, [event("A")])?;
+    store.close()?;
+    assert_eq!(EventStore::open(&link)?.stream_version(&order), version(1));
+    Ok(())
+}
+
+/// The operating system's disk, which tells when a lock is tried and another has it.
+#[derive(Debug)]
+struct WatchedDisk {
+    refused: Sender<()>,
+}
+
+impl Disk for WatchedDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        OsDisk.create_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
+        OsDisk.list(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
+        OsDisk.kind(path)
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        OsDisk.open(path, mode)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        OsDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        OsDisk.remove(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        OsDisk.sync_dir(path)
+    }
+
+    fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>> {
+        let lock = OsDisk.lock_dir(path)?;
+        if lock.is_none() {
+            self.refused.send(()).ok();
+        }
+        Ok(lock)
+    }
+}
+
+#[test]
+fn a_second_writer_waits_and_sees_what_the_first_wrote__X27() -> Outcome {
+    let (store, directory) = store().into_parts();
+    let order = stream("order-1");
+    let (sender, refused) = channel();
+    let path = store.path().to_owned();
+    let waiting = thread::spawn(move || {
+        let options = Options::new().lock_wait(Duration::from_mins(10));
+        EventStore::open_on(Arc::new(WatchedDisk { refused: sender }), path, options)
+    });
+    refused.recv()?;
+    // It waits: what is written now was not there when it came.
+    store.append(&order, ExpectedVersion::NoStream, events(1, 3))?;
+    refused.recv()?;
+    store.close()?;
+    let second = waiting.join().map_err(|_| "it panicked")??;
+    assert_eq!(types(second.read_stream(&order)), ["1", "2", "3"]);
+    assert!(second.append(&order, ExpectedVersion::NoStream, events(1, 1)).is_err_and(|e| e.is_conflict()));
+    assert_eq!(second.append(&order, version(3), events(4, 1))?.version, version(4));
+    drop(directory);
+    Ok(())
+}
+
+#[test]
+fn waiting_for_the_lock_has_an_end__X27() {
+    let (store, _directory) = store().into_parts();
+    let (sender, refused) = channel();
+    let options = Options::new().lock_wait(Duration::from_millis(15));
+    let told = EventStore::open_on(Arc::new(WatchedDisk { refused: sender }), store.path(), options);
+    assert!(matches!(told, Err(Error::Locked { .. })));
+    assert!(refused.iter().count() > 1, "it was tried again");
+}
+
+#[test]
+fn a_dropped_store_is_closed() -> Outcome {
+    let (store, directory) = store().into_parts();
+    let path = store.path().to_owned();
+    for number in 0..100 {
+        drop(store.submit(&stream("order-1"), version(number), events(number + 1, 1))?);
+    }
+    drop(store);
+    let store = EventStore::open(path)?;
+    assert_eq!(store.stream_version(&stream("order-1")), version(100));
+    drop((store, directory));
+    Ok(())
+}
+
+#[test]
+fn opening_and_closing_changes_no_byte_of_the_log() -> Outcome {
+    let (store, _directory) = store().into_parts();
+    let segments = store.path().join("segments");
+    let path = store.path().to_owned();
+    store.append(&stream("order-1"), ExpectedVersion::NoStream, events(1, 10))?;
+    store.close()?;
+    let before = files(&segments)?;
+    for _ in 0..3 {
+        let store = EventStore::open(&path)?;
+        assert_eq!(versions(store.read_stream(&stream("order-1"))).len(), 10);
+        assert!(store.append(&stream("order-1"), version(3), events(1, 1)).is_err());
+        store.append(&stream("order-1"), version(10), [])?;
+        store.close()?;
+        assert!(files(&segments)? == before);
+    }
+    Ok(())
+}
+
+#[test]
+fn strange_files_in_the_directory_are_left_alone() -> Outcome {
+    let (store, _directory) = store().into_parts();
+    let path = store.path().to_owned();
+    store.append(&stream("order-1"), ExpectedVersion::NoStream, events(1, 3))?;
+    store.close()?;
+    let strange = ["notes.txt", "segments/notes.txt", "segments/1.log", "segments/00000000000a.log"];
+    for name in strange {
+        fs::write(path.join(name), name)?;
+    }
+    let store = EventStore::open(&path)?;
+    store.append(&stream("order-1"), version(3), events(4, 1))?;
+    store.close()?;
+    for name in strange {
+        assert_eq!(fs::read(path.join(name))?, name.as_bytes());
+    }
+    assert_eq!(EventStore::open(&path)?.stream_version(&stream("order-1")), version(4));
+    Ok(())
+}
+
+#[test]
+fn a_damaged_store_is_refused_untouched_and_not_locked() -> Outcome {
+    let (store, _directory) = store().into_parts();
+    let path = store.path().to_owned();
+    store.append(&stream("order-1"), ExpectedVersion::NoStream, events(1, 3))?;
+    store.close()?;
+    let segment = path.join("segments/000000000001.log");
+    let mut bytes = fs::read(&segment)?;
+    let last = bytes.len() - 100;
+    bytes[last] ^= 1;
+    fs::write(&segment, &bytes)?;
+    for _ in 0..2 {
+        let told = EventStore::open(&path);
+        assert!(told.as_ref().is_err_and(Error::is_corruption), "{told:?}");
+        assert!(fs::read(&segment)? == bytes);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_closed_store_can_be_moved() -> Outcome {
+    let (store, directory) = store().into_parts();
+    store.append(&stream("order-1"), ExpectedVersion::NoStream, events(1, 3))?;
+    let (from, to) = (store.path().to_owned(), directory.path().join("moved"));
+    store.close()?;
+    assert!(Command::new("mv").arg(&from).arg(&to).status()?.success());
+    let store = EventStore::open_with(&to, Options::new().creation(Creation::Never))?;
+    assert_eq!(store.append(&stream("order-1"), version(3), events(4, 1))?.version, version(4));
+    Ok(())
+}
+
+#[test]
+fn a_closed_store_opens_again_though_children_are_made_meanwhile__X27() -> Outcome {
+    // A child has the lock's descriptor from its making until it runs its own program.
+    let (store, _directory) = store().into_parts();
+    let path = store.path().to_owned();
+    store.close()?;
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| -> Outcome {
+        let children = scope.spawn(|| -> io::Result<()> {
+            while !is_done.load(Ordering::SeqCst) {
+                // With a directory of its own, the child is made by fork, and runs some code before its program.
+                Command::new("true").current_dir("/").status()?;
+            }
+            Ok(())
+        });
+        let reopen = || (0..100).try_for_each(|_| EventStore::open(&path)?.close());
+        let outcome = reopen();
+        is_done.store(true, Ordering::SeqCst);
+        children.join().map_err(|_| "it panicked")??;
+        Ok(outcome?)
+    })
+}
