@@ -403,6 +403,32 @@ impl EventRef<'_> {
 }
 
 impl StoredEvent {
+    /// The event that a store makes of what a caller gives.
+    #[must_use]
+    pub fn new(
+        position: Position,
+        stream: StreamId,
+        version: Version,
+        timestamp: Timestamp,
+        id: EventId,
+        event: EventData,
+    ) -> Self {
+        Self {
+            position,
+            stream,
+            version,
+            id,
+            event_type: event.event_type,
+            timestamp,
+            occurred_at: event.occurred_at,
+            schema_version: event.schema_version,
+            data: event.data,
+            content_type: event.content_type,
+            metadata_bytes: event.metadata,
+            metadata_content_type: event.metadata_content_type,
+        }
+    }
+
     /// The metadata; none where the event has none.
     ///
     /// # Errors

@@ -23,6 +23,7 @@
 //! - [`ExpectedVersion`] is what an append demands of its stream; [`Error::is_conflict`] says that another was
 //!   first.
 //! - [`Commit`] appends to several streams at once, all or nothing.
+//! - [`Store`] is the trait of these operations, for programs that run on other stores too.
 //! - [`Query`] bounds what is read; [`StreamFilter`] which streams are listed.
 //! - [`verify`] checks every byte of a store; [`SimDisk`] tests programs against power cuts.
 //!
@@ -42,6 +43,7 @@ mod event;
 mod format;
 mod index;
 mod inspect;
+mod interface;
 mod invalid;
 mod log;
 mod metadata;
@@ -73,6 +75,7 @@ pub use event::{
 };
 pub use format::layout::COMMIT_BYTES_MAX;
 pub use inspect::{Damage, Progress, Verification, verify, verify_on};
+pub use interface::{EventIterator, Store};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
 pub use options::{Creation, Durability, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};

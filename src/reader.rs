@@ -3,7 +3,7 @@
 //! A cursor shows what was committed when it was made. It asks the index for a few hundred places at a time
 //! and reads each record from the log, checked, so it never waits for the writer, and its memory is bounded.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::RangeInclusive, sync::Arc};
 
 use crate::{
     committed::Committed,
@@ -37,48 +37,85 @@ const AHEAD_BYTES: usize = 32 << 10;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a query reads nothing until a store is given it"]
-pub struct Query<B> {
-    source: Source,
+pub struct Query<B: Bound> {
+    source: B::Source,
     first: B,
     last: B,
     limit: u64,
     direction: Direction,
 }
 
-#[derive(Clone, Debug)]
-enum Source {
-    Stream(StreamId),
-    All,
+/// What bounds a query: [`Version`] in a stream, [`Position`] in everything.
+pub trait Bound: Copy + Ord + From<u64> + Into<u64> + fmt::Debug + sealed::Sealed {
+    /// What is bounded: a [`StreamId`], or nothing but the log.
+    type Source: Clone + fmt::Debug;
 }
 
-/// What bounds a query: [`Version`] in a stream, [`Position`] in everything.
-pub trait Bound: Copy + Ord + From<u64> + Into<u64> + sealed::Sealed {}
+impl Bound for Version {
+    type Source = StreamId;
+}
 
-impl Bound for Version {}
-impl Bound for Position {}
+impl Bound for Position {
+    type Source = ();
+}
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for crate::position::Version {}
-    impl Sealed for crate::position::Position {}
+    use crate::{
+        position::{Position, Version},
+        reader::Bound,
+        stream::StreamId,
+    };
+
+    /// What a cursor walks over.
+    #[derive(Clone, Debug)]
+    pub enum Source {
+        Stream(StreamId),
+        All,
+    }
+
+    pub trait Sealed: Sized {
+        fn walk_over(source: Self::Source) -> Source
+        where
+            Self: Bound;
+    }
+
+    impl Sealed for Version {
+        fn walk_over(stream: StreamId) -> Source {
+            Source::Stream(stream)
+        }
+    }
+
+    impl Sealed for Position {
+        fn walk_over((): ()) -> Source {
+            Source::All
+        }
+    }
 }
+
+use sealed::Source;
 
 impl Query<Version> {
     /// The events of a stream, from its first to its last.
     pub fn stream(stream: &StreamId) -> Self {
-        Self::new(Source::Stream(stream.clone()))
+        Self::new(stream.clone())
+    }
+
+    /// The stream that is read.
+    #[must_use]
+    pub fn source(&self) -> &StreamId {
+        &self.source
     }
 }
 
 impl Query<Position> {
     /// All events, in the order of their commits.
     pub fn all() -> Self {
-        Self::new(Source::All)
+        Self::new(())
     }
 }
 
 impl<B: Bound> Query<B> {
-    fn new(source: Source) -> Self {
+    fn new(source: B::Source) -> Self {
         let (first, last) = (B::from(1), B::from(u64::MAX));
         Self { source, first, last, limit: u64::MAX, direction: Direction::Forwards }
     }
@@ -122,6 +159,25 @@ impl<B: Bound> Query<B> {
         self.direction = Direction::Backwards;
         self
     }
+
+    /// The first and the last number that are read, both inclusive: from 1, to the greatest there is, unless
+    /// bounds say otherwise.
+    #[must_use]
+    pub fn bounds(&self) -> RangeInclusive<B> {
+        self.first..=self.last
+    }
+
+    /// How many events are read at most.
+    #[must_use]
+    pub fn events_max(&self) -> u64 {
+        self.limit
+    }
+
+    /// Whether the last event comes first.
+    #[must_use]
+    pub fn is_backwards(&self) -> bool {
+        self.direction == Direction::Backwards
+    }
 }
 
 /// A cursor over events, made by [`EventStore::read`](crate::EventStore::read).
@@ -145,7 +201,8 @@ pub struct Events {
 
 impl Events {
     pub(crate) fn new<B: Bound>(committed: &Arc<Committed>, query: Query<B>) -> Self {
-        let newest = match &query.source {
+        let source = B::walk_over(query.source);
+        let newest = match &source {
             Source::Stream(stream) => committed.state().index.version(stream.as_str()).get(),
             Source::All => committed.head().get(),
         };
@@ -158,7 +215,7 @@ impl Events {
         };
         Self {
             committed: Arc::clone(committed),
-            source: query.source,
+            source,
             direction: query.direction,
             next,
             left,

@@ -15,6 +15,7 @@ use crate::{
     },
     error::{Error, Result},
     event::{EventData, IdGenerator},
+    interface::{EventIterator, Store},
     opening,
     options::Options,
     position::{ExpectedVersion, Position, Version},
@@ -275,6 +276,41 @@ impl EventStore {
     /// what was acknowledged is stored all the same.
     pub fn close(mut self) -> Result<()> {
         self.writer.close()
+    }
+}
+
+impl Store for EventStore {
+    fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<EventData>,
+    ) -> Result<Appended> {
+        self.append(stream, expected, events)
+    }
+
+    fn commit(&self, commit: Commit) -> Result<Vec<Appended>> {
+        self.commit(commit)
+    }
+
+    fn read_stream(&self, query: Query<Version>) -> EventIterator<'_> {
+        Box::new(self.read(query))
+    }
+
+    fn read_all(&self, query: Query<Position>) -> EventIterator<'_> {
+        Box::new(self.read(query))
+    }
+
+    fn stream_version(&self, stream: &StreamId) -> Result<Version> {
+        Ok(self.stream_version(stream))
+    }
+
+    fn streams(&self, filter: &StreamFilter) -> Result<Vec<StreamInfo>> {
+        Ok(self.streams(filter))
+    }
+
+    fn last_position(&self) -> Result<Position> {
+        Ok(self.last_position())
     }
 }
 

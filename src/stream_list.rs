@@ -35,13 +35,14 @@ impl StreamInfo {
         self.version.get()
     }
 
+    /// What is known of a stream.
+    #[must_use]
+    pub fn new(stream: StreamId, version: Version, created: Timestamp, updated: Timestamp) -> Self {
+        Self { stream, version, created, updated }
+    }
+
     pub(crate) fn of(entry: &StreamEntry) -> Self {
-        Self {
-            stream: entry.stream.clone(),
-            version: entry.version(),
-            created: entry.created,
-            updated: entry.updated,
-        }
+        Self::new(entry.stream.clone(), entry.version(), entry.created, entry.updated)
     }
 }
 
@@ -85,13 +86,21 @@ impl StreamFilter {
         self
     }
 
+    /// How many streams are listed at most.
+    #[must_use]
+    pub fn streams_max(&self) -> usize {
+        self.limit.unwrap_or(usize::MAX)
+    }
+
     /// At most so many streams.
     pub fn limit(mut self, streams_max: usize) -> Self {
         self.limit = Some(streams_max);
         self
     }
 
-    fn admits(&self, stream: &StreamId) -> bool {
+    /// Whether a stream is among those that are wanted, leaving the limit aside.
+    #[must_use]
+    pub fn admits(&self, stream: &StreamId) -> bool {
         let name = stream.as_str();
         name.starts_with(&self.prefix)
             && self.category.as_ref().is_none_or(|category| category_of(name) == category)
@@ -105,7 +114,7 @@ impl StreamFilter {
         let mut streams: Vec<StreamInfo> = admitted.map(StreamInfo::of).collect();
         drop(state);
         streams.sort_unstable_by(|one, other| one.stream.cmp(&other.stream));
-        streams.truncate(self.limit.unwrap_or(usize::MAX));
+        streams.truncate(self.streams_max());
         streams
     }
 }

@@ -47,6 +47,8 @@ mod golden;
 mod idempotency;
 #[path = "suite/ids_and_clocks.rs"]
 mod ids_and_clocks;
+#[path = "suite/interface.rs"]
+mod interface;
 #[path = "suite/limits.rs"]
 mod limits;
 #[path = "suite/log_bytes.rs"]
@@ -61,6 +63,8 @@ mod opening;
 mod pending;
 #[path = "suite/reading.rs"]
 mod reading;
+#[path = "suite/requirements.rs"]
+mod requirements;
 #[path = "suite/streams.rs"]
 mod streams;
 #[path = "suite/support.rs"]

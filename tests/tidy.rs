@@ -86,6 +86,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "writer/thread",
             "reader",
             "stream_list",
+            "interface",
         ],
     ),
     (

@@ -265,13 +265,7 @@ impl Frame {
                 if append.records_end < commit.records.len() { RecordEnd::Append } else { RecordEnd::Commit };
             let first_position = self.next_position;
             at = self.stamp_append(at, append, before, timestamp, end);
-            reached.push(Appended {
-                first_version: before.next(),
-                version: before.plus(append.events),
-                first_position,
-                position: self.next_position.previous(),
-                repeated: false,
-            });
+            reached.push(Appended::new(before, append.events, first_position));
             self.set_version(append, before.plus(append.events));
         }
         if at == start {

@@ -34,6 +34,21 @@ pub struct Appended {
 }
 
 impl Appended {
+    /// What an append of `count` events behind `before` reaches, whose first event has this position.
+    #[must_use]
+    pub fn new(before: Version, count: u64, first_position: Position) -> Self {
+        if count == 0 {
+            return Self::nothing(before);
+        }
+        Self {
+            first_version: before.next(),
+            version: before.plus(count),
+            first_position,
+            position: first_position.plus(count - 1),
+            repeated: false,
+        }
+    }
+
     /// What an append of no events reaches: nothing, at the stream's version.
     pub(crate) fn nothing(version: Version) -> Self {
         Self {
@@ -99,6 +114,12 @@ impl Commit {
     pub fn check(mut self, stream: &StreamId, expected: impl Into<ExpectedVersion>) -> Self {
         self.parts.push(Part { stream: stream.clone(), expected: expected.into(), events: None });
         self
+    }
+
+    /// What the commit consists of, in its order: stream, expected version, and the events, or none where the
+    /// stream is only checked.
+    pub fn parts(&self) -> impl Iterator<Item = (&StreamId, ExpectedVersion, Option<&[EventData]>)> {
+        self.parts.iter().map(|part| (&part.stream, part.expected, part.events.as_deref()))
     }
 
     /// Encodes everything, and refuses what can't be stored.

@@ -1,0 +1,84 @@
+//! docs/requirements.md against the tests: every id, every test, in both directions.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+};
+
+use crate::support::Outcome;
+
+/// The demands of each letter, and how many there are.
+const DEMANDS: [(char, usize); 4] = [('A', 24), ('B', 18), ('C', 19), ('D', 28)];
+
+/// The decisions; some numbers were given up.
+const DECISIONS: &[usize] =
+    &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20, 21, 22, 23, 24, 25, 27, 28];
+
+type Shown = BTreeMap<String, BTreeSet<String>>;
+
+/// The tests of each id, by their names: `what_it_shows__A10_D08`.
+fn tests_by_id(directory: &Path, shown: &mut Shown) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            tests_by_id(&path, shown)?;
+        } else if path.extension() == Some("rs".as_ref()) {
+            for name in names_of_functions(&fs::read_to_string(&path)?) {
+                let Some((_, ids)) = name.split_once("__") else { continue };
+                for id in ids.split('_').filter(|id| is_id(id)) {
+                    shown.entry(id.to_owned()).or_default().insert(name.clone());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn names_of_functions(text: &str) -> impl Iterator<Item = String> {
+    text.lines().filter_map(|line| {
+        let name = line.trim_start().strip_prefix("fn ")?.split(['(', '<']).next()?;
+        Some(name.to_owned())
+    })
+}
+
+fn is_id(id: &str) -> bool {
+    let mut characters = id.chars();
+    characters.next().is_some_and(|letter| "ABCDX".contains(letter))
+        && id.len() > 1
+        && characters.all(|digit| digit.is_ascii_digit())
+}
+
+/// The rows of the page: the id, and the tests that it names.
+fn rows(page: &str) -> Shown {
+    let mut rows = Shown::new();
+    for line in page.lines() {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let Some(id) = cells[0].strip_prefix("| ").filter(|id| is_id(id)) else { continue };
+        let named = cells[cells.len() - 1].split('`').skip(1).step_by(2);
+        rows.insert(id.to_owned(), named.map(str::to_owned).collect());
+    }
+    rows
+}
+
+#[test]
+fn the_page_of_demands_is_complete_and_true() -> Outcome {
+    let mut shown = Shown::new();
+    for directory in ["tests", "src"] {
+        tests_by_id(Path::new(directory), &mut shown)?;
+    }
+    let rows = rows(&fs::read_to_string("docs/requirements.md")?);
+    let demands = DEMANDS
+        .into_iter()
+        .flat_map(|(letter, count)| (1..=count).map(move |number| format!("{letter}{number:02}")));
+    let ids = demands.chain(DECISIONS.iter().map(|number| format!("X{number}")));
+    let all: BTreeSet<String> = ids.collect();
+    assert_eq!(rows.keys().cloned().collect::<BTreeSet<_>>(), all, "a row for each id");
+    for (id, named) in &rows {
+        let tests = shown.get(id).cloned().unwrap_or_default();
+        assert_eq!(named, &tests, "docs/requirements.md names other tests for {id} than carry it");
+    }
+    let unknown: Vec<_> = shown.keys().filter(|id| !all.contains(*id)).collect();
+    assert!(unknown.is_empty(), "tests carry ids that no demand has: {unknown:?}");
+    Ok(())
+}
