@@ -38,7 +38,7 @@ const AHEAD_BYTES: usize = 32 << 10;
 #[derive(Clone, Debug)]
 #[must_use = "a query reads nothing until a store is given it"]
 pub struct Query<B: Bound> {
-    source: B::Source,
+    source: B::Bounded,
     first: B,
     last: B,
     limit: u64,
@@ -46,23 +46,16 @@ pub struct Query<B: Bound> {
 }
 
 /// What bounds a query: [`Version`] in a stream, [`Position`] in everything.
-pub trait Bound: Copy + Ord + From<u64> + Into<u64> + fmt::Debug + sealed::Sealed {
-    /// What is bounded: a [`StreamId`], or nothing but the log.
-    type Source: Clone + fmt::Debug;
-}
+pub trait Bound: Copy + Ord + From<u64> + Into<u64> + fmt::Debug + sealed::Sealed {}
 
-impl Bound for Version {
-    type Source = StreamId;
-}
-
-impl Bound for Position {
-    type Source = ();
-}
+impl Bound for Version {}
+impl Bound for Position {}
 
 mod sealed {
+    use std::fmt;
+
     use crate::{
         position::{Position, Version},
-        reader::Bound,
         stream::StreamId,
     };
 
@@ -73,19 +66,24 @@ mod sealed {
         All,
     }
 
-    pub trait Sealed: Sized {
-        fn walk_over(source: Self::Source) -> Source
-        where
-            Self: Bound;
+    pub trait Sealed {
+        /// What is bounded: a stream, or nothing but the log.
+        type Bounded: Clone + fmt::Debug;
+
+        fn walk_over(bounded: Self::Bounded) -> Source;
     }
 
     impl Sealed for Version {
+        type Bounded = StreamId;
+
         fn walk_over(stream: StreamId) -> Source {
             Source::Stream(stream)
         }
     }
 
     impl Sealed for Position {
+        type Bounded = ();
+
         fn walk_over((): ()) -> Source {
             Source::All
         }
@@ -115,7 +113,7 @@ impl Query<Position> {
 }
 
 impl<B: Bound> Query<B> {
-    fn new(source: B::Source) -> Self {
+    fn new(source: B::Bounded) -> Self {
         let (first, last) = (B::from(1), B::from(u64::MAX));
         Self { source, first, last, limit: u64::MAX, direction: Direction::Forwards }
     }

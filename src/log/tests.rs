@@ -7,9 +7,11 @@ use crate::{
         contract::{Disk, OpenMode},
         sim::simulated::SimDisk,
     },
+    event::{EventData, EventId},
     format::{
         control_frame::encode_epoch,
         frame::{EpochMode, FRAME_HEADER_BYTES, FrameKind, FrameSpec, finish_frame},
+        record::{self, IdOrigin, RecordEnd, Stamp},
         segment_header::SegmentHeader,
     },
     log::{
@@ -19,7 +21,9 @@ use crate::{
         segment::Segment,
         verdict::{TailFacts, TailStop, Verdict, judge},
     },
-    position::{LogOffset, Position},
+    position::{LogOffset, Position, Version},
+    stream::StreamId,
+    time::Timestamp,
 };
 
 /// Where the chain ends in these tests.
@@ -93,6 +97,15 @@ fn a_log_with_nothing_behind_its_chain_is_whole() {
 /// A segment with an EPOCH, and behind it, at 640, a frame with D = 640 and a payload of 960 bytes: the header's
 /// sector ends at 1,024, and pieces follow from 1,024 to 1,536 (all zero) and to 1,664.
 fn segment_bytes(mode: EpochMode) -> Vec<u8> {
+    let mut payload = vec![1; 960];
+    payload[1_024 - 704..1_536 - 704].fill(0);
+    let bytes = segment_with(mode, payload);
+    assert_eq!(bytes.len(), 1_664);
+    bytes
+}
+
+/// A segment with an EPOCH, and behind it, at 640, a DATA frame with this payload.
+fn segment_with(mode: EpochMode, payload: Vec<u8>) -> Vec<u8> {
     let header = SegmentHeader {
         store_id: 7,
         number: 1,
@@ -106,8 +119,6 @@ fn segment_bytes(mode: EpochMode) -> Vec<u8> {
     };
     let mut bytes = header.encode();
     let mut chain = 0;
-    let mut payload = vec![1; 960];
-    payload[1_024 - 704..1_536 - 704].fill(0);
     for (kind, payload) in [(FrameKind::Epoch, encode_epoch(mode)), (FrameKind::Data, payload)] {
         let file_offset = bytes.len() as u64;
         let log_offset = LogOffset::new(file_offset);
@@ -129,8 +140,33 @@ fn segment_bytes(mode: EpochMode) -> Vec<u8> {
         chain = finish_frame(&mut frame, &spec);
         bytes.extend_from_slice(&frame);
     }
-    assert_eq!(bytes.len(), 1_664);
     bytes
+}
+
+/// A record of an event with this position, and with this end.
+fn record(position: u64, end: RecordEnd) -> Vec<u8> {
+    let (stream, id) = (StreamId::new("a").expect("a name"), EventId::new("1").expect("an id"));
+    let mut record = Vec::new();
+    record::encode(&mut record, &stream, &EventData::new("T", "x"), &id, IdOrigin::Store).expect("small");
+    let (position, version) = (Position::new(position), Version::new(position));
+    record::stamp(&mut record, &Stamp { position, version, timestamp: Timestamp::from_micros(0), end });
+    record
+}
+
+#[test]
+fn a_frame_holds_whole_commits_with_positions_that_go_on() {
+    let check = |payload: Vec<u8>, stop: TailStop, chain_end: u64| {
+        let found = facts_of(segment_with(EpochMode::Fsync, payload));
+        assert_eq!((found.stop, found.chain_end.get()), (stop, chain_end));
+    };
+    let whole = [record(1, RecordEnd::Append), record(2, RecordEnd::Commit)].concat();
+    let end = 640 + (FRAME_HEADER_BYTES + whole.len()).next_multiple_of(64) as u64;
+    check(whole, UNWRITTEN, end);
+    check(record(1, RecordEnd::None), TailStop::NotUnderstood, 640);
+    check(record(1, RecordEnd::Append), TailStop::NotUnderstood, 640);
+    check(record(2, RecordEnd::Commit), TailStop::NotUnderstood, 640);
+    check([record(1, RecordEnd::None), record(3, RecordEnd::Commit)].concat(), TailStop::NotUnderstood, 640);
+    check(Vec::new(), TailStop::NotUnderstood, 640);
 }
 
 /// What recovery sees at the end of a segment with these bytes.
