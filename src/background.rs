@@ -2,7 +2,15 @@
 //! writing durable.mark when nothing happens. Each is a job that can be done at any moment; a thread does
 //! them when they are due, and the simulation when its seed says so.
 
-use std::{path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering, fence},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -144,13 +152,15 @@ struct Shared {
     due: Condvar,
     /// A sync was done, or failed.
     synced: Condvar,
+    /// What the writer looks at for each frame, instead of taking the lock: nothing is to be done until appends
+    /// come again, and the thread sleeps without an end.
+    is_idle: AtomicBool,
+    has_failed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
     is_stopped: bool,
-    /// Nothing is to be done until appends come again: the thread sleeps without an end.
-    is_idle: bool,
     is_due: bool,
     failure: Option<Error>,
 }
@@ -158,22 +168,32 @@ struct State {
 impl Background {
     /// Starts the thread. It sleeps until the first append.
     pub(crate) fn start(jobs: Jobs) -> std::io::Result<Self> {
-        let state = Mutex::new(State { is_idle: true, ..State::default() });
-        let shared = Arc::new(Shared { jobs, state, due: Condvar::new(), synced: Condvar::new() });
+        let shared = Arc::new(Shared {
+            jobs,
+            state: Mutex::default(),
+            due: Condvar::new(),
+            synced: Condvar::new(),
+            is_idle: AtomicBool::new(true),
+            has_failed: AtomicBool::new(false),
+        });
         let its_own = Arc::clone(&shared);
         let thread =
             std::thread::Builder::new().name("annals-background".to_owned()).spawn(move || its_own.work())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// What the writer says after each frame. Costs a lock; wakes the thread only where something is due.
+    /// What the writer says after each frame. Wakes the thread only where something is due.
     pub(crate) fn after_frame(&self) {
         let jobs = &self.shared.jobs;
         let is_due = jobs.growth_is_due()
             || jobs.durability == Durability::Buffered && jobs.unsynced_bytes() >= UNSYNCED_BYTES_DUE;
+        // Pairs with the fence in `work`: either this sees that the thread is idle, or it sees the frame.
+        fence(Ordering::SeqCst);
+        if !is_due && !self.shared.is_idle.load(Ordering::SeqCst) {
+            return;
+        }
         let mut state = self.shared.state.lock();
-        if state.is_idle || is_due && !state.is_due {
-            state.is_idle = false;
+        if self.shared.is_idle.swap(false, Ordering::SeqCst) || is_due && !state.is_due {
             state.is_due |= is_due;
             self.shared.due.notify_one();
         }
@@ -181,6 +201,10 @@ impl Background {
 
     /// Waits while more is un-synced than may be; says which failure ends the store, if one does.
     pub(crate) fn before_frame(&self) -> Result<(), Error> {
+        let is_bounded = self.shared.jobs.unsynced_bytes() <= UNSYNCED_BYTES_MAX;
+        if is_bounded && !self.shared.has_failed.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let mut state = self.shared.state.lock();
         while state.failure.is_none() && self.shared.jobs.unsynced_bytes() > UNSYNCED_BYTES_MAX {
             state.is_due = true;
@@ -232,13 +256,18 @@ impl Shared {
             let mut state = self.state.lock();
             if let Err(error) = result {
                 state.failure = Some(error);
+                self.has_failed.store(true, Ordering::SeqCst);
                 self.synced.notify_all();
                 return;
             }
             self.synced.notify_all();
-            if is_idle && written == self.jobs.progress.written() {
-                state.is_idle = true;
+            if is_idle {
                 idle_ticks = 0;
+                self.is_idle.store(true, Ordering::SeqCst);
+                fence(Ordering::SeqCst);
+                if written != self.jobs.progress.written() {
+                    self.is_idle.store(false, Ordering::SeqCst);
+                }
             }
         }
     }
@@ -246,7 +275,7 @@ impl Shared {
     /// Waits for a tick, or for what is due before; false: the thread is to end.
     fn wait(&self) -> bool {
         let mut state = self.state.lock();
-        while state.is_idle && !state.is_stopped {
+        while self.is_idle.load(Ordering::SeqCst) && !state.is_stopped {
             self.due.wait(&mut state);
         }
         if !state.is_due && !state.is_stopped {
