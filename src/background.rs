@@ -85,7 +85,7 @@ impl Jobs {
     }
 
     fn grow(&self) -> Result<()> {
-        if !self.growth_is_due() {
+        if self.progress.has_failed() || !self.growth_is_due() {
             return Ok(());
         }
         let active = self.progress.active();

@@ -105,8 +105,9 @@ pub trait IdGenerator: Send + Sync + fmt::Debug {
     fn next_id(&self) -> EventId;
 }
 
-/// Makes UUIDs of version 7: in the order of time. The first of each millisecond is random, those behind it
-/// count on from it (RFC 9562, 6.2, method 2), so they cost no system call.
+/// Makes UUIDs of version 7, each greater than the one before. The first of each millisecond is random, those
+/// behind it count on from it (RFC 9562, 6.2, method 2), also where the clock goes back; they cost no system
+/// call.
 #[derive(Default, Debug)]
 pub struct UuidV7 {
     last: Mutex<Option<Uuid>>,
@@ -116,12 +117,12 @@ pub struct UuidV7 {
 const UUID_TAIL_MASK: u128 = (1 << 62) - 1;
 
 impl UuidV7 {
-    /// The id behind another one, if that is of this millisecond.
+    /// The id behind another one, if that is of this millisecond, or of a later one by a clock that went back.
     fn following(last: Uuid) -> Option<Uuid> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis();
         let number = last.as_u128();
         let has_room = number & UUID_TAIL_MASK < UUID_TAIL_MASK;
-        (number >> 80 == now && has_room).then(|| Uuid::from_u128(number + 1))
+        (number >> 80 >= now && has_room).then(|| Uuid::from_u128(number + 1))
     }
 }
 

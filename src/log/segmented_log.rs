@@ -102,6 +102,11 @@ impl LogProgress {
         if *has_failed { Ok(()) } else { action() }
     }
 
+    /// Whether the log is done.
+    pub(crate) fn has_failed(&self) -> bool {
+        *self.has_failed.lock()
+    }
+
     /// No sync counts from now on.
     pub(crate) fn fail(&self) {
         *self.has_failed.lock() = true;

@@ -71,6 +71,8 @@ struct Queue {
     bytes: usize,
     waiting_for_room: usize,
     is_closed: bool,
+    /// The thread didn't end because it was told to.
+    has_panicked: bool,
 }
 
 impl Writer {
@@ -122,6 +124,9 @@ impl Writer {
             queue.waiting_for_room += 1;
             self.shared.room.wait(&mut queue);
             queue.waiting_for_room -= 1;
+        }
+        if queue.has_panicked {
+            return Err(Error::Failed { reason: "the writer panicked".into() });
         }
         if queue.is_closed {
             return Err(Error::Closed);
@@ -248,6 +253,7 @@ impl Drop for CloseAtEnd {
     fn drop(&mut self) {
         let mut queue = self.0.queue.lock();
         queue.is_closed = true;
+        queue.has_panicked = std::thread::panicking();
         queue.requests.clear();
         drop(queue);
         self.0.room.notify_all();
