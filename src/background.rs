@@ -15,11 +15,11 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
-    disk::contract::{Disk, DiskFile, OpenMode},
+    disk::contract::Disk,
     error::{Error, Result},
     log::{
         mark::Mark,
-        segment::{Growth, Segment},
+        segment::Growth,
         segmented_log::{LogProgress, SegmentedLog},
     },
     options::Durability,
@@ -36,6 +36,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// For how many ticks nothing is written before durable.mark says how much is durable.
 const IDLE_TICKS: u32 = 4;
 
+/// After how many ticks durable.mark says how much is durable while appends come: a second.
+const BUSY_TICKS: u32 = 20;
+
 /// How much is written and not synced before a sync is due at once, in bytes.
 const UNSYNCED_BYTES_DUE: u64 = 8 << 20;
 
@@ -49,7 +52,7 @@ pub(crate) enum Job {
     Grow,
     /// Make durable what was written.
     Sync,
-    /// Say in durable.mark how much is durable, if that is all there is.
+    /// Say in durable.mark how much is durable.
     Mark,
 }
 
@@ -90,15 +93,14 @@ impl Jobs {
         }
         let active = self.progress.active();
         let written = self.progress.written().max(active.segment.header.base);
-        let ahead = active.segment.file_offset(written).max(active.segment.prepared()) + GROWTH_BYTES;
+        let prepared = active.segment.prepared().min(active.capacity);
+        let ahead = active.segment.file_offset(written).max(prepared) + GROWTH_BYTES;
         let target = ahead.next_multiple_of(GROWTH_BYTES).min(active.capacity);
         let growth = match self.durability {
             Durability::Fsync => Growth::Zeros,
             Durability::Buffered => Growth::Room,
         };
-        // A handle of its own: the system tells of a failed sync once for each, and the writer must hear of it.
-        let its_own = self.open_again(&active.segment)?;
-        match active.segment.grow(target, growth, &*its_own) {
+        match active.segment.grow(target, growth, &*active.syncer) {
             // Writing goes on without: the writer hears of a full disk when it comes to its end.
             Err(Error::Io { action: "grow", path, source }) => {
                 trace::warn("the file can't grow ahead", &path, format_args!("{source}"));
@@ -118,21 +120,12 @@ impl Jobs {
         if written <= self.progress.durable() {
             return Ok(());
         }
-        let segment = self.progress.active().segment;
-        let its_own = self.open_again(&segment)?;
-        self.progress.sync(&segment.path, &*its_own, written)
-    }
-
-    fn open_again(&self, segment: &Segment) -> Result<Arc<dyn DiskFile>> {
-        let opened = self.disk.open(&segment.path, OpenMode::Read);
-        opened.map_err(|error| Error::io("open", &segment.path, error))
+        let active = self.progress.active();
+        self.progress.sync(&active.segment.path, &*active.syncer, written)
     }
 
     fn mark(&self) -> Result<()> {
         let durable = self.progress.durable();
-        if durable != self.progress.written() {
-            return Ok(());
-        }
         self.progress.unless_failed(|| self.mark.lock().write(&*self.disk, durable))
     }
 }
@@ -245,19 +238,24 @@ impl Drop for Background {
 
 impl Shared {
     fn work(&self) {
-        let mut idle_ticks = 0;
+        // However this ends, the writer must not wait for it.
+        let _tell_at_end = TellAtEnd(self);
+        let (mut idle_ticks, mut ticks_without_mark) = (0, 0);
         let mut last_written = LogOffset::default();
         while self.wait() {
             let written = self.jobs.progress.written();
             idle_ticks = if written == last_written { idle_ticks + 1 } else { 0 };
             last_written = written;
             let is_idle = idle_ticks >= IDLE_TICKS;
-            let result = self.run_due(is_idle);
+            ticks_without_mark += 1;
+            let mark_is_due = is_idle || ticks_without_mark >= BUSY_TICKS;
+            if mark_is_due {
+                ticks_without_mark = 0;
+            }
+            let result = self.run_due(mark_is_due);
             let mut state = self.state.lock();
             if let Err(error) = result {
                 state.failure = Some(error);
-                self.has_failed.store(true, Ordering::SeqCst);
-                self.synced.notify_all();
                 return;
             }
             self.synced.notify_all();
@@ -285,11 +283,27 @@ impl Shared {
         !state.is_stopped
     }
 
-    fn run_due(&self, is_idle: bool) -> Result<()> {
+    fn run_due(&self, mark_is_due: bool) -> Result<()> {
         self.jobs.run(Job::Grow)?;
         if self.jobs.durability == Durability::Buffered {
             self.jobs.run(Job::Sync)?;
         }
-        if is_idle { self.jobs.run(Job::Mark) } else { Ok(()) }
+        if mark_is_due { self.jobs.run(Job::Mark) } else { Ok(()) }
+    }
+}
+
+/// Tells the writer that the thread has ended, if that isn't what was asked for.
+struct TellAtEnd<'a>(&'a Shared);
+
+impl Drop for TellAtEnd<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        if std::thread::panicking() {
+            state.failure = Some(Error::Failed { reason: "the background thread panicked".into() });
+        }
+        if state.failure.is_some() {
+            self.0.has_failed.store(true, Ordering::SeqCst);
+            self.0.synced.notify_all();
+        }
     }
 }

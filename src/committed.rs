@@ -1,7 +1,8 @@
 //! What is committed: the one place where writer and readers meet.
 //!
-//! The writer publishes a frame whole, behind its sync; readers see it whole or not at all. Neither waits for
-//! a disk while it holds the lock.
+//! The writer publishes a frame whole, behind its sync; readers see it whole or not at all. Readers hold the
+//! lock for a look-up, the writer while a frame goes into the index: neither while the disk is waited for. (The
+//! writer alone reads a record under it, shared, to compare a repeated id.)
 
 use std::sync::{
     Arc,

@@ -98,7 +98,7 @@ impl LogOffset {
     }
 
     pub(crate) const fn plus(self, bytes: u64) -> Self {
-        Self(self.0 + bytes)
+        Self(self.0.saturating_add(bytes))
     }
 }
 

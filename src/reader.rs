@@ -1,7 +1,8 @@
 //! Reading: a query, and the cursor that walks over what it finds.
 //!
 //! A cursor shows what was committed when it was made. It asks the index for a few hundred places at a time
-//! and reads each record from the log, checked, so it never waits for the writer, and its memory is bounded.
+//! and reads each record from the log, checked, so it never waits for the
+//! writer's disk, only for the moment in which a frame goes into the index, and its memory is bounded.
 
 use std::{fmt, ops::RangeInclusive, sync::Arc};
 

@@ -340,7 +340,8 @@ impl Mapping for OsMapping {
         // change. That neither another handle nor another process changes them is the promise of
         // `Mapping::publish`'s caller: the store's files have one writer, which holds the directory's lock,
         // and it writes no segment through two handles. Whoever breaks that from outside breaks this
-        // slice as with any mapped file: changed bytes are caught by the checksums of what is decoded, and
+        // slice as with any mapped file. So does a cursor that outlives its store after a failed sync, if another
+        // opening in the same process then cuts off what that cursor was shown: changed bytes are caught by the checksums of what is decoded, and
         // reading pages that were cut off ends the process with SIGBUS. Where that isn't bearable, the store
         // reads without maps (`ReadMode::Pread`).
         unsafe { slice::from_raw_parts(self.map.as_ptr(), end) }

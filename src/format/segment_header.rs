@@ -14,6 +14,10 @@ use crate::{
 /// The header's length in bytes; the first frame stands behind it.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = PIECE_BYTES;
 
+/// The furthest that a log can reach, in bytes and in events: far more than a disk holds, and far from where
+/// numbers end.
+const LOG_BYTES_MAX: u64 = 1 << 62;
+
 const SEGMENT_MAGIC: &[u8; 8] = b"ANNALSEG";
 
 layout! { SEGMENT_FIELDS, SEGMENT_HEADER_BYTES;
@@ -105,7 +109,9 @@ impl SegmentHeader {
             1 => EpochMode::Buffered,
             _ => return Err(Damaged("the segment header names an unknown mode")),
         };
-        if version == 0 || !is_zero(&bytes[RESERVED..]) {
+        let is_in_range = get_u64(bytes, BASE) <= LOG_BYTES_MAX
+            && (1..=LOG_BYTES_MAX).contains(&get_u64(bytes, FIRST_POSITION));
+        if version == 0 || !is_in_range || !is_zero(&bytes[RESERVED..]) {
             return Err(Damaged("the segment header's fields are outside their ranges"));
         }
         Ok(Self {

@@ -41,7 +41,8 @@ impl Mark {
             let slot_bytes =
                 window.get(&*file, slot * bytes(MARK_SLOT_BYTES), MARK_SLOT_BYTES, length).map_err(io)?;
             match DurableMark::decode(slot_bytes) {
-                Ok(found) if found.store_id == store_id => {
+                // The last sequence there is can't be written: it is damage, whose checksum is right.
+                Ok(found) if found.store_id == store_id && found.sequence < u64::MAX => {
                     let newer = mark.last.as_ref().is_none_or(|last| last.sequence < found.sequence);
                     if newer {
                         mark.last = Some(found);

@@ -4,7 +4,7 @@
 //! It may be cut off at any operation and started again, with the same result: cutting off leaves fewer bytes
 //! that aren't zero behind the chain, and writing again writes what is there already.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use crate::{
     disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode, SECTOR_BYTES},
@@ -83,7 +83,18 @@ pub(crate) fn recover(
 /// The numbers of the sealed segments, and that of the last; without holes.
 pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> Result<(Vec<u64>, u64)> {
     let directory = segments_directory(store);
-    let entries = disk.list(&directory).map_err(|error| Error::io("list", &directory, error))?;
+    let missing = |number, what: &str| Error::Corrupt {
+        path: segment_path(store, number),
+        offset: 0,
+        reason: format!("this segment is missing{what}"),
+        intact: (number == meta.first_segment).then_some(Position::NONE),
+    };
+    let entries = match disk.list(&directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(missing(meta.first_segment, ", with its directory"));
+        }
+        listed => listed.map_err(|error| Error::io("list", &directory, error))?,
+    };
     let mut numbers = Vec::new();
     for entry in entries {
         let path = directory.join(&entry.name);
@@ -95,13 +106,7 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
         }
     }
     numbers.sort_unstable();
-    let missing = |number, what: &str| Error::Corrupt {
-        path: segment_path(store, number),
-        offset: 0,
-        reason: format!("this segment is missing{what}"),
-        intact: (number == meta.first_segment).then_some(Position::NONE),
-    };
-    for (number, expected) in numbers.iter().zip(meta.first_segment..) {
+    for (number, expected) in numbers.iter().zip(meta.first_segment..u64::MAX) {
         if *number != expected {
             return Err(missing(expected, &format!(", though segment {number} is there")));
         }
@@ -140,7 +145,7 @@ pub(crate) fn check_link(segment: &Segment, meta: &StoreMeta, before: Option<&Ch
     if header.store_id != meta.store_id {
         return Err(segment.corrupt(0, "the segment is from another store"));
     }
-    let Some(end) = before else { return Ok(()) };
+    let Some(end) = before else { return check_first(segment, meta) };
     let goes_on = end.seal.is_some_and(|seal| {
         header.base == seal.logical_end
             && header.chain == seal.chain_next
@@ -152,6 +157,19 @@ pub(crate) fn check_link(segment: &Segment, meta: &StoreMeta, before: Option<&Ch
         return Ok(());
     }
     Err(segment.corrupt(0, "the segment doesn't go on from the one before it"))
+}
+
+/// The first segment that is kept; the first that there ever was begins with nothing.
+fn check_first(segment: &Segment, meta: &StoreMeta) -> Result<()> {
+    let header = &segment.header;
+    let is_beginning = header.base == LogOffset::default()
+        && header.chain == 0
+        && header.epoch == 0
+        && header.first_position == Position::FIRST;
+    if meta.first_segment == header.number && (header.number > 1 || is_beginning) {
+        return Ok(());
+    }
+    Err(segment.corrupt(0, "the store's first segment doesn't begin as one"))
 }
 
 fn visit_frames(segment: &Segment, visit: Visit<'_>) -> Result<(ChainEnd, Stop)> {

@@ -147,7 +147,7 @@ impl<'a> Scan<'a> {
         if header.chain != self.end.chain {
             return Err("a frame doesn't go on from the one before it");
         }
-        let next_epoch = self.end.epoch + u32::from(header.kind == FrameKind::Epoch);
+        let next_epoch = self.end.epoch.saturating_add(u32::from(header.kind == FrameKind::Epoch));
         if header.epoch != next_epoch || header.first_position != self.end.next_position {
             return Err("a frame's epoch or position doesn't go on from the one before it");
         }

@@ -15,7 +15,7 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    disk::contract::{Disk, DiskFile},
+    disk::contract::{Disk, DiskFile, OpenMode},
     error::{Error, Result},
     format::{
         control_frame::{SEAL_BYTES, Seal, encode_epoch},
@@ -63,6 +63,17 @@ pub(crate) struct LogProgress {
 pub(crate) struct Active {
     pub(crate) segment: Arc<Segment>,
     pub(crate) capacity: u64,
+    /// The background's own handle, older than all writes: the system tells of a failed write-back once for
+    /// each handle, and the writer must hear of it too.
+    pub(crate) syncer: Arc<dyn DiskFile>,
+}
+
+impl Active {
+    fn new(disk: &dyn Disk, segment: Arc<Segment>, capacity: u64) -> Result<Self> {
+        let syncer = disk.open(&segment.path, OpenMode::Read);
+        let syncer = syncer.map_err(|error| Error::io("open", &segment.path, error))?;
+        Ok(Self { segment, capacity, syncer })
+    }
 }
 
 impl LogProgress {
@@ -143,7 +154,7 @@ impl SegmentedLog {
             segment.publish(shown);
             shared.push(Arc::new(segment));
         }
-        let active = Active { segment: Arc::clone(&shared[last]), capacity };
+        let active = Active::new(&*settings.disk, Arc::clone(&shared[last]), capacity)?;
         let written = active.segment.log_offset(end.file_offset).get();
         let progress = Arc::new(LogProgress {
             active: Mutex::new(active.clone()),
@@ -231,7 +242,7 @@ impl SegmentedLog {
 
     fn begin_epoch(&mut self) -> Result<(), LogFailure> {
         let mut frame = frame_with(&encode_epoch(self.settings.mode));
-        self.write(&mut frame, FrameKind::Epoch, self.end.epoch + 1, None)?;
+        self.write(&mut frame, FrameKind::Epoch, self.end.epoch.saturating_add(1), None)?;
         self.sync()?;
         self.epoch_is_begun = true;
         Ok(())
@@ -252,6 +263,7 @@ impl SegmentedLog {
     /// Makes the segment behind a sealed one. The sealed one is cut to its end.
     fn begin_segment(&mut self, first_frame_bytes: u64) -> Result<(), LogFailure> {
         let seal = self.end.seal.expect("a segment begins behind a SEAL");
+        self.mark.lock().write(&*self.settings.disk, self.progress.durable()).map_err(refused_if_full)?;
         let header = SegmentHeader {
             store_id: self.settings.store_id,
             number: self.active.segment.header.number + 1,
@@ -271,10 +283,12 @@ impl SegmentedLog {
         segment.map(self.settings.read, capacity).map_err(LogFailure::Final)?;
         self.active.segment.trim(self.end.file_offset).map_err(LogFailure::Final)?;
         let segment = Arc::new(segment);
+        let active =
+            Active::new(&*self.settings.disk, Arc::clone(&segment), capacity).map_err(LogFailure::Final)?;
         self.end.chain = seal.chain_next;
         self.end.file_offset = bytes(SEGMENT_HEADER_BYTES);
         self.end.seal = None;
-        self.active = Active { segment: Arc::clone(&segment), capacity };
+        self.active = active;
         *self.progress.active.lock() = self.active.clone();
         let begin = segment.log_offset(self.end.file_offset);
         self.progress.written.store(begin.get(), Ordering::Release);
@@ -323,10 +337,10 @@ fn frame_with(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A full disk is no reason to give up, as long as nothing was written.
+/// A full disk is no reason to give up, as long as nothing was written. A failed sync always is.
 fn refused_if_full(error: Error) -> LogFailure {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    let full =
-        matches!(&error, Error::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded));
+    let full = matches!(&error, Error::Io { action, source, .. }
+        if *action != "sync" && matches!(source.kind(), StorageFull | QuotaExceeded));
     if full { LogFailure::Refused(error) } else { LogFailure::Final(error) }
 }

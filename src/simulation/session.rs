@@ -170,8 +170,9 @@ fn check_answer(commit: &Handed, history: &mut History, durability: Durability) 
             history.add_commit(events);
             Ok(false)
         }
-        Err(Error::Failed { .. }) => Ok(false),
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => Ok(true),
+        // Something failed before the frame was written: nothing of it is there, and the store is done.
+        Err(Error::Failed { .. } | Error::Io { .. }) => Ok(false),
         Err(error) => Err(format!("an append failed in a way that it can't: {error}")),
     }
 }

@@ -90,6 +90,32 @@ struct Staged {
     reached: Reached,
 }
 
+/// Why a frame wasn't stored.
+enum FrameFailure {
+    /// The disk is full: the store goes on.
+    Refused(Error),
+    /// Something failed before the frame was written: the store is done, and nothing of the frame is there.
+    NotWritten(Error),
+    /// The frame may be stored or not.
+    Unknown(Error),
+}
+
+impl FrameFailure {
+    fn before_the_frame(failure: LogFailure) -> Self {
+        match failure {
+            LogFailure::Refused(error) => Self::Refused(error),
+            LogFailure::Final(error) => Self::NotWritten(error),
+        }
+    }
+
+    fn of_the_frame(failure: LogFailure) -> Self {
+        match failure {
+            LogFailure::Refused(error) => Self::Refused(error),
+            LogFailure::Final(error) => Self::Unknown(error),
+        }
+    }
+}
+
 impl Core {
     pub(crate) fn new(
         log: SegmentedLog,
@@ -125,13 +151,18 @@ impl Core {
         let outcome = if self.frame.staged.is_empty() { Ok(()) } else { self.write_frame() };
         match outcome {
             Ok(()) => self.frame.answer(),
-            Err(LogFailure::Refused(error)) => self.frame.fail(&error, &error),
-            Err(LogFailure::Final(error)) => {
-                self.fail(&error);
-                let settled = Error::Failed { reason: failure_reason(&error) };
-                self.frame.fail(&unknown_outcome(&error), &settled);
-            }
+            Err(failure) => self.fail_frame(failure),
         }
+    }
+
+    fn fail_frame(&mut self, failure: FrameFailure) {
+        let (told, error) = match failure {
+            FrameFailure::Refused(error) => return self.frame.fail(&error, &error),
+            FrameFailure::NotWritten(error) => (error.clone(), error),
+            FrameFailure::Unknown(error) => (unknown_outcome(&error), error),
+        };
+        self.fail(&error);
+        self.frame.fail(&told, &Error::Failed { reason: failure_reason(&error) });
     }
 
     /// Ends the opening: everything is durable, and durable.mark says so.
@@ -161,15 +192,18 @@ impl Core {
         }
     }
 
-    fn write_frame(&mut self) -> Result<(), LogFailure> {
-        let new_segments = self.log.prepare(self.frame.payload_bytes())?;
+    fn write_frame(&mut self) -> Result<(), FrameFailure> {
+        let new_segments = self.log.prepare(self.frame.payload_bytes());
+        let new_segments = new_segments.map_err(FrameFailure::before_the_frame)?;
         if !new_segments.is_empty() {
             self.committed.publish(|state| state.segments.extend(new_segments));
         }
         let start = self.log.end_in_file();
-        self.log.write_events(&mut self.frame.buffer, self.frame.next_position)?;
+        self.log
+            .write_events(&mut self.frame.buffer, self.frame.next_position)
+            .map_err(FrameFailure::of_the_frame)?;
         if self.durability == Durability::Fsync {
-            self.log.sync()?;
+            self.log.sync().map_err(FrameFailure::of_the_frame)?;
         }
         let segment = Arc::clone(self.log.active());
         segment.publish(self.log.end_in_file());

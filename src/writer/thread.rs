@@ -32,7 +32,8 @@ use crate::{
 /// nothing are bounded too.
 const REQUEST_BYTES: usize = 256;
 
-/// How often the thread looks for the next append of a lone caller before it sleeps: a few microseconds.
+/// How often the thread looks for the next append of a lone caller before it sleeps: longer than a wake-up
+/// takes (docs/benchmarks.md, "The hand-over"), some 80 microseconds.
 const LOOKS_MAX: u32 = 4_000;
 
 const AWAKE: u32 = 0;
@@ -254,8 +255,10 @@ impl Drop for CloseAtEnd {
         let mut queue = self.0.queue.lock();
         queue.is_closed = true;
         queue.has_panicked = std::thread::panicking();
-        queue.requests.clear();
+        let left = mem::take(&mut queue.requests);
         drop(queue);
+        // Answers wake their callers, whose wakers may come back to the queue.
+        drop(left);
         self.0.room.notify_all();
         self.0.bell.ring();
     }
