@@ -197,6 +197,28 @@ fn every_truncation_of_a_closed_store_is_refused_or_harmless() -> io::Result<()>
     say("every truncation, Closed", answers)
 }
 
+/// Nothing but durable.mark can tell a log that was cut short from one that never was longer; a killed store's
+/// mark may be older than its end. What is in a sealed segment stays, whatever becomes of the last.
+#[test]
+fn a_truncation_of_a_killed_store_loses_nothing_of_a_sealed_segment() -> io::Result<()> {
+    let patient = patient(End::Killed);
+    let (last_path, _) = patient.last_frame();
+    let lengths: Vec<(usize, usize)> = (0..patient.files.len())
+        .flat_map(|file| (0..patient.files[file].1.len()).map(move |length| (file, length)))
+        .collect();
+    let answers = operate(lengths.len(), |index| {
+        let (file, length) = lengths[index];
+        let (path, content) = &patient.files[file];
+        let answer = patient.ask(&[(path, Some(content[..length].to_vec()))]);
+        if let Answer::Fewer(count) = answer {
+            assert_eq!(path.as_path(), last_path, "cut to {length}: {count} events");
+            assert!(count >= patient.events.len() / 2, "cut to {length}: {count} events");
+        }
+        answer
+    });
+    say("every truncation, Killed", answers)
+}
+
 /// What may come to stand in a block.
 fn fillings(content: &[u8], block: usize) -> Vec<Vec<u8>> {
     let range = block * BLOCK_BYTES..((block + 1) * BLOCK_BYTES).min(content.len());

@@ -298,3 +298,16 @@ fn a_closed_store_opens_again_though_children_are_made_meanwhile__X27() -> Outco
         Ok(outcome?)
     })
 }
+
+#[test]
+fn a_store_without_its_segments_is_damaged_and_not_made_anew() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("store");
+    EventStore::open(&path)?.close()?;
+    std::fs::remove_dir_all(path.join("segments"))?;
+    let refused = EventStore::open(&path).expect_err("its events are gone");
+    assert!(refused.is_corruption(), "{refused}");
+    let found = annals::verify(&path, &mut |_| {})?;
+    assert_eq!(found.damage.len(), 1, "{found:?}");
+    Ok(())
+}
