@@ -80,11 +80,7 @@ impl Jobs {
     }
 
     fn growth_is_due(&self) -> bool {
-        let active = self.progress.active();
-        let written = self.progress.written();
-        let prepared = active.segment.log_offset(active.segment.prepared().min(active.capacity));
-        prepared.get() < active.segment.log_offset(active.capacity).get()
-            && prepared.get() < written.get() + GROWTH_BYTES / 2
+        self.progress.is_short_of(GROWTH_BYTES / 2)
     }
 
     fn grow(&self) -> Result<()> {

@@ -92,6 +92,14 @@ impl LogProgress {
         self.active.lock().clone()
     }
 
+    /// Whether the active file is prepared for less than `ahead` bytes behind what was written, and can be for
+    /// more.
+    pub(crate) fn is_short_of(&self, ahead: u64) -> bool {
+        let active = self.active.lock();
+        let prepared = active.segment.prepared();
+        prepared < active.capacity && active.segment.log_offset(prepared).get() < self.written().get() + ahead
+    }
+
     /// Makes everything below `written` durable, by a sync of the active segment through one of its handles.
     /// After a failure none is tried again, since the system may call clean what it has lost.
     pub(crate) fn sync(&self, path: &Path, file: &dyn DiskFile, written: LogOffset) -> Result<()> {
