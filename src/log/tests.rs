@@ -9,6 +9,7 @@ use crate::{
     },
     event::{EventData, EventId},
     format::{
+        control::DurableMark,
         control_frame::encode_epoch,
         frame::{EpochMode, FRAME_HEADER_BYTES, FrameKind, FrameSpec, finish_frame},
         record::{self, IdOrigin, RecordEnd, Stamp},
@@ -230,4 +231,35 @@ fn frames_behind_the_chain_are_witnesses_of_what_was_durable() {
     assert_eq!(facts_of(moved).durable.get(), 512);
     bytes[660] ^= 1;
     assert_eq!(facts_of(bytes).durable.get(), 512);
+}
+
+#[test]
+fn numbers_at_their_ends_with_right_checksums_are_refused_without_a_panic() {
+    let segment = segment_bytes(EpochMode::Fsync);
+    let header = SegmentHeader::decode(&segment).expect("it is whole");
+    for base in [1 << 63, u64::MAX - 100, u64::MAX] {
+        let far = SegmentHeader { base: LogOffset::new(base), ..header.clone() };
+        assert!(SegmentHeader::decode(&far.encode()).is_err(), "base {base}");
+    }
+    for first_position in [0, 1 << 63, u64::MAX] {
+        let far = SegmentHeader { first_position: Position::new(first_position), ..header.clone() };
+        assert!(SegmentHeader::decode(&far.encode()).is_err(), "first position {first_position}");
+    }
+    let last_epoch = SegmentHeader { epoch: u32::MAX, ..header }.encode();
+    let found = facts_of([&last_epoch, &segment[last_epoch.len()..]].concat());
+    assert_eq!((found.chain_end.get(), found.stop), (512, WRITTEN));
+}
+
+#[test]
+fn a_mark_that_none_could_follow_is_passed_over() {
+    let (disk, store) = (SimDisk::new(1), Path::new("/store"));
+    disk.create_dir(store).expect("a directory");
+    let slot = |sequence, durable| DurableMark { store_id: 7, sequence, durable }.encode();
+    let both = [slot(u64::MAX, 1 << 40), slot(3, 640)].concat();
+    disk.write_file("/store/durable.mark", both).expect("a file");
+    let mut mark = Mark::read(&disk, store, 7).expect("it reads");
+    assert_eq!(mark.durable(), Some(LogOffset::new(640)));
+    mark.write(&disk, LogOffset::new(704)).expect("it writes");
+    let again = Mark::read(&disk, store, 7).expect("it reads");
+    assert_eq!(again.durable(), Some(LogOffset::new(704)));
 }
