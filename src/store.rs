@@ -23,7 +23,7 @@ use crate::{
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
     writer::{
-        answer::{PendingAppend, PendingCommit, PendingOutcome},
+        answer::{PendingAppend, PendingCommit},
         request::{Appended, Commit, EncodedCommit},
         thread::{WhenFull, Writer},
     },
@@ -157,8 +157,7 @@ impl EventStore {
         expected: impl Into<ExpectedVersion>,
         events: impl IntoIterator<Item = EventData>,
     ) -> Result<PendingAppend> {
-        let commit = EncodedCommit::single(stream, expected.into(), events, &*self.ids)?;
-        self.writer.submit(commit, WhenFull::Wait).map(PendingAppend)
+        self.hand_over(stream, expected.into(), events, WhenFull::Wait)
     }
 
     /// Like [`submit`](Self::submit), but never blocks.
@@ -172,8 +171,18 @@ impl EventStore {
         expected: impl Into<ExpectedVersion>,
         events: impl IntoIterator<Item = EventData>,
     ) -> Result<PendingAppend> {
-        let commit = EncodedCommit::single(stream, expected.into(), events, &*self.ids)?;
-        self.writer.submit(commit, WhenFull::Refuse).map(PendingAppend)
+        self.hand_over(stream, expected.into(), events, WhenFull::Refuse)
+    }
+
+    fn hand_over(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: impl IntoIterator<Item = EventData>,
+        when_full: WhenFull,
+    ) -> Result<PendingAppend> {
+        let commit = EncodedCommit::single(stream, expected, events, &*self.ids)?;
+        self.writer.submit(commit, when_full).map(PendingAppend)
     }
 
     /// Appends to several streams and checks others, all or nothing, and waits until it is stored. The
@@ -196,8 +205,7 @@ impl EventStore {
     ///
     /// Those of [`commit`](Self::commit) that can be known at once.
     pub fn submit_commit(&self, commit: Commit) -> Result<PendingCommit> {
-        let pending: PendingOutcome = self.writer.submit(commit.encode(&*self.ids)?, WhenFull::Wait)?;
-        Ok(PendingCommit(pending))
+        self.writer.submit(commit.encode(&*self.ids)?, WhenFull::Wait).map(PendingCommit)
     }
 
     /// Reads what a query asks for, as it is committed now. A stream that doesn't exist has no events.
