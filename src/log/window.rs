@@ -68,7 +68,7 @@ impl Window {
             self.bytes = there;
             self.bytes.resize(length, 0);
         }
-        let from = index(offset - self.start);
-        Ok(&self.bytes[from..from + length])
+        // All of it is in the window now, read or made up.
+        self.get(file, offset, length, offset + bytes(length))
     }
 }
