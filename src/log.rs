@@ -20,4 +20,5 @@ pub(crate) mod segmented_log;
 #[cfg(test)]
 mod tests;
 pub(crate) mod verdict;
+pub(crate) mod view;
 pub(crate) mod window;

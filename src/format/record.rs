@@ -207,6 +207,17 @@ pub(crate) fn given_id(record: &[u8]) -> Option<(&[u8], IdForm)> {
     })
 }
 
+/// The event type in a record that this program encoded.
+pub(crate) fn event_type(record: &[u8]) -> &str {
+    let flags = get_u16(record, FLAGS);
+    let start = RECORD_FIXED_BYTES
+        + occurred_at_bytes(flags)
+        + usize::from(record[ID_BYTES])
+        + usize::from(get_u16(record, STREAM_BYTES));
+    let text = &record[start..start + usize::from(get_u16(record, TYPE_BYTES))];
+    std::str::from_utf8(text).expect("encoded from a text")
+}
+
 /// How an id is written: a text of 16 bytes is never the same as a UUID.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum IdForm {
@@ -233,6 +244,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
     if checksum(&record[POSITION..]) != get_u32(record, CRC) {
         return Err("an event record's checksum doesn't match");
     }
+    decode_checked(record)
+}
+
+/// Reads the record at the beginning of `bytes`, whose checksum was compared before.
+pub(crate) fn decode_checked(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
+    let length = length(bytes)?;
+    let record = bytes.get(..length).ok_or("an event record is cut off")?;
     let flags = get_u16(record, FLAGS);
     if flags & !FLAGS_KNOWN != 0 || record[RESERVED] != 0 {
         return Err("an event record has a flag that this version doesn't know");

@@ -1,36 +1,42 @@
 //! The record at a place: the one way in which events are read, checked each time.
 
 use crate::{
+    disk::contract::DiskFile,
     error::{Error, Result},
     format::{
         layout::index,
         record::{self, RECORD_FIXED_BYTES, Record},
     },
-    log::{segment::Segment, window::Window},
+    log::{view::{SegmentView, Source}, window::Window},
     position::LogOffset,
 };
 
 /// Reads and checks the record at a place that was published. The bytes are the map's where the segment is
 /// mapped, and the window's otherwise, which must have been cleared since it was used for another segment.
 pub(crate) fn record_at<'a>(
-    segment: &'a Segment,
+    segment: &'a SegmentView,
     place: LogOffset,
     window: &'a mut Window,
 ) -> Result<(Record<'a>, &'a [u8])> {
     let at = segment.file_offset(place);
-    let found = match segment.mapped() {
-        Some(published) => published.get(index(at)..).unwrap_or_default(),
-        None => read_record(segment, at, window)?,
+    let found = match segment.source() {
+        Source::Mapped(mapping) => mapping.published().get(index(at)..).unwrap_or_default(),
+        Source::File(file) => read_record(segment, &**file, at, window)?,
     };
     let record = record::decode(found).map_err(|reason| segment.corrupt(at, reason))?;
     let length = record.bytes;
     Ok((record, &found[..length]))
 }
 
-fn read_record<'a>(segment: &Segment, at: u64, window: &'a mut Window) -> Result<&'a [u8]> {
+fn read_record<'a>(
+    segment: &SegmentView,
+    file: &dyn DiskFile,
+    at: u64,
+    window: &'a mut Window,
+) -> Result<&'a [u8]> {
     let end = segment.published();
     let io = |error| Error::io("read", &segment.path, error);
-    let fixed = window.get(&*segment.file, at, RECORD_FIXED_BYTES, end).map_err(io)?;
+    let fixed = window.get(file, at, RECORD_FIXED_BYTES, end).map_err(io)?;
     let length = record::length(fixed).map_err(|reason| segment.corrupt(at, reason))?;
-    window.get(&*segment.file, at, length, end).map_err(io)
+    window.get(file, at, length, end).map_err(io)
 }
