@@ -4,7 +4,19 @@
 //! what it finds is checked against the record on use.
 //!
 //! ```text
-//! tail   the streams, positions and callers' ids of the log, in memory, made anew at opening
+//! key     what streams and ids are known by: hashes
+//! part    what the index of one segment file answers
+//! column  one small number an event, and the search for those that are wanted
+//! names   categories and event types: numbers for names
+//! memory  the part of the active segment
+//! tail    the streams, positions and callers' ids of the log, in memory, made anew at opening
 //! ```
 
+pub(crate) mod column;
+pub(crate) mod key;
+pub(crate) mod memory;
+pub(crate) mod names;
+pub(crate) mod part;
 pub(crate) mod tail;
+#[cfg(test)]
+mod tests;

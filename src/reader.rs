@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     event::{EventRef, StoredEvent},
     format::record::Record,
-    index::tail::Direction,
+    index::part::Direction,
     log::{fetch, segment::Segment, window::Window},
     position::{LogOffset, Position, Version},
     stream::StreamId,

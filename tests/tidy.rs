@@ -73,7 +73,18 @@ const FLOORS: &[(&str, &[&str])] = &[
             "log/segmented_log",
         ],
     ),
-    ("Index", &["index/tail", "committed"]),
+    (
+        "Index",
+        &[
+            "index/key",
+            "index/part",
+            "index/column",
+            "index/names",
+            "index/memory",
+            "index/tail",
+            "committed",
+        ],
+    ),
     (
         "Engines",
         &[

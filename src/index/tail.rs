@@ -5,6 +5,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::{
     format::record::IdForm,
+    index::part::Direction,
     position::{LogOffset, Position, Version},
     stream::StreamId,
     time::Timestamp,
@@ -48,13 +49,6 @@ pub(crate) struct IndexedEvent {
     pub(crate) position: Position,
     pub(crate) version: Version,
     pub(crate) timestamp: Timestamp,
-}
-
-/// In which order places are wanted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Direction {
-    Forwards,
-    Backwards,
 }
 
 fn count(places: &[LogOffset]) -> u64 {
