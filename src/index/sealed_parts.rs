@@ -85,6 +85,11 @@ impl SealedPart {
         Self { number, view, end, part: RwLock::new(part) }
     }
 
+    /// Where in the file ends what the index is of.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// The index, as it is now.
     pub(crate) fn index(&self) -> Arc<dyn IndexPart> {
         Arc::clone(&self.part.read())

@@ -151,6 +151,14 @@ impl Settled {
         }
     }
 
+    /// Whether a part of this segment ends where the position stands.
+    pub(crate) fn begins_before(&self, number: u32, position: Position) -> bool {
+        self.recent.iter().map(RecentPart::part).any(|part| {
+            let (first, end) = part.positions();
+            part.number() == number && first < position && end <= position
+        })
+    }
+
     /// The numbers of the sealed segments that the directory covers.
     pub(crate) fn sealed_numbers(&self) -> std::ops::Range<u32> {
         let all = self.sealed.numbers();

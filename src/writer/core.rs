@@ -6,6 +6,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     convert::Infallible,
+    path::Path,
     sync::Arc,
 };
 
@@ -22,7 +23,7 @@ use crate::{
     index::{
         key::{StreamKey, id_hash},
         memory::{MemoryEvent, MemoryIndex, StreamBefore},
-        scanning::offset_in_file,
+        scanning::{offset_in_file, segment_number},
     },
     log::{
         fetch,
@@ -30,10 +31,12 @@ use crate::{
         view::SegmentView,
         window::Window,
     },
+    indexing::index_active_segment,
     options::Durability,
     position::{LogOffset, Position, Version},
     stream::StreamId,
     time::Timestamp,
+    trace,
     writer::{
         answer::{Outcome, Request},
         plan::{Heads, KnownContent, KnownEvent, Plan, plan},
@@ -138,6 +141,11 @@ impl Core {
         &self.log
     }
 
+    /// What is committed.
+    pub(crate) fn committed(&self) -> &Arc<Committed> {
+        &self.committed
+    }
+
     /// Makes the store take no more appends, after a failure outside of a turn.
     pub(crate) fn fail(&mut self, error: &Error) {
         self.log.progress().fail();
@@ -176,7 +184,18 @@ impl Core {
     pub(crate) fn close(&mut self) -> Result<()> {
         match &self.failure {
             Some(reason) => Err(Error::Failed { reason: Arc::clone(reason) }),
-            None => self.log.close(),
+            None => {
+                self.log.close()?;
+                self.index_at_end();
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes the index files that the next opening looks for. Without them it reads the log.
+    fn index_at_end(&self) {
+        if let Err(error) = index_active_segment(&self.committed, &self.log.end()) {
+            trace::warn("the index isn't written", Path::new("the store"), format_args!("{error}"));
         }
     }
 
@@ -201,7 +220,7 @@ impl Core {
     fn write_frame(&mut self) -> Result<(), FrameFailure> {
         let changes = self.log.prepare(self.frame.payload_bytes());
         for change in changes.map_err(FrameFailure::before_the_frame)? {
-            self.frame.forget_tail(&self.committed.state().tail, change.sealed_number());
+            self.frame.forget_tail(&self.committed.state().tail, segment_number(change.sealed_number()));
             self.committed.change_segment(change);
         }
         let start = self.log.end_in_file();
