@@ -9,14 +9,18 @@
 //! column  one small number an event, and the search for those that are wanted
 //! names   categories and event types: numbers for names
 //! memory  the part of the active segment
-//! tail    the streams, positions and callers' ids of the log, in memory, made anew at opening
-//! ```
+//! //! ```
 
 pub(crate) mod column;
+pub(crate) mod files;
+pub(crate) mod folding;
 pub(crate) mod key;
+pub(crate) mod loading;
 pub(crate) mod memory;
 pub(crate) mod names;
 pub(crate) mod part;
-pub(crate) mod tail;
+pub(crate) mod scanning;
+pub(crate) mod sealed_parts;
+pub(crate) mod settled;
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,7 @@ mod error;
 mod event;
 mod format;
 mod index;
+mod indexing;
 mod inspect;
 mod interface;
 mod invalid;
@@ -78,7 +79,7 @@ pub use inspect::{Damage, Progress, Verification, verify, verify_on};
 pub use interface::{EventIterator, Store};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
-pub use options::{Creation, Durability, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use options::{Creation, Durability, OpeningProgress, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use position::{ExpectedVersion, Position, Version};
 pub use reader::{Bound, Events, Query};
 #[doc(hidden)]

@@ -105,7 +105,7 @@ impl EventStore {
     pub fn open_on(disk: Arc<dyn Disk>, path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let opened = opening::open(&disk, &path, &options)?;
-        let jobs = Jobs::new(disk, opened.core.log(), options.durability);
+        let jobs = Jobs::new(disk, &opened.core, options.durability);
         let thread = |error| Error::io("start a thread for", &path, error);
         let background = Background::start(jobs).map_err(thread)?;
         let queue_bytes_max = options.queue_bytes_max;
@@ -181,7 +181,7 @@ impl EventStore {
         events: impl IntoIterator<Item = EventData>,
         when_full: WhenFull,
     ) -> Result<PendingAppend> {
-        let commit = EncodedCommit::single(stream, expected, events, &*self.ids)?;
+        let commit = EncodedCommit::single(stream, expected, events, &*self.ids, self.committed.store_id())?;
         self.writer.submit(commit, when_full).map(PendingAppend)
     }
 
@@ -205,7 +205,7 @@ impl EventStore {
     ///
     /// Those of [`commit`](Self::commit) that can be known at once.
     pub fn submit_commit(&self, commit: Commit) -> Result<PendingCommit> {
-        self.writer.submit(commit.encode(&*self.ids)?, WhenFull::Wait).map(PendingCommit)
+        self.writer.submit(commit.encode(&*self.ids, self.committed.store_id())?, WhenFull::Wait).map(PendingCommit)
     }
 
     /// Reads what a query asks for, as it is committed now. A stream that doesn't exist has no events.

@@ -72,7 +72,7 @@ impl Session {
             Err(error) => return Ok(Err(error)),
         };
         history.settle(Events::new(&opened.committed, Query::all()))?;
-        let jobs = Jobs::new(disk, opened.core.log(), options.durability);
+        let jobs = Jobs::new(disk, &opened.core, options.durability);
         Ok(Ok(Self { opened, jobs, durability: options.durability, now: 0 }))
     }
 
@@ -88,7 +88,8 @@ impl Session {
             for (stream, expected, tags) in &parts {
                 commit = commit.append(stream, *expected, tags.iter().map(|tag| event(*tag)));
             }
-            let commit = commit.encode(&FixedId).map_err(|error| error.to_string())?;
+            let store_id = self.opened.committed.store_id();
+            let commit = commit.encode(&FixedId, store_id).map_err(|error| error.to_string())?;
             let (request, pending) = answer::hand_over(commit, &bell, Patience::Sleep);
             requests.push_back(request);
             handed.push(Handed { parts, pending });
@@ -117,9 +118,10 @@ impl Session {
 
     /// A job that this mode has.
     pub(crate) fn choose_job(&self, random: &mut Random) -> Job {
-        match (random.below(3), self.durability) {
+        match (random.below(4), self.durability) {
             (0, _) => Job::Mark,
-            (1, Durability::Buffered) => Job::Sync,
+            (1, _) => Job::Index,
+            (2, Durability::Buffered) => Job::Sync,
             _ => Job::Grow,
         }
     }
