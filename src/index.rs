@@ -20,6 +20,8 @@ pub(crate) mod memory;
 pub(crate) mod names;
 pub(crate) mod part;
 pub(crate) mod scanning;
+pub(crate) mod sealed;
+pub(crate) mod directory;
 pub(crate) mod sealed_parts;
 pub(crate) mod settled;
 #[cfg(test)]

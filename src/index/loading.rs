@@ -11,7 +11,7 @@ use crate::{
         files::{Access, IndexFiles, index_error},
         folding::{Question, fold, known_in},
         memory::StreamBefore,
-        part::{IndexFault, IndexPart},
+        part::IndexFault,
         scanning::{index_sealed, segment_number},
         sealed::SealedIndex,
         sealed_parts::{SealedParts, Table, check_index},
@@ -44,7 +44,6 @@ pub(crate) fn load(
     numbers: &[u64],
     progress: &mut dyn FnMut(OpeningProgress),
 ) -> Result<Loaded> {
-    let first_segment = segment_number(meta.first_segment);
     let (directory, table) = open_directory(files, meta, numbers)?;
     let durable = table.log_end();
     let sealed = Arc::new(SealedParts::new(files.clone(), segment_number(meta.first_segment), table));

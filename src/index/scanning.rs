@@ -9,7 +9,7 @@ use crate::{
     format::record::{IdForm, IdOrigin, Record},
     index::{
         key::{StreamKey, id_hash},
-        memory::{MemoryEvent, MemoryIndex, StreamBefore},
+        memory::{AddFault, MemoryEvent, MemoryIndex, StreamBefore},
     },
     log::{
         recovery::{VisitFault, visit_sealed},
@@ -49,11 +49,15 @@ pub(crate) fn add_record(
         timestamp: event.timestamp,
         id_hash,
     };
-    index.add(&indexed, || {
+    let added = index.add(&indexed, || {
         // A name that this version would refuse can only stand in a log that another program wrote.
         check_name("stream id", event.stream)
             .map_err(|_| VisitFault::Refused("an event's stream has an invalid name"))?;
         before(key, event.version).map_err(VisitFault::Failed)
+    });
+    added.map_err(|fault| match fault {
+        AddFault::Refused(reason) => VisitFault::Refused(reason),
+        AddFault::Before(fault) => fault,
     })
 }
 

@@ -3,8 +3,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 use crate::{
     disk::contract::OpenMode,
@@ -52,7 +51,7 @@ pub(crate) struct SealedParts {
     files: IndexFiles,
     first_segment: u32,
     table: RwLock<Table>,
-    open: Mutex<OpenParts>,
+    open: RwLock<OpenParts>,
 }
 
 /// Where each sealed segment begins, by number.
@@ -74,9 +73,10 @@ impl Table {
 
 #[derive(Debug, Default)]
 struct OpenParts {
-    parts: HashMap<u32, Arc<SealedPart>>,
-    /// In the order of their opening: the oldest goes first.
-    order: VecDeque<u32>,
+    /// By number, from the first segment's.
+    parts: Vec<Option<Arc<SealedPart>>>,
+    /// The places of those that are open, in the order of their opening: the oldest goes first.
+    order: VecDeque<usize>,
 }
 
 impl SealedPart {
@@ -98,7 +98,7 @@ impl SealedPart {
 
 impl SealedParts {
     pub(crate) fn new(files: IndexFiles, first_segment: u32, table: Table) -> Self {
-        Self { files, first_segment, table: RwLock::new(table), open: Mutex::default() }
+        Self { files, first_segment, table: RwLock::new(table), open: RwLock::default() }
     }
 
     pub(crate) fn files(&self) -> &IndexFiles {
@@ -164,13 +164,14 @@ impl SealedParts {
 
     /// A segment with its index.
     pub(crate) fn get(&self, number: u32) -> Result<Arc<SealedPart>> {
-        if let Some(part) = self.open.lock().parts.get(&number) {
+        let place = index(u64::from(number - self.first_segment));
+        if let Some(Some(part)) = self.open.read().parts.get(place) {
             return Ok(Arc::clone(part));
         }
         // Two readers may open the same one: the second finds the first's, and drops its own.
         let opened = Arc::new(self.open(number)?);
-        let mut open = self.open.lock();
-        if let Some(part) = open.parts.get(&number) {
+        let mut open = self.open.write();
+        if let Some(Some(part)) = open.parts.get(place) {
             return Ok(Arc::clone(part));
         }
         let open_max = match self.files.read {
@@ -180,10 +181,13 @@ impl SealedParts {
         if open.order.len() >= open_max
             && let Some(oldest) = open.order.pop_front()
         {
-            open.parts.remove(&oldest);
+            open.parts[oldest] = None;
         }
-        open.order.push_back(number);
-        open.parts.insert(number, Arc::clone(&opened));
+        if open.parts.len() <= place {
+            open.parts.resize(place + 1, None);
+        }
+        open.order.push_back(place);
+        open.parts[place] = Some(Arc::clone(&opened));
         Ok(opened)
     }
 
