@@ -18,7 +18,7 @@ use crate::{
         files::from_memory,
         key::StreamKey,
         memory::{MemoryIndex, StreamBefore},
-        part::{Direction, IndexPart},
+        part::{Direction, IndexPart, IndexResult},
         scanning::segment_number,
         settled::{FrozenPart, RecentPart, Settled},
     },
@@ -208,6 +208,33 @@ impl Committed {
         })
     }
 
+    /// Events of some categories and types from a position on, `places_max` at most; perhaps none, though more
+    /// follow. Returns the position up to which it has looked.
+    pub(crate) fn matching(
+        &self,
+        names: &Names<'_>,
+        from: Position,
+        direction: Direction,
+        places_max: usize,
+        found: &mut Vec<(Position, LogOffset)>,
+    ) -> Result<Position> {
+        let settled = {
+            let state = self.state.read();
+            let positions = (state.tail.span().first_position, state.tail.next_position());
+            if from >= positions.0 {
+                let look = names.look(from, positions, direction, places_max, found);
+                return from_memory(look(&state.tail));
+            }
+            Arc::clone(&state.settled)
+        };
+        let part = settled.part_of_position(from)?;
+        let start = found.len();
+        settled.ask(&part, |index| {
+            found.truncate(start);
+            names.look(from, part.positions(), direction, places_max, found)(index)
+        })
+    }
+
     /// The first answer that `look` gives for an event of a stream whose caller-given id has this hash, the newest
     /// events first. Costs a look-up in each segment that holds the stream.
     pub(crate) fn find_id<T>(
@@ -252,10 +279,47 @@ impl CommittedState {
         direction: Direction,
         places_max: usize,
         places: &mut Vec<LogOffset>,
-    ) -> crate::index::part::IndexResult<()> {
+    ) -> IndexResult<()> {
         let Some(found) = self.tail.run(key)? else { return Ok(()) };
         let number = u32::try_from(from.get() - run.first.get()).unwrap_or(u32::MAX);
         self.tail.run_places(&found, number, direction, places_max, places)
+    }
+}
+
+/// The categories and event types that are wanted; none named: any.
+#[derive(Debug)]
+pub(crate) struct Names<'a> {
+    pub(crate) categories: &'a [String],
+    pub(crate) event_types: &'a [String],
+}
+
+impl Names<'_> {
+    /// Looks in the part that has these positions, the second one excluded.
+    fn look<'b>(
+        &'b self,
+        from: Position,
+        positions: (Position, Position),
+        direction: Direction,
+        places_max: usize,
+        found: &'b mut Vec<(Position, LogOffset)>,
+    ) -> impl FnOnce(&dyn IndexPart) -> IndexResult<Position> + 'b {
+        let (first, end) = positions;
+        let looked_to = match direction {
+            Direction::Forwards => end.previous(),
+            Direction::Backwards => first,
+        };
+        move |index| {
+            let any = |names: &'b [String]| (!names.is_empty()).then_some(names);
+            let Some(filter) = index.filter(any(self.categories), any(self.event_types))? else {
+                return Ok(looked_to);
+            };
+            let mut matching = Vec::new();
+            index.matching(&filter, ordinal(from, first), direction, places_max, &mut matching)?;
+            let position = |ordinal: u32| first.plus(u64::from(ordinal));
+            found.extend(matching.iter().map(|(ordinal, place)| (position(*ordinal), *place)));
+            let is_full = matching.len() == places_max;
+            Ok(matching.last().filter(|_| is_full).map_or(looked_to, |last| position(last.0)))
+        }
     }
 }
 

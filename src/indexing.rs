@@ -11,7 +11,7 @@ use crate::{
     index::{
         directory::{Covered, Directory},
         files::index_error,
-        folding::{Question, fold, known_in},
+        folding::{Question, fold},
         key::StreamKey,
         memory::{MemoryIndex, StreamBefore},
         part::IndexPart,
@@ -41,7 +41,7 @@ pub(crate) fn index_sealed_segment(committed: &Committed) -> Result<bool> {
         number,
         &part.view,
         |question: Question<'_>| settled.ask(&SettledPart::Sealed(Arc::clone(&part)), question),
-        |hash| settled.ask_directory(|directory| known_in(directory, hash)),
+        |hash| settled.known(hash),
     )?;
     let changed = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
     let directory = if changed.is_due() { write_directory(&settled, changed)? } else { changed };

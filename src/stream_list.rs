@@ -1,9 +1,8 @@
 //! What is known of streams without reading their events.
 
 use crate::{
-    committed::Committed,
-    index::tail::StreamEntry,
     position::Version,
+    query::SystemStreams,
     stream::{StreamId, category_of},
     time::Timestamp,
 };
@@ -40,10 +39,6 @@ impl StreamInfo {
     pub fn new(stream: StreamId, version: Version, created: Timestamp, updated: Timestamp) -> Self {
         Self { stream, version, created, updated }
     }
-
-    pub(crate) fn of(entry: &StreamEntry) -> Self {
-        Self::new(entry.stream.clone(), entry.version(), entry.created, entry.updated)
-    }
 }
 
 /// Which streams to list. With `after` and `limit` a long list is read in parts.
@@ -59,11 +54,12 @@ pub struct StreamFilter {
     prefix: String,
     category: Option<String>,
     after: Option<StreamId>,
+    system: SystemStreams,
     limit: Option<usize>,
 }
 
 impl StreamFilter {
-    /// All streams.
+    /// All streams but the store's own.
     pub fn all() -> Self {
         Self::default()
     }
@@ -86,6 +82,12 @@ impl StreamFilter {
         self
     }
 
+    /// Also the store's own streams, whose names begin with `$`.
+    pub fn including_system(mut self) -> Self {
+        self.system = SystemStreams::Included;
+        self
+    }
+
     /// How many streams are listed at most.
     #[must_use]
     pub fn streams_max(&self) -> usize {
@@ -103,18 +105,8 @@ impl StreamFilter {
     pub fn admits(&self, stream: &StreamId) -> bool {
         let name = stream.as_str();
         name.starts_with(&self.prefix)
+            && (self.system == SystemStreams::Included || !stream.is_system())
             && self.category.as_ref().is_none_or(|category| category_of(name) == category)
             && self.after.as_ref().is_none_or(|after| stream > after)
-    }
-
-    /// The streams that are admitted, in the order of names.
-    pub(crate) fn list(&self, committed: &Committed) -> Vec<StreamInfo> {
-        let state = committed.state();
-        let admitted = state.index.streams().filter(|entry| self.admits(&entry.stream));
-        let mut streams: Vec<StreamInfo> = admitted.map(StreamInfo::of).collect();
-        drop(state);
-        streams.sort_unstable_by(|one, other| one.stream.cmp(&other.stream));
-        streams.truncate(self.streams_max());
-        streams
     }
 }

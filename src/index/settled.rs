@@ -166,6 +166,16 @@ impl Settled {
         all.start..all.start + count
     }
 
+    /// The parts that aren't among the sealed ones, the oldest first.
+    pub(crate) fn recent_parts(&self) -> impl Iterator<Item = SettledPart> {
+        self.recent.iter().map(RecentPart::part)
+    }
+
+    /// What the directory knows of the stream with this hash.
+    pub(crate) fn known(&self, hash: u64) -> Result<Option<(StreamKey, StreamHead)>> {
+        self.ask_directory(|directory| known_in(directory, hash))
+    }
+
     /// All parts, the newest first.
     pub(crate) fn parts_backwards(&self) -> impl Iterator<Item = Result<SettledPart>> {
         let recent = self.recent.iter().rev().map(|part| Ok(part.part()));

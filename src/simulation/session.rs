@@ -10,10 +10,11 @@ use crate::{
     },
     error::Error,
     event::{EventData, EventId, IdGenerator},
+    events::Events,
     opening::{self, Opened},
     options::{Durability, Options},
     position::{ExpectedVersion, Version},
-    reader::{Events, Query},
+    query::Query,
     simulation::history::{Event, History, payload},
     stream::StreamId,
     time::Timestamp,
@@ -71,7 +72,7 @@ impl Session {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
-        history.settle(Events::new(&opened.committed, Query::all()))?;
+        history.settle(Events::new(&opened.committed, Query::all().select()))?;
         let jobs = Jobs::new(disk, &opened.core, options.durability);
         Ok(Ok(Self { opened, jobs, durability: options.durability, now: 0 }))
     }
