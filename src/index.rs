@@ -9,7 +9,13 @@
 //! column  one small number an event, and the search for those that are wanted
 //! names   categories and event types: numbers for names
 //! memory  the part of the active segment
-//! //! ```
+//! files   where the index's files are, and who may write them
+//! scanning         from records to the index in memory
+//! sealed_parts     the sealed segments, opened when needed, healed from the log
+//! folding          from a segment's index to the directory
+//! settled          all of it but the tail
+//! loading          all of it at opening
+//! ```
 
 pub(crate) mod column;
 pub(crate) mod files;
