@@ -23,6 +23,7 @@ use crate::{
     index::tail::{IndexedEvent, TailIndex, id_hash, stream_hash},
     log::{
         creation,
+        head::Head,
         recovery::recover,
         segmented_log::{LogSettings, SegmentedLog},
     },
@@ -69,9 +70,12 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
         read: options.read,
         mode: epoch_mode(options.durability),
     };
+    let epoch = recovered.end.epoch;
     let (log, segments) = SegmentedLog::new(settings, recovered)?;
     let committed = Arc::new(Committed::new(index, segments));
-    let core = Core::new(log, Arc::clone(&committed), options.durability, last_timestamp);
+    let reached = (log.progress().written(), committed.head());
+    let head = Head::open(&**disk, path, meta.store_id, epoch, reached);
+    let core = Core::new(log, Arc::clone(&committed), head, options.durability, last_timestamp);
     trace::info("opened", path, format_args!("{} events", committed.head()));
     Ok(Opened { core, committed, lock })
 }

@@ -35,6 +35,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "Disk",
         &[
             "disk/contract",
+            "disk/shared_futex",
             "disk/os",
             "disk/process",
             "disk/sim/random",
@@ -56,6 +57,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "format/record",
             "format/segment_header",
             "format/control",
+            "format/head_page",
         ],
     ),
     (
@@ -67,6 +69,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "log/verdict",
             "log/scan",
             "log/mark",
+            "log/head",
+            "log/followed_head",
             "log/quarantine",
             "log/creation",
             "log/recovery",

@@ -32,7 +32,7 @@ use crate::{
 const REWRITE_BYTES: usize = 1 << 20;
 
 /// The files that are made whole, besides segments.
-const NAMES: [&str; 2] = ["store.meta", "durable.mark"];
+const NAMES: [&str; 3] = ["store.meta", "durable.mark", "head"];
 
 /// Takes every event of the log in order; refuses one that doesn't go on from those before it.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(LogOffset, &Record<'_>) -> Result<(), &'static str>;
