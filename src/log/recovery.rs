@@ -255,8 +255,9 @@ fn settle_tail(
         });
     }
     let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?;
-    let is_whole = verdict == Verdict::Whole && length >= end.file_offset;
-    if is_whole && mark.durable() == Some(facts.chain_end) {
+    // A longer file was being prepared: if that failed, the disk may not have the length that the system shows.
+    let is_closed = verdict == Verdict::Whole && length == end.file_offset;
+    if is_closed && mark.durable() == Some(facts.chain_end) {
         return Ok(mark);
     }
     sync(segment)?;
