@@ -15,6 +15,7 @@
 pub(crate) mod control;
 pub(crate) mod control_frame;
 pub(crate) mod frame;
+pub(crate) mod head_page;
 pub(crate) mod layout;
 pub(crate) mod record;
 pub(crate) mod segment_header;

@@ -71,7 +71,8 @@ mod writer;
 pub use catalog::StoreInfo;
 pub use cursor::Cursor;
 pub use disk::contract::{
-    DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, Mapping, OpenMode, SECTOR_BYTES, WriteError,
+    DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, FileLock, LockKind, Mapping, OpenMode,
+    SECTOR_BYTES, SHARED_PAGE_BYTES, ShareMode, SharedPage, WriteError,
 };
 pub use disk::os::OsDisk;
 pub use disk::sim::{

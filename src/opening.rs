@@ -25,6 +25,7 @@ use crate::{
     },
     log::{
         creation,
+        head::Head,
         mark::Mark,
         recovery::{Known, list_segments, open_last, recover},
         segment::Segment,
@@ -85,12 +86,15 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
     let recovered = recover(&**disk, path, mark, segment, &known, &mut |file_offset, record| {
         add_record(&mut tail, meta.store_id, file_offset, record, &mut |key, _| settled.before(key))
     })?;
+    let epoch = recovered.end.epoch;
     let log = SegmentedLog::new(settings, recovered)?;
     let last_timestamp = [Some(sealed_timestamp), begun_timestamp, tail.last_timestamp()];
     let last_timestamp = last_timestamp.into_iter().flatten().max().unwrap_or(Timestamp::MIN);
     let state = CommittedState::new(tail, Arc::clone(log.active()), settled);
     let committed = Arc::new(Committed::new(meta.store_id, state));
-    let core = Core::new(log, Arc::clone(&committed), options.durability, last_timestamp);
+    let reached = (log.progress().written(), committed.head());
+    let head = Head::open(&**disk, path, meta.store_id, epoch, reached);
+    let core = Core::new(log, Arc::clone(&committed), head, options.durability, last_timestamp);
     trace::info("opened", path, format_args!("{} events", committed.head()));
     Ok(Opened { core, committed, lock })
 }

@@ -38,6 +38,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "Disk",
         &[
             "disk/contract",
+            "disk/shared_futex",
             "disk/os",
             "disk/process",
             "disk/sim/random",
@@ -59,6 +60,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "format/record",
             "format/segment_header",
             "format/control",
+            "format/head_page",
         ],
     ),
     (
@@ -71,6 +73,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "log/verdict",
             "log/scan",
             "log/mark",
+            "log/head",
+            "log/followed_head",
             "log/quarantine",
             "log/creation",
             "log/recovery",

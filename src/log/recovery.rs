@@ -32,7 +32,7 @@ use crate::{
 const REWRITE_BYTES: usize = 1 << 20;
 
 /// The files that are made whole, besides segments and their indexes.
-const NAMES: [&str; 3] = ["store.meta", "durable.mark", "streams.dir"];
+const NAMES: [&str; 4] = ["store.meta", "durable.mark", "head", "streams.dir"];
 
 /// Takes every event in order, with its place in the file; refuses one that doesn't go on from those before it.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(u64, &Record<'_>) -> Result<(), VisitFault>;
@@ -289,8 +289,9 @@ fn settle_tail(
         return Err(Error::corrupt(&segment.path, end.file_offset, reason, Some(intact)));
     }
     let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?;
-    let is_whole = verdict == Verdict::Whole && length >= end.file_offset;
-    if is_whole && mark.durable() == Some(facts.chain_end) {
+    // A longer file was being prepared: if that failed, the disk may not have the length that the system shows.
+    let is_closed = verdict == Verdict::Whole && length == end.file_offset;
+    if is_closed && mark.durable() == Some(facts.chain_end) {
         return Ok(mark);
     }
     sync(segment)?;

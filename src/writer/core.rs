@@ -27,6 +27,7 @@ use crate::{
     },
     log::{
         fetch,
+        head::Head,
         segmented_log::{LogFailure, SegmentedLog},
         view::SegmentView,
         window::Window,
@@ -61,6 +62,8 @@ pub(crate) fn fill_a_frame(waiting: &VecDeque<Request>) -> bool {
 pub(crate) struct Core {
     log: SegmentedLog,
     committed: Arc<Committed>,
+    /// None where other processes can't be told.
+    head: Option<Head>,
     durability: Durability,
     last_timestamp: Timestamp,
     failure: Option<Arc<str>>,
@@ -130,10 +133,11 @@ impl Core {
     pub(crate) fn new(
         log: SegmentedLog,
         committed: Arc<Committed>,
+        head: Option<Head>,
         durability: Durability,
         last_timestamp: Timestamp,
     ) -> Self {
-        Self { log, committed, durability, last_timestamp, failure: None, frame: Frame::default() }
+        Self { log, committed, head, durability, last_timestamp, failure: None, frame: Frame::default() }
     }
 
     /// The log, for the background's jobs.
@@ -233,6 +237,9 @@ impl Core {
         let segment = Arc::clone(self.log.active());
         segment.publish(self.log.end_in_file());
         self.publish(&segment, start);
+        if let Some(head) = &self.head {
+            head.publish(self.log.progress().written(), self.committed.head());
+        }
         Ok(())
     }
 

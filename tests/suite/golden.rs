@@ -182,7 +182,8 @@ fn files(store: &Path) -> BTreeMap<String, Vec<u8>> {
         for entry in fs::read_dir(store.join(folder)).expect("a directory") {
             let path = entry.expect("an entry").path();
             let name = path.strip_prefix(store).expect("it is below").to_string_lossy().into_owned();
-            if path.is_file() && name != "writer.pid" && name != "events.jsonl" {
+            let is_of_one_boot = name == "head" || name == "writer.pid";
+            if path.is_file() && !is_of_one_boot && name != "events.jsonl" {
                 files.insert(name, fs::read(&path).expect("a file"));
             }
         }
