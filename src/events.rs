@@ -18,6 +18,7 @@ use crate::{
     log::{fetch, view::SegmentView, window::Window},
     position::{LogOffset, Position, Version},
     query::{Selection, sealed::Source},
+    time::Timestamp,
 };
 
 /// How many places a cursor takes from the index at a time.
@@ -232,7 +233,10 @@ impl Events {
     fn low(&self, low: u64, high: u64) -> Result<u64> {
         match self.selection.filter.since {
             None => Ok(low),
-            Some(since) => self.first_that(low, high, |record| record.event.timestamp >= since),
+            Some(since) => {
+                let (low, high) = self.narrow(since, low, high);
+                self.first_that(low, high, |record| record.event.timestamp >= since)
+            }
         }
     }
 
@@ -244,7 +248,22 @@ impl Events {
         }
         let is_too_late =
             |record: &Record<'_>| !filter.is_before_end(record.event.timestamp, record.event.position);
+        let (low, high) = match filter.until {
+            Some(until) if filter.position_max.is_none() => self.narrow(until, low, high),
+            _ => (low, high),
+        };
         Ok(self.first_that(low, high, is_too_late)?.saturating_sub(1))
+    }
+
+    /// Takes from a range of positions the segments whose times say that a time isn't in them. What is asked for
+    /// is never cut off: the first event at the time or behind it, or the one behind the range.
+    fn narrow(&self, time: Timestamp, low: u64, high: u64) -> (u64, u64) {
+        if !matches!(self.selection.source, Source::All) {
+            return (low, high);
+        }
+        let (first, later) = self.committed.settled().sealed().positions_about(time);
+        let narrowed_high = later.map_or(high, |later| high.min(later.get()));
+        (low.max(first.get()).min(narrowed_high + 1), narrowed_high)
     }
 
     /// The first number from `low` to `high` whose record passes a test, which all behind it pass too; the one

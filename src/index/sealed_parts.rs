@@ -150,11 +150,14 @@ impl SealedParts {
         self.number_before(|entry| entry.base <= place)
     }
 
-    /// The first position of the last segment that begins before this time; 1 if none does.
-    pub(crate) fn position_before(&self, time: Timestamp) -> Position {
+    /// Between which positions the first event is that was stored at a time, or behind it: before the first of
+    /// them all are earlier, and the second one, if there is one, is later.
+    pub(crate) fn positions_about(&self, time: Timestamp) -> (Position, Option<Position>) {
         let table = self.table.read();
-        let behind = table.entries.partition_point(|entry| entry.first_timestamp < time);
-        table.entries[..behind].last().map_or(Position::FIRST, |entry| entry.first_position)
+        let earlier = table.entries.partition_point(|entry| entry.first_timestamp < time);
+        let not_later = table.entries.partition_point(|entry| entry.first_timestamp <= time);
+        let first = table.entries[..earlier].last().map_or(Position::FIRST, |entry| entry.first_position);
+        (first, table.entries.get(not_later).map(|entry| entry.first_position))
     }
 
     fn number_before(&self, begins_before: impl Fn(&SegmentEntry) -> bool) -> u32 {
