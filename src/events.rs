@@ -262,8 +262,8 @@ impl Events {
             return (low, high);
         }
         let (first, later) = self.committed.settled().sealed().positions_about(time);
-        let narrowed_high = later.map_or(high, |later| high.min(later.get()));
-        (low.max(first.get()).min(narrowed_high + 1), narrowed_high)
+        let high = later.map_or(high, |later| later.get().clamp(low.min(high), high));
+        (low.max(first.get()).min(high + 1), high)
     }
 
     /// The first number from `low` to `high` whose record passes a test, which all behind it pass too; the one
