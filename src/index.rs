@@ -4,19 +4,31 @@
 //! what it finds is checked against the record on use.
 //!
 //! ```text
-//! key     what streams and ids are known by: hashes
-//! part    what the index of one segment file answers
-//! column  one small number an event, and the search for those that are wanted
-//! names   categories and event types: numbers for names
-//! memory  the part of the active segment
-//! tail    the streams, positions and callers' ids of the log, in memory, made anew at opening
+//! key            what streams and ids are known by: hashes
+//! part           what the index of one segment file answers
+//! column         one small number an event, and the search for those that are wanted
+//! names          categories and event types: numbers for names
+//! memory         the part of the active segment
+//! lookup         finds a hash in a sorted section of a file
+//! chain_end      where the log ended when a file of the index was written
+//! sealed_layout  what the index file of a segment says of itself
+//! sealed_names   its categories and event types
+//! sealed_writer  makes it of a part in memory
+//! sealed         the part of a segment that is written no more: its index file
+//! tail           the streams, positions and callers' ids of the log, in memory, made anew at opening
 //! ```
 
+pub(crate) mod chain_end;
 pub(crate) mod column;
 pub(crate) mod key;
+pub(crate) mod lookup;
 pub(crate) mod memory;
 pub(crate) mod names;
 pub(crate) mod part;
+pub(crate) mod sealed;
+pub(crate) mod sealed_layout;
+pub(crate) mod sealed_names;
+pub(crate) mod sealed_writer;
 pub(crate) mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
