@@ -10,6 +10,7 @@
 use std::{fmt, io, ops::ControlFlow, ops::Range};
 
 use crate::{
+    format::paged::PagedFault,
     index::key::StreamKey,
     position::{LogOffset, Position},
 };
@@ -30,9 +31,12 @@ pub(crate) enum IndexFault {
     Io(io::Error),
 }
 
-impl From<io::Error> for IndexFault {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+impl From<PagedFault> for IndexFault {
+    fn from(fault: PagedFault) -> Self {
+        match fault {
+            PagedFault::Damaged(reason) => Self::Damaged(reason),
+            PagedFault::Io(error) => Self::Io(error),
+        }
     }
 }
 

@@ -3,12 +3,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
+    io,
     ops::ControlFlow,
+    sync::Arc,
 };
 
 use proptest::prelude::*;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
+    disk::contract::{DiskFile, Mapping},
+    format::layout::bytes,
     index::{
         key::StreamKey,
         memory::{AddFault, MemoryEvent, MemoryIndex, StreamBefore},
@@ -22,6 +27,65 @@ pub(crate) const STORE: u64 = 0xA11A_15ED;
 pub(crate) const SEGMENT: u32 = 12;
 pub(crate) const BASE: LogOffset = LogOffset::new(1 << 33);
 pub(crate) const FIRST: Position = Position::new(5_000);
+
+/// A file in memory that nobody changes.
+#[derive(Debug)]
+struct TestFile {
+    bytes: Arc<TestMapping>,
+    is_mapped: bool,
+}
+
+#[derive(Debug)]
+struct TestMapping(Vec<u8>);
+
+impl Mapping for TestMapping {
+    fn publish(&self, _end: u64) {}
+
+    fn published(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DiskFile for TestFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let offset = usize::try_from(offset).expect("64 bits");
+        let from = self.bytes.0.get(offset..).unwrap_or_default();
+        let count = from.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&from[..count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn allocate(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(bytes(self.bytes.0.len()))
+    }
+
+    fn map(&self, capacity: u64) -> io::Result<Option<Arc<dyn Mapping>>> {
+        assert_eq!(capacity, self.len()?, "the whole file is mapped");
+        let map: Arc<dyn Mapping> = self.bytes.clone();
+        Ok(self.is_mapped.then_some(map))
+    }
+}
+
+/// A file with these bytes, on a disk that maps or doesn't.
+pub(crate) fn disk_file(bytes: &[u8], is_mapped: bool) -> Arc<dyn DiskFile> {
+    Arc::new(TestFile { bytes: Arc::new(TestMapping(bytes.to_vec())), is_mapped })
+}
 
 /// An event of the model.
 #[derive(Clone, Debug)]
@@ -316,7 +380,7 @@ fn the_index_in_memory_is_small() {
     let mut index = MemoryIndex::new(SEGMENT, BASE, FIRST);
     let mut versions = BTreeMap::new();
     for number in 0..190_000_u32 {
-        let stream = u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15) % 85_000;
+        let stream = xxh3_64(&number.to_le_bytes()) % 85_000;
         let key = StreamKey::of(&stream.to_string(), STORE);
         let version = versions.entry(stream).or_insert(0);
         *version += 1;
