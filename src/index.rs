@@ -15,11 +15,13 @@
 //! sealed_names   its categories and event types
 //! sealed_writer  makes it of a part in memory
 //! sealed         the part of a segment that is written no more: its index file
+//! directory      each stream's version and latest segment, over all segments; and its file
 //! tail           the streams, positions and callers' ids of the log, in memory, made anew at opening
 //! ```
 
 pub(crate) mod chain_end;
 pub(crate) mod column;
+pub(crate) mod directory;
 pub(crate) mod key;
 pub(crate) mod lookup;
 pub(crate) mod memory;

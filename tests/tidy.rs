@@ -89,6 +89,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "index/sealed_names",
             "index/sealed_writer",
             "index/sealed",
+            "index/directory",
             "index/tail",
             "committed",
         ],
