@@ -15,6 +15,7 @@
 //! sealed_names   its categories and event types
 //! sealed_writer  makes it of a part in memory
 //! sealed         the part of a segment that is written no more: its index file
+//! directory      each stream's version and latest segment, over all segments; and its file
 //! files          where the index's files are, and who may write them
 //! scanning       from records to a part in memory
 //! sealed_parts   the sealed segments, opened when they are needed, healed from the log

@@ -97,6 +97,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "index/sealed_names",
             "index/sealed_writer",
             "index/sealed",
+            "index/directory",
             "index/files",
             "index/scanning",
             "index/sealed_parts",

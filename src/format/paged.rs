@@ -11,8 +11,6 @@
 //! Such a file is written whole under a temporary name and never changed. Whatever is wrong with one is a
 //! [`PagedFault`]: it is made anew from the log.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use std::io;
 
 use crate::format::layout::{

@@ -1,7 +1,5 @@
 //! Paged files, open for reading: in place through a map, or page by page.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use std::{
     fmt,
     ops::Deref,

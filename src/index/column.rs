@@ -3,8 +3,6 @@
 //! Numbers are as wide as the greatest needs: one, two or four bytes, little-endian, in memory as in a file, so that one
 //! search serves both. It goes by blocks of 1,024 events, whose numbers never straddle a page of a file.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use crate::index::part::{Direction, IndexResult, at, count_of, stretch};
 
 /// How many events are looked at at once.

@@ -3,8 +3,6 @@
 //! The store's id seeds them all. Whoever chooses names can't know it, and so can't choose names that collide;
 //! and an index of another store finds nothing.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::format::record::IdForm;

@@ -3,8 +3,6 @@
 //! Hashes are spread evenly, so where one stands can be guessed: about half of a page off among 190,000. Two pages are
 //! looked at as a rule, whatever the section's length.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use crate::{
     format::{
         layout::{bytes, get_u32, get_u64, index},

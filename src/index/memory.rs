@@ -2,8 +2,6 @@
 //!
 //! 48 bytes a stream, 6 and more an event, 8 for an id that a caller gave; no name of a stream.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use std::ops::ControlFlow;
 
 use hashbrown::{HashTable, hash_table::Entry};
@@ -88,11 +86,6 @@ const _: () = assert!(size_of::<StreamRun>() == 48, "memory is bounded by what a
 impl StreamRun {
     pub(crate) fn key(&self) -> StreamKey {
         StreamKey { hash: self.hash, check: self.check }
-    }
-
-    /// The version of the last event.
-    pub(crate) fn version(&self) -> Version {
-        self.version
     }
 
     /// Where the events begin in the segment's file, by version.

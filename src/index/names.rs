@@ -1,7 +1,5 @@
 //! Names that many events share: each is kept once, has a number, and is counted.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -5,8 +5,6 @@
 //! - Places and numbers are appended to the caller's buffer, at most as many as it asks for; the caller goes on from
 //!   the last one.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use std::{fmt, io, ops::ControlFlow, ops::Range};
 
 use crate::{

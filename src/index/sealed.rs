@@ -13,8 +13,6 @@
 //! A place is bounded by the end that the file covers, and each number by what it numbers: a file with right
 //! checksums and wrong numbers is damaged, too.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use std::{ops::ControlFlow, sync::Arc};
 
 use crate::{

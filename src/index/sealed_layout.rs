@@ -1,7 +1,5 @@
 //! What an index file of a segment says of itself, and which sections it has.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use crate::{
     format::{
         layout::{get_i64, get_u32, get_u64, layout, put_i64, put_u32, put_u64},

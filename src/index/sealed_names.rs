@@ -1,7 +1,5 @@
 //! The categories or event types of an index file, read in place. They are numbered in the order of their names.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use std::cmp::Ordering;
 
 use crate::{

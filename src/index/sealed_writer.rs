@@ -1,7 +1,5 @@
 //! Writes the index of a segment as a file: a [`MemoryIndex`] in, bytes out.
 
-#![allow(dead_code, reason = "opening, writer and reader go on the old index until they are moved over")]
-
 use crate::{
     format::paged::{PagedIdentity, PagedKind, PagedWriter},
     index::{
