@@ -12,6 +12,7 @@ use crate::{
     query::{AsOf, Bound, Query},
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
+    subscription::Subscription,
 };
 
 /// Reads a store. An [`EventStore`](crate::EventStore) is one by its `Deref`; a clone goes to another thread
@@ -175,6 +176,11 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+
+    /// Goes on where a query ends: what is there, then what comes, for as long as it is wanted.
+    pub fn subscribe<B: Bound>(&self, query: Query<B>) -> Subscription {
+        Subscription::new(&self.committed, &self.news, query.select())
     }
 
     /// The position of the last event, also of one in the store's own streams; 0 if there is none.

@@ -76,13 +76,12 @@ const FLOORS: &[(&str, &[&str])] = &[
             "log/segmented_log",
         ],
     ),
-    ("Index", &["index/tail", "committed"]),
+    ("Index", &["index/tail", "writer/futex", "writer/bell", "listeners", "committed"]),
     (
         "Engines",
         &[
             "writer/request",
             "writer/plan",
-            "writer/futex",
             "writer/answer",
             "writer/core",
             "background",
@@ -91,6 +90,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "events",
             "stream_list",
             "news",
+            "subscription",
+            "delivery_stream",
             "reader",
             "interface",
         ],
