@@ -6,7 +6,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use parking_lot::{RwLock, RwLockReadGuard};
@@ -22,6 +22,7 @@ use crate::{
         scanning::segment_number,
         settled::{FrozenPart, RecentPart, Settled},
     },
+    listeners::{Interest, Listeners},
     log::{segmented_log::SegmentChange, view::SegmentView},
     position::{LogOffset, Position, Version},
 };
@@ -31,6 +32,10 @@ use crate::{
 pub(crate) struct Committed {
     store_id: u64,
     head: AtomicU64,
+    /// The position of the last event of an ordinary stream, as far as it is known.
+    ordinary: AtomicU64,
+    is_closed: AtomicBool,
+    listeners: Listeners,
     state: RwLock<CommittedState>,
 }
 
@@ -43,6 +48,9 @@ pub(crate) struct CommittedState {
     pub(crate) active: Arc<SegmentView>,
     /// All before the tail.
     pub(crate) settled: Arc<Settled>,
+    /// The position of the last event of an ordinary stream: who publishes one says so here. What was there at
+    /// opening counts as ordinary, which lets a subscription look once in vain.
+    pub(crate) last_ordinary: Position,
 }
 
 /// Where the committed events of a stream stand, as the tail has them.
@@ -54,7 +62,8 @@ struct TailRun {
 
 impl CommittedState {
     pub(crate) fn new(tail: MemoryIndex, active: Arc<SegmentView>, settled: Settled) -> Self {
-        Self { tail, active, settled: Arc::new(settled) }
+        let last_ordinary = tail.next_position().previous();
+        Self { tail, active, settled: Arc::new(settled), last_ordinary }
     }
 
     /// The position of the last committed event.
@@ -77,8 +86,15 @@ impl CommittedState {
 
 impl Committed {
     pub(crate) fn new(store_id: u64, state: CommittedState) -> Self {
-        let head = AtomicU64::new(state.last_position().get());
-        Self { store_id, head, state: RwLock::new(state) }
+        let head = state.last_position().get();
+        Self {
+            store_id,
+            head: AtomicU64::new(head),
+            ordinary: AtomicU64::new(head),
+            is_closed: AtomicBool::new(false),
+            listeners: Listeners::default(),
+            state: RwLock::new(state),
+        }
     }
 
     /// What seeds the hashes of names and ids.
@@ -96,6 +112,30 @@ impl Committed {
         Position::new(self.head.load(Ordering::Acquire))
     }
 
+    /// The position of the last committed event that somebody with this interest hears of.
+    pub(crate) fn head_for(&self, interest: Interest) -> Position {
+        match interest {
+            Interest::Ordinary => Position::new(self.ordinary.load(Ordering::Acquire)),
+            Interest::Everything => self.head(),
+        }
+    }
+
+    /// Those who wait for more.
+    pub(crate) fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
+    /// Whether nothing more will be published.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Says that nothing more will be published.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.listeners.tell(Interest::Ordinary);
+    }
+
     /// What is committed now. To be held for a look into the tail, never for a read of the disk.
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, CommittedState> {
         self.state.read()
@@ -106,11 +146,21 @@ impl Committed {
         Arc::clone(&self.state.read().settled)
     }
 
-    /// Lets the writer add what it has committed, and shows it.
+    /// Lets the writer add what it has committed, shows it, and tells those who wait for it.
     pub(crate) fn publish<T>(&self, add: impl FnOnce(&mut CommittedState) -> T) -> T {
         let mut state = self.state.write();
         let result = add(&mut state);
-        self.head.store(state.last_position().get(), Ordering::Release);
+        let (head, ordinary) = (state.last_position().get(), state.last_ordinary.get());
+        // Only one thread publishes, so that what it loads is what it stored.
+        let brings_events = head > self.head.load(Ordering::Relaxed);
+        let brings_ordinary = ordinary > self.ordinary.load(Ordering::Relaxed);
+        // The head first: who sees an ordinary event finds it below the head.
+        self.head.store(head, Ordering::Release);
+        self.ordinary.store(ordinary, Ordering::Release);
+        drop(state);
+        if brings_events {
+            self.listeners.tell(if brings_ordinary { Interest::Ordinary } else { Interest::Everything });
+        }
         result
     }
 

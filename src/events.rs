@@ -40,7 +40,9 @@ pub struct Events {
     /// How many records are left to walk over.
     left: u64,
     /// How many events may still be given.
-    events_left: u64,
+    limit_left: u64,
+    /// Whether there are events behind the query's last moment.
+    is_cut: bool,
     /// The next records; those before `taken` are done.
     found: Vec<Found>,
     taken: usize,
@@ -89,7 +91,8 @@ impl Events {
             start,
             next: selection.first,
             left: 0,
-            events_left: selection.limit,
+            limit_left: selection.limit,
+            is_cut: false,
             found: Vec::new(),
             taken: 0,
             segment: None,
@@ -127,27 +130,26 @@ impl Events {
         while let Some(Found { place, number }) = self.step()? {
             let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
-            let filter = &self.selection.filter;
-            if !filter.leaves_out(record.event.stream) {
+            if !self.selection.leaves_out(record.event.stream) {
                 self.passed = record.event.cursor();
             }
-            if filter.admits_event(&record.event) {
+            if self.selection.filter.admits_event(&record.event) {
                 return Ok(Some(Found { place, number }));
             }
-            self.events_left += 1;
+            self.limit_left += 1;
         }
         Ok(None)
     }
 
     /// Takes the next record's place, as if it were given.
     fn step(&mut self) -> Result<Option<Found>> {
-        while self.left > 0 && self.events_left > 0 {
+        while self.left > 0 && self.limit_left > 0 {
             let Some(found) = self.found.get(self.taken).copied() else {
                 self.look_up()?;
                 continue;
             };
             self.taken += 1;
-            self.events_left -= 1;
+            self.limit_left -= 1;
             self.go_behind(found.number);
             return Ok(Some(found));
         }
@@ -188,6 +190,7 @@ impl Events {
     /// The same for events of some categories or types alone.
     fn look_up_named(&mut self, places_max: usize) -> Result<()> {
         let Selection { direction, filter, .. } = &self.selection;
+        let direction = *direction;
         let last = match direction {
             Direction::Forwards => self.next.saturating_add(self.left - 1),
             Direction::Backwards => (self.next + 1).saturating_sub(self.left),
@@ -195,7 +198,7 @@ impl Events {
         let names = Names { categories: &filter.categories, event_types: &filter.event_types };
         let mut found = Vec::new();
         let from = Position::new(self.next);
-        let looked_to = self.committed.matching(&names, from, *direction, places_max, &mut found)?;
+        let looked_to = self.committed.matching(&names, from, direction, places_max, &mut found)?;
         let is_within = |number: u64| match direction {
             Direction::Forwards => number <= last,
             Direction::Backwards => number >= last,
@@ -203,7 +206,11 @@ impl Events {
         let numbered = found.into_iter().map(|(position, place)| Found { number: position.get(), place });
         self.found.extend(numbered.take_while(|found| is_within(found.number)));
         if self.found.is_empty() {
-            self.go_behind(looked_to.get());
+            // What was committed since isn't passed over: a subscription comes to it later.
+            self.go_behind(match direction {
+                Direction::Forwards => looked_to.get().min(last),
+                Direction::Backwards => looked_to.get().max(last),
+            });
         }
         Ok(())
     }
@@ -217,16 +224,27 @@ impl Events {
                 if let Some(cursor) = self.selection.filter.cursor {
                     check_cursor(&self.committed, cursor)?;
                 }
-                let low = self.low(self.selection.first, newest.min(self.selection.last))?;
-                let high = self.high(low, newest.min(self.selection.last))?;
-                self.left = (high + 1).saturating_sub(low);
-                self.next = match self.selection.direction {
-                    Direction::Forwards => low,
-                    Direction::Backwards => high,
-                };
-                Ok(())
+                self.bound(self.selection.first, newest)
             }
         }
+    }
+
+    /// Lets the cursor walk over what is wanted from a number to the newest.
+    fn bound(&mut self, first: u64, newest: u64) -> Result<()> {
+        let last = newest.min(self.selection.last);
+        let low = self.low(first, last)?;
+        let high = self.high(low, last)?;
+        self.is_cut = high < last;
+        self.left = (high + 1).saturating_sub(low);
+        self.next = match self.selection.direction {
+            Direction::Forwards => low,
+            Direction::Backwards => high,
+        };
+        if self.left > 0 {
+            // All that comes behind is late enough.
+            self.selection.filter.since = None;
+        }
+        Ok(())
     }
 
     /// The first number from `low` on whose event isn't too early; the one behind `high` if all are.
@@ -279,6 +297,66 @@ impl Events {
             }
         }
         Ok(low)
+    }
+
+    /// What is walked over.
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// The last event that was given or passed over, or where the query begins.
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.passed
+    }
+
+    /// Begins, and counts what stands before the first event as passed over. For everything, forwards.
+    pub(crate) fn begin_behind(&mut self) -> Result<()> {
+        self.begin()?;
+        let before = self.next.saturating_sub(1);
+        if matches!(self.selection.source, Source::All) && before <= self.committed.head().get() {
+            self.pass_over(Position::new(before))?;
+        }
+        Ok(())
+    }
+
+    /// Counts everything up to a position as passed over, which is committed.
+    pub(crate) fn pass_over(&mut self, position: Position) -> Result<()> {
+        if position > self.passed.position {
+            let selection = &self.selection;
+            let cursor = |record: &Record<'_>| {
+                (!selection.leaves_out(record.event.stream)).then(|| record.event.cursor())
+            };
+            let passed = look_at(&self.committed, &Source::All, position.get(), cursor)?;
+            self.passed = passed.unwrap_or(self.passed);
+        }
+        Ok(())
+    }
+
+    /// Lets a cursor that goes forwards, and has come to its end, walk over what was committed since.
+    pub(crate) fn extend_to_head(&mut self) -> Result<()> {
+        assert!(self.left == 0 || self.limit_left == 0, "only what was walked over is extended");
+        if self.is_cut {
+            return Ok(());
+        }
+        let newest = newest_of(&self.committed, &self.selection.source)?;
+        self.bound(self.next, newest)
+    }
+
+    /// Whether nothing can come any more, for a cursor that goes forwards and has come to its end, which was at
+    /// this position at least.
+    pub(crate) fn is_final(&self, looked: Position) -> Result<bool> {
+        let filter = &self.selection.filter;
+        if self.limit_left == 0 || self.is_cut || self.next > self.selection.last {
+            return Ok(true);
+        }
+        if filter.position_max.is_some_and(|last| last <= looked) {
+            return Ok(true);
+        }
+        if filter.until.is_none() || looked == Position::NONE {
+            return Ok(false);
+        }
+        let is_too_late = |record: &Record<'_>| !filter.is_before_end(record.event.timestamp, Position::NONE);
+        look_at(&self.committed, &Source::All, looked.get(), is_too_late)
     }
 
     /// The number of the last record that is within the query's bounds; 0 or the one before the first if there is

@@ -252,6 +252,9 @@ impl Core {
                 let mut at = staged.start;
                 for (append, reached) in staged.appends() {
                     let before = frame.head(append).and_then(|head| head.before).unwrap_or_default();
+                    if append.events > 0 && !append.stream.is_system() {
+                        state.last_ordinary = reached.position;
+                    }
                     for number in 0..append.events {
                         let encoded = &frame.buffer[at..];
                         let event = MemoryEvent {
@@ -279,10 +282,10 @@ impl Core {
 }
 
 impl Staged {
-    /// The appends that are answered, and what they reach.
+    /// The appends that are written, and what they reach.
     fn appends(&self) -> impl Iterator<Item = (&EncodedAppend, &Appended)> {
         let appends = self.request.commit().appends.iter();
-        appends.filter(|append| append.kind == AppendKind::Append).zip(&self.reached)
+        appends.filter(|append| append.kind != AppendKind::Check).zip(&self.reached)
     }
 }
 
@@ -336,7 +339,7 @@ impl Frame {
         self.buffer.extend_from_slice(&commit.records);
         let mut at = start;
         let mut reached = Reached::with_capacity(commit.appends.len());
-        for append in commit.appends.iter().filter(|append| append.kind == AppendKind::Append) {
+        for append in commit.appends.iter().filter(|append| append.kind != AppendKind::Check) {
             let head = self.heads.find_mut(append.key.hash, |head| head.stream == append.stream);
             let head = head.expect("the plan looked at the stream's version");
             let before = head.version;
@@ -395,7 +398,8 @@ impl Frame {
 
     /// The frame is stored: everyone hears what was reached.
     fn answer(&mut self) {
-        for Staged { request, reached, .. } in self.staged.drain(..) {
+        for Staged { request, mut reached, .. } in self.staged.drain(..) {
+            reached.truncate(request.commit().answers());
             request.answer(Ok(reached));
         }
         for (request, outcome) in self.settled.drain(..) {
