@@ -5,7 +5,10 @@ use std::{
     convert::Infallible,
     io,
     ops::ControlFlow,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use proptest::prelude::*;
@@ -30,9 +33,23 @@ pub(crate) const FIRST: Position = Position::new(5_000);
 
 /// A file in memory that nobody changes.
 #[derive(Debug)]
-struct TestFile {
+pub(crate) struct TestFile {
     bytes: Arc<TestMapping>,
     is_mapped: bool,
+    reads: AtomicUsize,
+}
+
+impl TestFile {
+    /// A file with these bytes, on a disk that maps or doesn't.
+    pub(crate) fn new(bytes: &[u8], is_mapped: bool) -> Arc<Self> {
+        let bytes = Arc::new(TestMapping(bytes.to_vec()));
+        Arc::new(Self { bytes, is_mapped, reads: AtomicUsize::new(0) })
+    }
+
+    /// How often it was read, but for its map.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug)]
@@ -48,6 +65,7 @@ impl Mapping for TestMapping {
 
 impl DiskFile for TestFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let offset = usize::try_from(offset).expect("64 bits");
         let from = self.bytes.0.get(offset..).unwrap_or_default();
         let count = from.len().min(buffer.len());
@@ -84,7 +102,7 @@ impl DiskFile for TestFile {
 
 /// A file with these bytes, on a disk that maps or doesn't.
 pub(crate) fn disk_file(bytes: &[u8], is_mapped: bool) -> Arc<dyn DiskFile> {
-    Arc::new(TestFile { bytes: Arc::new(TestMapping(bytes.to_vec())), is_mapped })
+    TestFile::new(bytes, is_mapped)
 }
 
 /// An event of the model.
