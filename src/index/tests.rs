@@ -244,10 +244,11 @@ fn check_runs(part: &dyn IndexPart, model: &Model) {
         ControlFlow::Continue(())
     };
     part.each_run(&mut visit).expect("an undamaged part answers");
+    let all_places = model.places();
     for stream in &streams {
         let run = part.run(Model::key(*stream)).expect("an undamaged part answers").expect("it is there");
         assert_eq!(visited.remove(&Model::key(*stream).hash), Some(run));
-        let places = model.places().into_iter().zip(&model.events);
+        let places = all_places.iter().copied().zip(&model.events);
         let all: Vec<_> =
             places.filter(|(_, event)| event.stream == *stream).map(|(place, _)| place).collect();
         assert_eq!((run.count, run.previous), (count_of(all.len()), Model::before(*stream).latest));
@@ -274,12 +275,13 @@ fn check_runs(part: &dyn IndexPart, model: &Model) {
 
 fn check_ids(part: &dyn IndexPart, model: &Model) {
     let given = model.events.iter().filter_map(|event| event.id);
+    let all_places = model.places();
     for hash in given.chain([0, 3, 77, u32::MAX]).collect::<BTreeSet<u32>>() {
         let mut places = Vec::new();
         part.id_places(hash, &mut places).expect("an undamaged part answers");
         places.sort_unstable();
         let with_id =
-            model.places().into_iter().zip(&model.events).filter(|(_, event)| event.id == Some(hash));
+            all_places.iter().copied().zip(&model.events).filter(|(_, event)| event.id == Some(hash));
         assert_eq!(places, with_id.map(|(place, _)| place).collect::<Vec<_>>(), "id {hash}");
     }
 }
@@ -310,10 +312,10 @@ fn check_matching(
     filter: &PartFilter,
     passes: impl Fn(&ModelEvent) -> bool,
 ) {
+    let all: Vec<(u32, LogOffset)> = (0..).zip(model.places()).collect();
     for (from, direction, count_max) in questions(model.events.len()) {
         let mut found = Vec::new();
         part.matching(filter, from, direction, count_max, &mut found).expect("an undamaged part answers");
-        let all: Vec<(u32, LogOffset)> = (0..).zip(model.places()).collect();
         let mut wanted = slice(&all, from, direction, usize::MAX);
         wanted.retain(|(ordinal, _)| passes(&model.events[usize::try_from(*ordinal).expect("64 bits")]));
         wanted.truncate(count_max);
