@@ -29,7 +29,10 @@ mod samples;
 const FLOORS: &[(&str, &[&str])] = &[
     (
         "Vocabulary",
-        &["trace", "invalid", "stream", "position", "time", "metadata", "event", "error", "options"],
+        &[
+            "trace", "invalid", "stream", "group", "position", "cursor", "time", "metadata", "event",
+            "error", "options",
+        ],
     ),
     (
         "Disk",
@@ -88,8 +91,11 @@ const FLOORS: &[(&str, &[&str])] = &[
             "writer/core",
             "background",
             "writer/thread",
-            "reader",
+            "query",
+            "events",
             "stream_list",
+            "news",
+            "reader",
             "interface",
         ],
     ),

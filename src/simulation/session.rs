@@ -10,10 +10,11 @@ use crate::{
     },
     error::Error,
     event::{EventData, EventId, IdGenerator},
+    events::Events,
     opening::{self, Opened},
     options::{Durability, Options},
     position::{ExpectedVersion, Version},
-    reader::{Events, Query},
+    query::Query,
     simulation::history::{Event, History, payload},
     stream::StreamId,
     time::Timestamp,
@@ -75,7 +76,7 @@ impl Session {
         if simulated.is_cut() {
             return Ok(Err(Error::io("open", STORE, std::io::Error::other("the disk was cut off"))));
         }
-        history.settle(Events::new(&opened.committed, Query::all()))?;
+        history.settle(Events::new(&opened.committed, Query::all().select()))?;
         let jobs = Jobs::new(disk, opened.core.log(), options.durability);
         Ok(Ok(Self { opened, jobs, durability: options.durability, now: 0 }))
     }
