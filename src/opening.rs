@@ -87,7 +87,12 @@ fn epoch_mode(durability: Durability) -> EpochMode {
     }
 }
 
-fn add_to_index(index: &mut TailIndex, place: LogOffset, record: &Record<'_>) -> Result<(), &'static str> {
+/// Adds an event to the index that was found in the log.
+pub(crate) fn add_to_index(
+    index: &mut TailIndex,
+    place: LogOffset,
+    record: &Record<'_>,
+) -> Result<(), &'static str> {
     let event = &record.event;
     // A name that this version would refuse can only stand in a log that another program wrote.
     let stream = StreamId::new(event.stream).map_err(|_| "an event's stream has an invalid name")?;

@@ -1,0 +1,426 @@
+//! Following a log that another process writes: what it has committed is read, checked and shown, and nothing is
+//! changed.
+//!
+//! How far the log is committed is said by the page and its lock (`log/followed_head`). While a writer is alive its
+//! word counts. When none is, the last segment is synced before anything new of it is shown, so that what was
+//! shown survives a power cut. Where the page says nothing, the valid frames count, and what stands behind them is
+//! judged once, at opening.
+
+use std::{
+    io, mem,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::{
+    committed::Committed,
+    disk::contract::{Disk, OpenMode},
+    error::{Error, Result},
+    format::{control::StoreMeta, layout::bytes},
+    index::tail::TailIndex,
+    log::{
+        creation,
+        followed_head::{FollowedHead, FollowedPage, Standing},
+        mark::Mark,
+        recovery::{check_link, list_segments, tail_facts},
+        scan::{ChainEnd, Scan, ScannedFrame, Stop},
+        segment::{Segment, segment_path},
+        verdict::{Verdict, judge},
+    },
+    news::News,
+    opening::{add_to_index, check_directory},
+    options::{Creation, ReadMode},
+    position::{LogOffset, Position},
+};
+
+/// How long it may take to notice that a writer has died or another page has come.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often is looked where there is no page to sleep on.
+const LOOK_WITHOUT_PAGE: Duration = Duration::from_millis(50);
+
+/// How much of a segment is mapped at least, in bytes: a file that grows is seldom mapped again.
+const MAPPED_BYTES_MIN: u64 = 64 << 20;
+
+/// A log that is followed.
+#[derive(Debug)]
+pub(crate) struct Following {
+    head: FollowedHead,
+    committed: Arc<Committed>,
+    /// What the last look saw.
+    sight: RwLock<Sight>,
+    /// One at a time goes after the log.
+    chase: Mutex<Chase>,
+}
+
+#[derive(Debug)]
+struct Sight {
+    standing: Standing,
+    page: Option<FollowedPage>,
+    /// How far the page said that the log is committed, if it said anything.
+    seen: LogOffset,
+    looked_at: Instant,
+}
+
+impl Sight {
+    fn is_recent(&self) -> bool {
+        self.standing != Standing::Unknown && self.looked_at.elapsed() < LOOK_AGAIN
+    }
+
+    /// Whether there can be nothing new.
+    fn is_current(&self) -> bool {
+        self.is_recent() && self.page.as_ref().is_some_and(|page| page.committed() == self.seen)
+    }
+}
+
+/// Whether the end of the valid frames is judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Judgement {
+    Due,
+    Made,
+}
+
+impl Following {
+    /// Reads the log as far as it is committed.
+    pub(crate) fn open(disk: Arc<dyn Disk>, store: &Path, read: ReadMode) -> Result<Self> {
+        check_directory(&*disk, store, Creation::Never)?;
+        let Some(meta) = creation::read_meta(&*disk, store)? else {
+            let reason = "it has no store.meta".to_owned();
+            return Err(Error::NotAStore { path: store.to_owned(), reason });
+        };
+        // A segment that is missing between two others must not look like the log's end.
+        list_segments(&*disk, store, &meta)?;
+        let head = FollowedHead::new(&disk, store, meta.store_id);
+        let mut chase = Chase::begin(disk, store, read, meta)?;
+        let committed = Arc::new(Committed::new(TailIndex::default(), vec![Arc::clone(&chase.segment)]));
+        let sight = look(&head, &mut chase, &committed, Judgement::Due)?;
+        Ok(Self { head, committed, sight: RwLock::new(sight), chase: Mutex::new(chase) })
+    }
+
+    pub(crate) fn committed(&self) -> &Arc<Committed> {
+        &self.committed
+    }
+
+    /// Looks at the page anew, whether a writer is alive, and shows what is committed.
+    pub(crate) fn look_again(&self) -> Result<()> {
+        let mut chase = self.chase.lock();
+        let sight = look(&self.head, &mut chase, &self.committed, Judgement::Made)?;
+        *self.sight.write() = sight;
+        Ok(())
+    }
+
+    /// Shows what the page says is committed, without looking at anything else. False: that isn't enough.
+    fn follow_page(&self) -> Result<bool> {
+        let mut chase = self.chase.lock();
+        let sight = self.sight.read();
+        let page = sight.page.clone().filter(|_| sight.is_recent());
+        let is_attended = matches!(sight.standing, Standing::Attended(_));
+        drop(sight);
+        let Some(page) = page.filter(|_| is_attended) else { return Ok(false) };
+        let committed = page.committed();
+        chase.follow(Standing::Attended(committed), &self.committed, Judgement::Made)?;
+        self.sight.write().seen = committed;
+        Ok(true)
+    }
+
+    /// Waits until there is an event behind a position, or the time is over. Returns the last position.
+    pub(crate) fn wait_beyond(&self, position: Position, timeout: Duration) -> Result<Position> {
+        let begun = Instant::now();
+        loop {
+            self.refresh()?;
+            let last_position = self.committed.head();
+            let left = timeout.saturating_sub(begun.elapsed());
+            if last_position > position || left.is_zero() {
+                return Ok(last_position);
+            }
+            self.sleep(left);
+        }
+    }
+
+    fn sleep(&self, timeout: Duration) {
+        let sight = self.sight.read();
+        let (page, seen) = (sight.page.clone(), sight.seen);
+        drop(sight);
+        match page {
+            Some(page) => page.wait(seen, timeout.min(LOOK_AGAIN)),
+            None => thread::sleep(timeout.min(LOOK_WITHOUT_PAGE)),
+        }
+    }
+}
+
+impl News for Following {
+    fn refresh(&self) -> Result<()> {
+        if self.sight.read().is_current() || self.follow_page()? { Ok(()) } else { self.look_again() }
+    }
+}
+
+/// One look: at the page, and at the log as far as that says.
+fn look(
+    head: &FollowedHead,
+    chase: &mut Chase,
+    committed: &Committed,
+    judgement: Judgement,
+) -> Result<Sight> {
+    loop {
+        let (standing, page) = head.look();
+        let seen = match standing {
+            Standing::Attended(seen) | Standing::Left(seen) => seen,
+            // If it changes from whatever it is, there is something to see.
+            Standing::Unknown => page.as_ref().map(FollowedPage::committed).unwrap_or_default(),
+        };
+        let looked_at = Instant::now();
+        match chase.follow(standing, committed, judgement) {
+            Ok(()) => return Ok(Sight { standing, page, seen, looked_at }),
+            // A writer that came or went meanwhile changes what may be seen.
+            Err(_) if is_another(standing, head.look().0) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_another(before: Standing, now: Standing) -> bool {
+    mem::discriminant(&before) != mem::discriminant(&now)
+}
+
+/// How far the log was read, and what it takes to go on.
+#[derive(Debug)]
+struct Chase {
+    disk: Arc<dyn Disk>,
+    store: PathBuf,
+    read: ReadMode,
+    meta: StoreMeta,
+    segment: Arc<Segment>,
+    /// How much of the segment is mapped, in bytes.
+    capacity: u64,
+    end: ChainEnd,
+    /// Up to here the log was synced, or found so.
+    durable: LogOffset,
+    /// No sync is tried again: the system may call clean what it has lost. A writer that comes heals it.
+    failed_sync: Option<Error>,
+}
+
+impl Chase {
+    fn begin(disk: Arc<dyn Disk>, store: &Path, read: ReadMode, meta: StoreMeta) -> Result<Self> {
+        let (segment, capacity) = open_segment(&*disk, store, read, meta.first_segment, 0)?;
+        check_link(&segment, &meta, None)?;
+        Ok(Self {
+            disk,
+            store: store.to_owned(),
+            read,
+            meta,
+            end: ChainEnd::beginning(&segment.header),
+            segment: Arc::new(segment),
+            capacity,
+            durable: LogOffset::default(),
+            failed_sync: None,
+        })
+    }
+
+    /// Where the log that was read ends.
+    fn end(&self) -> LogOffset {
+        self.segment.log_offset(self.end.file_offset)
+    }
+
+    /// Shows what may be seen as things stand.
+    fn follow(&mut self, standing: Standing, committed: &Committed, judgement: Judgement) -> Result<()> {
+        let bound = match standing {
+            Standing::Attended(committed) => {
+                self.failed_sync = None;
+                committed
+            }
+            Standing::Left(committed) => committed.max(self.marked()?),
+            Standing::Unknown => self.valid_end(judgement)?,
+        };
+        if bound < self.end() {
+            return Err(Error::Replaced { path: self.store.clone() });
+        }
+        if !matches!(standing, Standing::Attended(_)) {
+            self.make_durable(bound)?;
+        }
+        self.advance(bound, committed)
+    }
+
+    /// What durable.mark says.
+    fn marked(&self) -> Result<LogOffset> {
+        let mark = Mark::read(&*self.disk, &self.store, self.meta.store_id)?;
+        Ok(mark.durable().unwrap_or_default())
+    }
+
+    /// The end of the valid frames.
+    fn valid_end(&self, judgement: Judgement) -> Result<LogOffset> {
+        let later = self.last_segment()?;
+        let segment = later.as_ref().unwrap_or(&self.segment);
+        let mut before = None;
+        loop {
+            let (end, stop) = self.scan_to_stop(segment)?;
+            if judgement == Judgement::Made {
+                return Ok(segment.log_offset(end.file_offset));
+            }
+            let mark = Mark::read(&*self.disk, &self.store, self.meta.store_id)?;
+            let facts = tail_facts(segment, end, stop, &mark)?;
+            match judge(&facts) {
+                Verdict::Whole | Verdict::Torn => return Ok(facts.chain_end),
+                // A writer that is just clearing up looks like damage in no two looks alike.
+                Verdict::Corrupt(_) if before.as_ref() != Some(&facts) => before = Some(facts),
+                Verdict::Corrupt(reason) => {
+                    return Err(broken(segment, end, &format!("{reason} ({})", stop.reason)));
+                }
+            }
+        }
+    }
+
+    fn scan_to_stop(&self, segment: &Segment) -> Result<(ChainEnd, Stop)> {
+        let io = |error| Error::io("read", &segment.path, error);
+        let mut scan = Scan::new(&*segment.file, &segment.header).map_err(io)?;
+        if segment.header.number == self.segment.header.number {
+            scan.skip_to(self.end);
+        }
+        loop {
+            if let Err(stop) = scan.next_frame().map_err(io)? {
+                return Ok((scan.end(), stop));
+            }
+        }
+    }
+
+    /// The last segment there is; none: the present one.
+    fn last_segment(&self) -> Result<Option<Arc<Segment>>> {
+        let mut last = None;
+        for number in self.segment.header.number + 1.. {
+            match Segment::open(&*self.disk, &self.store, number, OpenMode::Read) {
+                Ok(segment) => last = Some(Arc::new(segment)),
+                Err(error) if is_missing(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(last)
+    }
+
+    /// Makes the log durable up to a bound, where no writer will. All before the last segment is durable: a
+    /// segment has a successor only when it was synced.
+    fn make_durable(&mut self, bound: LogOffset) -> Result<()> {
+        if let Some(error) = &self.failed_sync {
+            return Err(error.clone());
+        }
+        if bound <= self.durable {
+            return Ok(());
+        }
+        let later = self.last_segment()?;
+        let segment = later.as_ref().unwrap_or(&self.segment);
+        if let Err(error) = segment.file.sync() {
+            let error = Error::io("sync", &segment.path, error);
+            self.failed_sync = Some(error.clone());
+            return Err(error);
+        }
+        self.durable = bound;
+        Ok(())
+    }
+
+    /// Reads and shows the log up to a bound, which is the end of a frame.
+    fn advance(&mut self, bound: LogOffset, committed: &Committed) -> Result<()> {
+        while self.end() < bound {
+            match self.end.seal {
+                Some(seal) if seal.logical_end >= bound => return Ok(()),
+                Some(_) => self.begin_next_segment(committed)?,
+                None => self.show_frames(bound, committed)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_next_segment(&mut self, committed: &Committed) -> Result<()> {
+        let number = self.segment.header.number + 1;
+        let opened = open_segment(&*self.disk, &self.store, self.read, number, 0);
+        let (segment, capacity) = opened.map_err(|error| {
+            let path = segment_path(&self.store, number);
+            let reason =
+                "this segment is missing, though the log goes on behind the one before it".to_owned();
+            let intact = Some(self.end.next_position.previous());
+            if is_missing(&error) { Error::Corrupt { path, offset: 0, reason, intact } } else { error }
+        })?;
+        check_link(&segment, &self.meta, Some(&self.end))?;
+        self.end = ChainEnd::beginning(&segment.header);
+        self.segment = Arc::new(segment);
+        self.capacity = capacity;
+        committed.publish(|state| state.segments.push(Arc::clone(&self.segment)));
+        Ok(())
+    }
+
+    /// Shows the frames of the present segment, up to the bound or its SEAL.
+    fn show_frames(&mut self, bound: LogOffset, committed: &Committed) -> Result<()> {
+        let segment = Arc::clone(&self.segment);
+        let io = |error| Error::io("read", &segment.path, error);
+        let mut scan =
+            Scan::until(&*segment.file, &segment.header, segment.file_offset(bound)).map_err(io)?;
+        scan.skip_to(self.end);
+        while self.end.seal.is_none() && self.end() < bound {
+            match scan.next_frame().map_err(io)? {
+                Ok(frame) => self.show(&frame, committed)?,
+                Err(stop) => return Err(broken(&segment, self.end, stop.reason)),
+            }
+            self.end = scan.end();
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, frame: &ScannedFrame<'_>, committed: &Committed) -> Result<()> {
+        let end = frame.file_offset + bytes(frame.header.frame_bytes());
+        if end > self.capacity {
+            self.map_more(end, committed)?;
+        }
+        self.segment.publish(end);
+        let segment = &self.segment;
+        committed.publish(|state| {
+            for (file_offset, record) in frame.records() {
+                add_to_index(&mut state.index, segment.log_offset(file_offset), &record)
+                    .map_err(|reason| segment.corrupt(file_offset, reason))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Maps more of the present segment, which has outgrown its map. Cursors that have the old one change over.
+    fn map_more(&mut self, end: u64, committed: &Committed) -> Result<()> {
+        let number = self.segment.header.number;
+        let (segment, capacity) = open_segment(&*self.disk, &self.store, self.read, number, 2 * end)?;
+        segment.publish(self.end.file_offset);
+        self.segment = Arc::new(segment);
+        self.capacity = capacity;
+        committed.publish(|state| {
+            let last = state.segments.len() - 1;
+            state.segments[last] = Arc::clone(&self.segment);
+        });
+        Ok(())
+    }
+}
+
+/// Opens a segment for readers, mapped for at least so many bytes.
+fn open_segment(
+    disk: &dyn Disk,
+    store: &Path,
+    read: ReadMode,
+    number: u64,
+    bytes_min: u64,
+) -> Result<(Segment, u64)> {
+    let mut segment = Segment::open(disk, store, number, OpenMode::Read)?;
+    let capacity = segment.prepared().max(MAPPED_BYTES_MIN).max(bytes_min);
+    segment.map(read, capacity)?;
+    Ok((segment, capacity))
+}
+
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
+/// Bytes that were committed aren't there as they were written.
+fn broken(segment: &Segment, end: ChainEnd, reason: &str) -> Error {
+    Error::Corrupt {
+        path: segment.path.clone(),
+        offset: end.file_offset,
+        reason: reason.to_owned(),
+        intact: Some(end.next_position.previous()),
+    }
+}
