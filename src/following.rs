@@ -256,14 +256,14 @@ impl Chase {
         let segment = later.as_ref().unwrap_or(&self.segment);
         let mut before = None;
         loop {
-            let (end, stop) = self.scan_to_stop(segment)?;
+            let (readable_end, end, stop) = self.scan_to_stop(segment)?;
             if judgement == Judgement::Made {
-                return Ok(segment.log_offset(end.file_offset));
+                return Ok(readable_end);
             }
             let mark = Mark::read(&*self.disk, &self.store, self.meta.store_id)?;
             let facts = tail_facts(segment, end, stop, &mark)?;
             match judge(&facts) {
-                Verdict::Whole | Verdict::Torn => return Ok(facts.chain_end),
+                Verdict::Whole | Verdict::Torn => return Ok(readable_end),
                 // A writer that is just clearing up looks like damage in no two looks alike.
                 Verdict::Corrupt(_) if before.as_ref() != Some(&facts) => before = Some(facts),
                 Verdict::Corrupt(reason) => {
@@ -273,15 +273,22 @@ impl Chase {
         }
     }
 
-    fn scan_to_stop(&self, segment: &Segment) -> Result<(ChainEnd, Stop)> {
+    /// Goes to the end of the valid frames. Also returns how far they can be read: the length of the file may end
+    /// inside the last one, in zeros that a cut has taken, and only recovery gives them back.
+    fn scan_to_stop(&self, segment: &Segment) -> Result<(LogOffset, ChainEnd, Stop)> {
         let io = |error| Error::io("read", &segment.path, error);
+        let length = segment.file.len().map_err(io)?;
         let mut scan = Scan::new(&*segment.file, &segment.header).map_err(io)?;
         if segment.header.number == self.segment.header.number {
             scan.skip_to(self.end);
         }
+        let mut readable_end = scan.end().file_offset;
         loop {
             if let Err(stop) = scan.next_frame().map_err(io)? {
-                return Ok((scan.end(), stop));
+                return Ok((segment.log_offset(readable_end), scan.end(), stop));
+            }
+            if scan.end().file_offset <= length {
+                readable_end = scan.end().file_offset;
             }
         }
     }
