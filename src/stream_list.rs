@@ -1,12 +1,8 @@
 //! What is known of streams without reading their events.
 
 use crate::{
-    committed::Committed,
-    index::tail::StreamEntry,
-    position::Version,
-    query::SystemStreams,
-    stream::{StreamId, category_of},
-    time::Timestamp,
+    committed::Committed, index::tail::StreamEntry, position::Version, query::SystemStreams,
+    stream::StreamId, time::Timestamp,
 };
 
 /// A stream: how far it is, and since when.
@@ -112,7 +108,7 @@ impl StreamFilter {
         let name = stream.as_str();
         name.starts_with(&self.prefix)
             && (self.system == SystemStreams::Included || !stream.is_system())
-            && self.category.as_ref().is_none_or(|category| category_of(name) == category)
+            && self.category.as_ref().is_none_or(|category| stream.category() == category)
             && self.after.as_ref().is_none_or(|after| stream > after)
     }
 
