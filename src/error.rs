@@ -3,6 +3,7 @@
 use std::{error, fmt, io, path::PathBuf, sync::Arc};
 
 use crate::{
+    cursor::Cursor,
     event::EventId,
     invalid::Invalid,
     position::{ExpectedVersion, Position, Version},
@@ -85,6 +86,17 @@ pub enum Error {
     StreamNotFound {
         /// The stream.
         stream: StreamId,
+    },
+
+    /// The event that a cursor was made of isn't there, or is another one: the store has lost its last moments
+    /// to a power cut (only in `Buffered` mode), or the cursor is of another store.
+    CursorMismatch {
+        /// The cursor.
+        cursor: Cursor,
+        /// The checksum of the event at its position; none: the log ends before it.
+        found: Option<u32>,
+        /// The position of the last event.
+        last_position: Position,
     },
 
     /// Another writer has the store open.
@@ -233,6 +245,9 @@ impl fmt::Display for Error {
             Self::StreamNotFound { stream } => {
                 write!(formatter, "stream \"{stream}\" doesn't exist: it has no event")
             }
+            Self::CursorMismatch { cursor, found, last_position } => {
+                formatter.write_str(&mismatch_message(*cursor, *found, *last_position))
+            }
             Self::Closed => formatter.write_str("the store is closed: this append wasn't written"),
             Self::QueueFull => {
                 formatter.write_str("the queue of appends is full: wait, or use submit, which does")
@@ -297,6 +312,17 @@ fn conflict_message(stream: &StreamId, expected: ExpectedVersion, actual: Versio
     };
     let missing = if actual == Version::NONE { ", which doesn't exist" } else { "" };
     format!("Expected version {wanted}, but current is {actual} (stream \"{stream}\"{missing})")
+}
+
+fn mismatch_message(cursor: Cursor, found: Option<u32>, last_position: Position) -> String {
+    let what = match found {
+        Some(_) => format!("event {} is another one than it was made of", cursor.position),
+        None => format!("the last event is {last_position}"),
+    };
+    format!(
+        "cursor {cursor} doesn't fit this log: {what}. It is of another store, or of moments that a power cut \
+         took; go on from an earlier cursor"
+    )
 }
 
 fn intact_message(intact: Option<Position>) -> String {

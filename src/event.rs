@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use crate::{
+    cursor::Cursor,
     invalid::Invalid,
     metadata::Metadata,
     position::{Position, Version},
@@ -300,6 +301,8 @@ pub struct StoredEvent {
     pub metadata_bytes: Vec<u8>,
     /// How the metadata are written.
     pub metadata_content_type: ContentType,
+    /// The checksum of its record; 0 in stores that keep none.
+    pub checksum: u32,
 }
 
 /// A stored event whose texts and bytes are borrowed from the log, for as long as its cursor stands on it.
@@ -330,6 +333,8 @@ pub struct EventRef<'a> {
     pub metadata_bytes: &'a [u8],
     /// How the metadata are written.
     pub metadata_content_type: ContentType,
+    /// The checksum of its record.
+    pub checksum: u32,
 }
 
 /// An event's id, borrowed.
@@ -381,7 +386,14 @@ impl EventRef<'_> {
             content_type: self.content_type,
             metadata_bytes: self.metadata_bytes.to_vec(),
             metadata_content_type: self.metadata_content_type,
+            checksum: self.checksum,
         })
+    }
+
+    /// The place behind the event, to go on from.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor { position: self.position, checksum: self.checksum }
     }
 
     /// The metadata; none where the event has none.
@@ -404,7 +416,7 @@ impl EventRef<'_> {
 }
 
 impl StoredEvent {
-    /// The event that a store makes of what a caller gives.
+    /// The event that a store makes of what a caller gives; its checksum is 0.
     #[must_use]
     pub fn new(
         position: Position,
@@ -427,7 +439,14 @@ impl StoredEvent {
             content_type: event.content_type,
             metadata_bytes: event.metadata,
             metadata_content_type: event.metadata_content_type,
+            checksum: 0,
         }
+    }
+
+    /// The place behind the event, to go on from.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor { position: self.position, checksum: self.checksum }
     }
 
     /// The metadata; none where the event has none.

@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     event::{EventData, StoredEvent},
     position::{ExpectedVersion, Position, Version},
-    reader::Query,
+    query::Query,
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
     writer::request::{Appended, Commit},

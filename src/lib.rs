@@ -18,18 +18,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - [`EventStore`] opens, appends and reads; [`Options`] say how durable an append is, and more.
+//! - [`EventStore`] opens, appends and reads; a [`Reader`] reads alone; [`Options`] say how durable an append is, and more.
 //! - [`EventData`] is what a program gives, [`StoredEvent`] and [`EventRef`] what it gets back.
 //! - [`ExpectedVersion`] is what an append demands of its stream; [`Error::is_conflict`] says that another was
 //!   first.
 //! - [`Commit`] appends to several streams at once, all or nothing.
 //! - [`Store`] is the trait of these operations, for programs that run on other stores too.
-//! - [`Query`] bounds what is read; [`StreamFilter`] which streams are listed.
+//! - [`Query`] says what is read: a stream or everything; by category, type, time, correlation; as of a moment.
+//!   [`StreamFilter`] says which streams are listed.
+//! - [`Subscription`] delivers what is there and then what comes, each event once.
+//! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
 //! - [`verify`] checks every byte of a store; [`SimDisk`] tests programs against power cuts.
 //!
 //! # Features
 //!
 //! - `cli` (default): the program `annals`. Embedders leave it out with `default-features = false`.
+//! - `async`: a [`Subscription`] as a `futures_core::Stream`; it asks for no runtime.
 //! - `tracing`: tells of openings, recoveries and failures.
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -37,28 +41,40 @@ compile_error!("Annals maps its files, and needs a 64-bit system");
 
 mod background;
 mod committed;
+mod cursor;
+#[cfg(feature = "async")]
+mod delivery_stream;
 mod disk;
 mod error;
 mod event;
+mod events;
 mod format;
+mod group;
 mod index;
 mod inspect;
 mod interface;
 mod invalid;
+mod listeners;
 mod log;
 mod metadata;
+mod news;
 mod opening;
 mod options;
 mod position;
+mod query;
 mod reader;
 mod simulation;
 mod store;
 mod stream;
 mod stream_list;
+mod subscription;
 mod time;
 mod trace;
 mod writer;
 
+pub use cursor::Cursor;
+#[cfg(feature = "async")]
+pub use delivery_stream::DeliveryStream;
 pub use disk::contract::{
     DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, Mapping, OpenMode, SECTOR_BYTES, WriteError,
 };
@@ -73,19 +89,23 @@ pub use event::{
     ContentType, EVENT_BYTES_MAX, EVENT_ID_BYTES_MAX, EventData, EventId, EventIdRef, EventRef, IdGenerator,
     StoredEvent, UuidV7,
 };
+pub use events::Events;
 pub use format::layout::COMMIT_BYTES_MAX;
+pub use group::GroupMember;
 pub use inspect::{Damage, Progress, Verification, verify, verify_on};
 pub use interface::{EventIterator, Store};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
 pub use options::{Creation, Durability, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use position::{ExpectedVersion, Position, Version};
-pub use reader::{Bound, Events, Query};
+pub use query::{AsOf, Bound, Query};
+pub use reader::{NameCount, Reader};
 #[doc(hidden)]
 pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operation};
 pub use store::{EventStore, StoreInfo};
 pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};
+pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
 pub use writer::{
     answer::{PendingAppend, PendingCommit},

@@ -67,3 +67,16 @@ impl Metadata {
             .map_err(|error| Invalid::new("metadata", &String::from_utf8_lossy(bytes), error.to_string()))
     }
 }
+
+/// The correlation id in stored metadata; none where they aren't a JSON object that has one.
+pub(crate) fn correlation_id(bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Correlated {
+        correlation_id: Option<String>,
+    }
+    if bytes.is_empty() {
+        return None;
+    }
+    serde_json::from_slice::<Correlated>(bytes).ok()?.correlation_id
+}

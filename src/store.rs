@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::Deref,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,11 +16,14 @@ use crate::{
     },
     error::{Error, Result},
     event::{EventData, IdGenerator},
+    events::Events,
     interface::{EventIterator, Store},
+    news::News,
     opening,
     options::Options,
     position::{ExpectedVersion, Position, Version},
-    reader::{Bound, Events, Query},
+    query::Query,
+    reader::Reader,
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
     writer::{
@@ -29,7 +33,8 @@ use crate::{
     },
 };
 
-/// An open event store: one directory, this one writer, any number of readers in the program's threads.
+/// An open event store: one directory, this one writer, any number of readers in the program's threads. All that
+/// reads is a [`Reader`]'s, which the store is too.
 ///
 /// ```
 /// use annals::{EventData, EventStore, ExpectedVersion, StreamId};
@@ -52,6 +57,7 @@ use crate::{
 pub struct EventStore {
     path: PathBuf,
     committed: Arc<Committed>,
+    reader: Reader,
     ids: Arc<dyn IdGenerator>,
     writer: Writer,
     /// Let go last, when the writer has ended.
@@ -64,9 +70,9 @@ pub struct EventStore {
 pub struct StoreInfo {
     /// Its directory.
     pub path: PathBuf,
-    /// How many events it has.
+    /// How many events it has, those of its own streams among them.
     pub events: u64,
-    /// How many streams.
+    /// How many streams, its own among them.
     pub streams: u64,
     /// How many segment files.
     pub segments: u64,
@@ -113,7 +119,8 @@ impl EventStore {
             Writer::start(opened.core, background, options.clock, options.durability, queue_bytes_max)
                 .map_err(thread)?;
         let committed = opened.committed;
-        Ok(Self { path, committed, ids: options.ids, writer, _lock: opened.lock })
+        let reader = Reader::new(Arc::clone(&committed), Arc::clone(&committed) as Arc<dyn News>);
+        Ok(Self { path, committed, reader, ids: options.ids, writer, _lock: opened.lock })
     }
 
     /// The store's directory.
@@ -208,57 +215,31 @@ impl EventStore {
         self.writer.submit(commit.encode(&*self.ids)?, WhenFull::Wait).map(PendingCommit)
     }
 
-    /// Reads what a query asks for, as it is committed now. A stream that doesn't exist has no events.
+    /// What reads the store, which this store is too, by its `Deref`. A clone of it reads on another thread, and
+    /// can't append.
     #[must_use]
-    pub fn read<B: Bound>(&self, query: Query<B>) -> Events {
-        Events::new(&self.committed, query)
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 
-    /// Reads a stream from its first event to its last.
+    // These three have namesakes in the trait, which would be found before the reader's.
+
+    /// As [`Reader::read_stream`].
     #[must_use]
     pub fn read_stream(&self, stream: &StreamId) -> Events {
-        self.read(Query::stream(stream))
+        self.reader.read_stream(stream)
     }
 
-    /// Reads all events in the order of their commits.
+    /// As [`Reader::read_all`].
     #[must_use]
     pub fn read_all(&self) -> Events {
-        self.read(Query::all())
+        self.reader.read_all()
     }
 
-    /// A stream's version: the number of its events; 0 if it doesn't exist.
-    #[must_use]
-    pub fn stream_version(&self, stream: &StreamId) -> Version {
-        self.committed.state().index.version(stream.as_str())
-    }
-
-    /// Whether a stream has at least one event.
-    #[must_use]
-    pub fn stream_exists(&self, stream: &StreamId) -> bool {
-        self.stream_version(stream) > Version::NONE
-    }
-
-    /// What is known of a stream.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::StreamNotFound`] if it has no event.
-    pub fn stream_info(&self, stream: &StreamId) -> Result<StreamInfo> {
-        let state = self.committed.state();
-        let entry = state.index.stream(stream.as_str());
-        entry.map(StreamInfo::of).ok_or_else(|| Error::StreamNotFound { stream: stream.clone() })
-    }
-
-    /// Lists streams, sorted by name.
-    #[must_use]
-    pub fn streams(&self, filter: &StreamFilter) -> Vec<StreamInfo> {
-        filter.list(&self.committed)
-    }
-
-    /// The position of the last event; 0 if there is none.
+    /// As [`Reader::last_position`].
     #[must_use]
     pub fn last_position(&self) -> Position {
-        self.committed.head()
+        self.reader.last_position()
     }
 
     /// The store in numbers.
@@ -287,6 +268,14 @@ impl EventStore {
     }
 }
 
+impl Deref for EventStore {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
 impl Store for EventStore {
     fn append(
         &self,
@@ -310,11 +299,11 @@ impl Store for EventStore {
     }
 
     fn stream_version(&self, stream: &StreamId) -> Result<Version> {
-        Ok(self.stream_version(stream))
+        self.reader.stream_version(stream)
     }
 
     fn streams(&self, filter: &StreamFilter) -> Result<Vec<StreamInfo>> {
-        Ok(self.streams(filter))
+        self.reader.streams(filter)
     }
 
     fn last_position(&self) -> Result<Position> {

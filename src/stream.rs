@@ -83,8 +83,13 @@ impl StreamId {
     /// Whether the stream is the store's own: its name begins with `$`.
     #[must_use]
     pub fn is_system(&self) -> bool {
-        self.0.starts_with(SYSTEM_PREFIX)
+        is_system(&self.0)
     }
+}
+
+/// Whether a stream of this name is the store's own.
+pub(crate) fn is_system(name: &str) -> bool {
+    name.starts_with(SYSTEM_PREFIX)
 }
 
 /// The category in a stream's name.

@@ -4,6 +4,7 @@ use crate::{
     committed::Committed,
     index::tail::StreamEntry,
     position::Version,
+    query::SystemStreams,
     stream::{StreamId, category_of},
     time::Timestamp,
 };
@@ -59,11 +60,12 @@ pub struct StreamFilter {
     prefix: String,
     category: Option<String>,
     after: Option<StreamId>,
+    system: SystemStreams,
     limit: Option<usize>,
 }
 
 impl StreamFilter {
-    /// All streams.
+    /// All streams but the store's own.
     pub fn all() -> Self {
         Self::default()
     }
@@ -86,6 +88,12 @@ impl StreamFilter {
         self
     }
 
+    /// Also the store's own streams, whose names begin with `$`.
+    pub fn including_system(mut self) -> Self {
+        self.system = SystemStreams::Included;
+        self
+    }
+
     /// How many streams are listed at most.
     #[must_use]
     pub fn streams_max(&self) -> usize {
@@ -103,6 +111,7 @@ impl StreamFilter {
     pub fn admits(&self, stream: &StreamId) -> bool {
         let name = stream.as_str();
         name.starts_with(&self.prefix)
+            && (self.system == SystemStreams::Included || !stream.is_system())
             && self.category.as_ref().is_none_or(|category| category_of(name) == category)
             && self.after.as_ref().is_none_or(|after| stream > after)
     }

@@ -67,5 +67,7 @@ mod reading;
 mod requirements;
 #[path = "suite/streams.rs"]
 mod streams;
+#[path = "suite/subscriptions.rs"]
+mod subscriptions;
 #[path = "suite/support.rs"]
 mod support;

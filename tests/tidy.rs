@@ -29,7 +29,10 @@ mod samples;
 const FLOORS: &[(&str, &[&str])] = &[
     (
         "Vocabulary",
-        &["trace", "invalid", "stream", "position", "time", "metadata", "event", "error", "options"],
+        &[
+            "trace", "invalid", "stream", "group", "position", "cursor", "time", "metadata", "event",
+            "error", "options",
+        ],
     ),
     (
         "Disk",
@@ -73,19 +76,23 @@ const FLOORS: &[(&str, &[&str])] = &[
             "log/segmented_log",
         ],
     ),
-    ("Index", &["index/tail", "committed"]),
+    ("Index", &["index/tail", "writer/futex", "writer/bell", "listeners", "committed"]),
     (
         "Engines",
         &[
             "writer/request",
             "writer/plan",
-            "writer/futex",
             "writer/answer",
             "writer/core",
             "background",
             "writer/thread",
-            "reader",
+            "query",
+            "events",
             "stream_list",
+            "news",
+            "subscription",
+            "delivery_stream",
+            "reader",
             "interface",
         ],
     ),

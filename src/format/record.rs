@@ -228,11 +228,17 @@ fn occurred_at_bytes(flags: u16) -> usize {
 
 /// Reads the record at the beginning of `bytes`, and checks it.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
-    let length = length(bytes)?;
-    let record = bytes.get(..length).ok_or("an event record is cut off")?;
+    let record = bytes.get(..length(bytes)?).ok_or("an event record is cut off")?;
     if checksum(&record[POSITION..]) != get_u32(record, CRC) {
         return Err("an event record's checksum doesn't match");
     }
+    decode_checked(record)
+}
+
+/// Reads a record whose checksum has been compared.
+pub(crate) fn decode_checked(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
+    let length = length(bytes)?;
+    let record = bytes.get(..length).ok_or("an event record is cut off")?;
     let flags = get_u16(record, FLAGS);
     if flags & !FLAGS_KNOWN != 0 || record[RESERVED] != 0 {
         return Err("an event record has a flag that this version doesn't know");
@@ -264,6 +270,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
         content_type: ContentType::new(record[CONTENT_TYPE]),
         metadata_bytes,
         metadata_content_type: ContentType::new(record[METADATA_CONTENT_TYPE]),
+        checksum: get_u32(record, CRC),
     };
     let id_origin = if flags & FLAG_ID_GIVEN == 0 { IdOrigin::Store } else { IdOrigin::Caller };
     Ok(Record { event, id_origin, end: decode_end(flags)?, bytes: length })

@@ -18,13 +18,28 @@ pub(crate) fn record_at<'a>(
     window: &'a mut Window,
 ) -> Result<(Record<'a>, &'a [u8])> {
     let at = segment.file_offset(place);
-    let found = match segment.mapped() {
-        Some(published) => published.get(index(at)..).unwrap_or_default(),
-        None => read_record(segment, at, window)?,
-    };
+    let found = bytes_at(segment, at, window)?;
     let record = record::decode(found).map_err(|reason| segment.corrupt(at, reason))?;
     let length = record.bytes;
     Ok((record, &found[..length]))
+}
+
+/// Reads once more a record that [`record_at`] has just checked, with the same window.
+pub(crate) fn checked_record_at<'a>(
+    segment: &'a Segment,
+    place: LogOffset,
+    window: &'a mut Window,
+) -> Result<Record<'a>> {
+    let at = segment.file_offset(place);
+    record::decode_checked(bytes_at(segment, at, window)?).map_err(|reason| segment.corrupt(at, reason))
+}
+
+/// The bytes of the record at a place, and in a mapped segment those behind it.
+fn bytes_at<'a>(segment: &'a Segment, at: u64, window: &'a mut Window) -> Result<&'a [u8]> {
+    match segment.mapped() {
+        Some(published) => Ok(published.get(index(at)..).unwrap_or_default()),
+        None => read_record(segment, at, window),
+    }
 }
 
 fn read_record<'a>(segment: &Segment, at: u64, window: &'a mut Window) -> Result<&'a [u8]> {

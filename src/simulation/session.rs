@@ -10,15 +10,17 @@ use crate::{
     },
     error::Error,
     event::{EventData, EventId, IdGenerator},
+    events::Events,
     opening::{self, Opened},
     options::{Durability, Options},
     position::{ExpectedVersion, Version},
-    reader::{Events, Query},
+    query::Query,
     simulation::history::{Event, History, payload},
     stream::StreamId,
     time::Timestamp,
     writer::{
-        answer::{self, Bell, Patience, PendingOutcome},
+        answer::{self, Patience, PendingOutcome},
+        bell::Bell,
         request::{Appended, Commit},
     },
 };
@@ -71,7 +73,7 @@ impl Session {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
-        history.settle(Events::new(&opened.committed, Query::all()))?;
+        history.settle(Events::new(&opened.committed, Query::all().select()))?;
         let jobs = Jobs::new(disk, opened.core.log(), options.durability);
         Ok(Ok(Self { opened, jobs, durability: options.durability, now: 0 }))
     }

@@ -126,6 +126,11 @@ impl Core {
         Self { log, committed, durability, last_timestamp, failure: None, frame: Frame::default() }
     }
 
+    /// What is committed.
+    pub(crate) fn committed(&self) -> &Arc<Committed> {
+        &self.committed
+    }
+
     /// The log, for the background's jobs.
     pub(crate) fn log(&self) -> &SegmentedLog {
         &self.log
@@ -218,6 +223,9 @@ impl Core {
             for staged in &frame.staged {
                 let mut at = staged.start;
                 for (append, reached) in staged.appends() {
+                    if append.events > 0 && !append.stream.is_system() {
+                        state.last_ordinary = reached.position;
+                    }
                     for number in 0..append.events {
                         let place = segment.log_offset(start + bytes(at));
                         let event = IndexedEvent {

@@ -47,7 +47,7 @@ fn append(store: &EventStore, expected: u64, count: u64) -> Result<Appended> {
 /// Reads go on: the three events that were there.
 fn check_reading(store: &EventStore) {
     assert_eq!(types(store.read_stream(&stream("order-1"))), ["1", "2", "3"]);
-    assert_eq!(store.stream_version(&stream("order-1")), version(3));
+    assert_eq!(store.stream_version(&stream("order-1")).expect("it can be looked up"), version(3));
     assert_eq!(store.last_position(), Position::new(3));
 }
 
@@ -56,7 +56,7 @@ fn check_healing(disk: &SimDisk, told: &str) -> Outcome {
     disk.clear_faults();
     let options = synced();
     let store = open(disk, &options).map_err(|error| format!("{told}: opened: {error}"))?;
-    let reached = store.stream_version(&stream("order-1")).get();
+    let reached = store.stream_version(&stream("order-1"))?.get();
     assert!([3, 5].contains(&reached), "{told}: whole or absent, not {reached}");
     let wanted = |count: u64| (1..=count).map(|number| number.to_string()).collect::<Vec<_>>();
     assert_eq!(types(store.read_all()), wanted(reached), "{told}");
@@ -175,11 +175,11 @@ fn a_failed_sync_in_the_background_is_final_too() -> Outcome {
         };
         assert!(matches!(told, Error::Failed { .. }), "{told:?}");
         assert!(matches!(append(&store, acknowledged, 1), Err(Error::Failed { .. })));
-        assert!(store.stream_version(&stream("order-1")).get() == acknowledged);
+        assert!(store.stream_version(&stream("order-1"))?.get() == acknowledged);
         assert!(store.close().is_err());
         // Without a power cut, and where the cache wasn't reverted, all of it is there.
         let store = open(&disk, &options)?;
-        let reached = store.stream_version(&stream("order-1")).get();
+        let reached = store.stream_version(&stream("order-1"))?.get();
         assert!((3..=acknowledged).contains(&reached), "{failure:?}");
         if failure != SyncFailure::RevertsCache {
             assert_eq!(reached, acknowledged, "{failure:?}");
@@ -267,7 +267,7 @@ fn a_disk_that_fills_up_loses_nothing_that_was_acknowledged() -> Outcome {
             matches!(&told, Error::Io { .. } | Error::OutcomeUnknown { .. } | Error::Failed { .. });
         assert!(is_typed, "{told:?}");
         assert!(reached > 3);
-        assert_eq!(store.stream_version(&stream("order-1")), version(reached));
+        assert_eq!(store.stream_version(&stream("order-1"))?, version(reached));
         assert_eq!(types(store.read_all()).len() as u64, reached);
         disk.set_quota_bytes(None);
         let goes_on = store.append(&stream("order-1"), version(reached), [large()]);
@@ -278,7 +278,7 @@ fn a_disk_that_fills_up_loses_nothing_that_was_acknowledged() -> Outcome {
         }
         drop(store);
         let store = open(&disk, &options)?;
-        let found = store.stream_version(&stream("order-1")).get();
+        let found = store.stream_version(&stream("order-1"))?.get();
         assert!((reached..=reached + 1).contains(&found), "{found}, where {reached} were acknowledged");
         assert_eq!(append(&store, found, 1)?.version, version(found + 1));
     }
@@ -408,7 +408,7 @@ fn a_sync_that_a_full_disk_fails_is_final_too() -> Outcome {
     disk.fail(Fault::new(ErrorKind::StorageFull).on(DiskOperation::SyncDirectory));
     let told = (3..200).map(|version| append(&store, version, 1)).find_map(Result::err);
     assert!(matches!(told, Some(Error::Io { action: "sync", .. })), "{told:?}");
-    let reached = store.stream_version(&stream("order-1")).get();
+    let reached = store.stream_version(&stream("order-1"))?.get();
     assert!(matches!(append(&store, reached, 1), Err(Error::Failed { .. })));
     drop(store);
     let store = open(&disk, &options)?;

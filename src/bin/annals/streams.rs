@@ -26,7 +26,7 @@ pub(crate) fn run(store: &Path, arguments: &StreamsArguments) -> anyhow::Result<
     if let Some(limit) = arguments.limit {
         filter = filter.limit(limit);
     }
-    let streams = store.streams(&filter);
+    let streams = store.streams(&filter)?;
     let mut output = Output::new();
     match arguments.format {
         Format::Json => {

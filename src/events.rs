@@ -1,0 +1,411 @@
+//! The cursor that walks over what a query asks for.
+//!
+//! A cursor shows what was committed when it was made. It asks the index for a few hundred places at a time
+//! and reads each record from the log, checked, so it never waits for the
+//! writer's disk, only for the moment in which a frame goes into the index, and its memory is bounded. Where the
+//! query asks for more than a stream and bounds, it reads every record within them, and passes over those that
+//! aren't wanted. Times are found by halving, since they never go back along the log.
+
+use std::{fmt, mem, sync::Arc};
+
+use crate::{
+    committed::Committed,
+    cursor::Cursor,
+    error::{Error, Result},
+    event::{EventRef, StoredEvent},
+    format::record::Record,
+    index::tail::Direction,
+    log::{fetch, segment::Segment, window::Window},
+    position::{LogOffset, Position, Version},
+    query::{Selection, sealed::Source},
+};
+
+/// How many places a cursor takes from the index at a time.
+const PLACES_MAX: usize = 512;
+
+/// How much a cursor reads ahead where nothing is mapped, in bytes.
+const AHEAD_BYTES: usize = 32 << 10;
+
+/// A cursor over events, made by [`Reader::read`](crate::Reader::read).
+///
+/// As an iterator it gives events that own their bytes; [`try_next`](Self::try_next) lends them, which copies
+/// nothing.
+pub struct Events {
+    committed: Arc<Committed>,
+    selection: Selection,
+    start: Start,
+    /// The number of the next record: its version, or its position.
+    next: u64,
+    /// How many records are left to walk over.
+    left: u64,
+    /// How many events may still be given.
+    limit_left: u64,
+    /// Whether there are events behind the query's last moment.
+    is_cut: bool,
+    /// The places of the next records; those before `taken` are done.
+    places: Vec<LogOffset>,
+    taken: usize,
+    segment: Option<Arc<Segment>>,
+    window: Window,
+    /// The last event that was given or passed over. An event that is left out only since it is the store's own
+    /// doesn't count.
+    passed: Cursor,
+}
+
+/// Where a cursor is before its first step.
+enum Start {
+    /// Times and the query's cursor have to be looked up, in what was committed up to this number.
+    Unknown {
+        newest: u64,
+    },
+    /// It couldn't even be made.
+    Failed(Error),
+    Known,
+}
+
+impl Events {
+    pub(crate) fn new(committed: &Arc<Committed>, selection: Selection) -> Self {
+        let newest = newest_of(committed, &selection.source);
+        Self::starting(committed, selection, Start::Unknown { newest })
+    }
+
+    /// A cursor that has nothing to give but an error.
+    pub(crate) fn failed(committed: &Arc<Committed>, selection: Selection, error: Error) -> Self {
+        Self::starting(committed, selection, Start::Failed(error))
+    }
+
+    fn starting(committed: &Arc<Committed>, selection: Selection, start: Start) -> Self {
+        Self {
+            committed: Arc::clone(committed),
+            start,
+            next: selection.first,
+            left: 0,
+            limit_left: selection.limit,
+            is_cut: false,
+            places: Vec::new(),
+            taken: 0,
+            segment: None,
+            window: Window::new(AHEAD_BYTES),
+            passed: selection.filter.cursor.unwrap_or_default(),
+            selection,
+        }
+    }
+
+    /// The next event, borrowed until the next call; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if the record isn't what was written, and [`Error::Io`]. The cursor goes on behind the
+    /// event then. [`Error::CursorMismatch`] if the query's cursor isn't of this log, and either of the others where
+    /// the query's beginning can't be found; the cursor has ended then.
+    pub fn try_next(&mut self) -> Result<Option<EventRef<'_>>> {
+        self.begin()?;
+        let admits_all = self.selection.filter.admits_all();
+        let found = if admits_all { self.step() } else { self.find()? };
+        let Some((place, number)) = found else { return Ok(None) };
+        let segment = here(&self.committed, &mut self.segment, &mut self.window, place);
+        if !admits_all {
+            // Found, and thereby checked.
+            let record = fetch::checked_record_at(segment, place, &mut self.window)?;
+            return Ok(Some(record.event));
+        }
+        let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
+        self.passed = record.event.cursor();
+        Ok(Some(record.event))
+    }
+
+    /// Goes to the next record that is wanted, and checks all on the way.
+    fn find(&mut self) -> Result<Option<(LogOffset, u64)>> {
+        while let Some((place, number)) = self.step() {
+            let segment = here(&self.committed, &mut self.segment, &mut self.window, place);
+            let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
+            if !self.selection.leaves_out(record.event.stream) {
+                self.passed = record.event.cursor();
+            }
+            if self.selection.filter.admits_event(&record.event) {
+                return Ok(Some((place, number)));
+            }
+            self.limit_left += 1;
+        }
+        Ok(None)
+    }
+
+    /// Takes the next record's place, as if it were given.
+    fn step(&mut self) -> Option<(LogOffset, u64)> {
+        if self.left == 0 || self.limit_left == 0 {
+            return None;
+        }
+        if self.taken == self.places.len() {
+            self.look_up();
+        }
+        let (place, number) = (self.places[self.taken], self.next);
+        self.taken += 1;
+        self.left -= 1;
+        self.limit_left -= 1;
+        self.next = match self.selection.direction {
+            Direction::Forwards => number + 1,
+            Direction::Backwards => number - 1,
+        };
+        Some((place, number))
+    }
+
+    /// Takes the places of the next records from the index.
+    fn look_up(&mut self) {
+        self.places.clear();
+        self.taken = 0;
+        let places_max = usize::try_from(self.left).unwrap_or(PLACES_MAX).min(PLACES_MAX);
+        let Selection { source, direction, .. } = &self.selection;
+        places_of(&self.committed, source, self.next, *direction, places_max, &mut self.places);
+    }
+
+    /// Finds the query's beginning and end, once.
+    fn begin(&mut self) -> Result<()> {
+        match mem::replace(&mut self.start, Start::Known) {
+            Start::Known => Ok(()),
+            Start::Failed(error) => Err(error),
+            Start::Unknown { newest } => {
+                if let Some(cursor) = self.selection.filter.cursor {
+                    check_cursor(&self.committed, cursor)?;
+                }
+                self.bound(self.selection.first, newest)
+            }
+        }
+    }
+
+    /// Lets the cursor walk over what is wanted from a number to the newest.
+    fn bound(&mut self, first: u64, newest: u64) -> Result<()> {
+        let last = newest.min(self.selection.last);
+        let low = self.low(first, last)?;
+        let high = self.high(low, last)?;
+        self.is_cut = high < last;
+        self.left = (high + 1).saturating_sub(low);
+        self.next = match self.selection.direction {
+            Direction::Forwards => low,
+            Direction::Backwards => high,
+        };
+        if self.left > 0 {
+            // All that comes behind is late enough.
+            self.selection.filter.since = None;
+        }
+        Ok(())
+    }
+
+    /// The first number from `low` on whose event isn't too early; the one behind `high` if all are.
+    fn low(&self, low: u64, high: u64) -> Result<u64> {
+        match self.selection.filter.since {
+            None => Ok(low),
+            Some(since) => self.first_that(low, high, |record| record.event.timestamp >= since),
+        }
+    }
+
+    /// The last number up to `high` whose event isn't too late; the one before `low` if all are.
+    fn high(&self, low: u64, high: u64) -> Result<u64> {
+        let filter = &self.selection.filter;
+        if !filter.has_end() || low > high {
+            return Ok(high);
+        }
+        let is_too_late =
+            |record: &Record<'_>| !filter.is_before_end(record.event.timestamp, record.event.position);
+        Ok(self.first_that(low, high, is_too_late)?.saturating_sub(1))
+    }
+
+    /// The first number from `low` to `high` whose record passes a test, which all behind it pass too; the one
+    /// behind `high` if none does.
+    fn first_that(&self, low: u64, high: u64, test: impl Fn(&Record<'_>) -> bool) -> Result<u64> {
+        let (mut low, mut behind) = (low, high.saturating_add(1));
+        while low < behind {
+            let middle = low + (behind - low) / 2;
+            if look_at(&self.committed, &self.selection.source, middle, &test)? {
+                behind = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        Ok(low)
+    }
+
+    /// What is walked over.
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// The last event that was given or passed over, or where the query begins.
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.passed
+    }
+
+    /// Begins, and counts what stands before the first event as passed over. For everything, forwards.
+    pub(crate) fn begin_behind(&mut self) -> Result<()> {
+        self.begin()?;
+        let before = self.next.saturating_sub(1);
+        if matches!(self.selection.source, Source::All) && before <= self.committed.head().get() {
+            self.pass_over(Position::new(before))?;
+        }
+        Ok(())
+    }
+
+    /// Counts everything up to a position as passed over, which is committed.
+    pub(crate) fn pass_over(&mut self, position: Position) -> Result<()> {
+        if position > self.passed.position {
+            let selection = &self.selection;
+            let cursor = |record: &Record<'_>| {
+                (!selection.leaves_out(record.event.stream)).then(|| record.event.cursor())
+            };
+            let passed = look_at(&self.committed, &Source::All, position.get(), cursor)?;
+            self.passed = passed.unwrap_or(self.passed);
+        }
+        Ok(())
+    }
+
+    /// Lets a cursor that goes forwards, and has come to its end, walk over what was committed since.
+    pub(crate) fn extend_to_head(&mut self) -> Result<()> {
+        assert!(self.left == 0 || self.limit_left == 0, "only what was walked over is extended");
+        if self.is_cut {
+            return Ok(());
+        }
+        let newest = newest_of(&self.committed, &self.selection.source);
+        self.bound(self.next, newest)
+    }
+
+    /// Whether nothing can come any more, for a cursor that goes forwards and has come to its end, which was at
+    /// this position at least.
+    pub(crate) fn is_final(&self, looked: Position) -> Result<bool> {
+        let filter = &self.selection.filter;
+        if self.limit_left == 0 || self.is_cut || self.next > self.selection.last {
+            return Ok(true);
+        }
+        if filter.position_max.is_some_and(|last| last <= looked) {
+            return Ok(true);
+        }
+        if filter.until.is_none() || looked == Position::NONE {
+            return Ok(false);
+        }
+        let is_too_late = |record: &Record<'_>| !filter.is_before_end(record.event.timestamp, Position::NONE);
+        look_at(&self.committed, &Source::All, looked.get(), is_too_late)
+    }
+
+    /// The number of the last record that is within the query's bounds; 0 or the one before the first if there is
+    /// none. For a cursor that goes forwards and hasn't begun.
+    pub(crate) fn last_number(mut self) -> Result<u64> {
+        self.begin()?;
+        Ok((self.next + self.left).saturating_sub(1))
+    }
+}
+
+/// The number of the newest event of what is walked over.
+fn newest_of(committed: &Committed, source: &Source) -> u64 {
+    match source {
+        Source::Stream(stream) => committed.state().index.version(stream.as_str()).get(),
+        Source::All => committed.head().get(),
+    }
+}
+
+/// The places of the records from a number on, all of which are committed.
+fn places_of(
+    committed: &Committed,
+    source: &Source,
+    from: u64,
+    direction: Direction,
+    places_max: usize,
+    places: &mut Vec<LogOffset>,
+) {
+    let state = committed.state();
+    match source {
+        Source::Stream(stream) => {
+            let from = Version::new(from);
+            state.index.stream_places(stream.as_str(), from, direction, places_max, places);
+        }
+        Source::All => state.index.all_places(Position::new(from), direction, places_max, places),
+    }
+    assert_eq!(places.len(), places_max, "the index never loses an event that was committed");
+}
+
+/// The segment that has a place, kept from one record to the next.
+fn here<'a>(
+    committed: &Committed,
+    kept: &'a mut Option<Arc<Segment>>,
+    window: &mut Window,
+    place: LogOffset,
+) -> &'a Arc<Segment> {
+    let same = kept.take().filter(|segment| segment.holds(place));
+    kept.insert(same.unwrap_or_else(|| {
+        window.clear();
+        Arc::clone(committed.state().segment_of(place))
+    }))
+}
+
+/// The record at a place, checked, also that it is the one which the index named.
+fn checked<'a>(
+    segment: &'a Segment,
+    place: LogOffset,
+    source: &Source,
+    number: u64,
+    window: &'a mut Window,
+) -> Result<Record<'a>> {
+    let (record, _) = fetch::record_at(segment, place, window)?;
+    let is_it = match source {
+        Source::Stream(stream) => {
+            record.event.version.get() == number && record.event.stream == stream.as_str()
+        }
+        Source::All => record.event.position.get() == number,
+    };
+    if is_it {
+        return Ok(record);
+    }
+    Err(segment.corrupt(segment.file_offset(place), "the index found another event here"))
+}
+
+/// Looks at one record by its number, which is committed.
+pub(crate) fn look_at<T>(
+    committed: &Committed,
+    source: &Source,
+    number: u64,
+    look: impl FnOnce(&Record<'_>) -> T,
+) -> Result<T> {
+    let mut places = Vec::with_capacity(1);
+    places_of(committed, source, number, Direction::Forwards, 1, &mut places);
+    let place = places[0];
+    let segment = Arc::clone(committed.state().segment_of(place));
+    let mut window = Window::new(0);
+    checked(&segment, place, source, number, &mut window).map(|record| look(&record))
+}
+
+/// Refuses a cursor whose event isn't there, or is another one.
+pub(crate) fn check_cursor(committed: &Committed, cursor: Cursor) -> Result<()> {
+    let last_position = committed.head();
+    let found = if cursor.position == Position::NONE {
+        Some(0)
+    } else if cursor.position <= last_position {
+        let checksum = |record: &Record<'_>| record.event.checksum;
+        Some(look_at(committed, &Source::All, cursor.position.get(), checksum)?)
+    } else {
+        None
+    };
+    if found == Some(cursor.checksum) {
+        return Ok(());
+    }
+    Err(Error::CursorMismatch { cursor, found, last_position })
+}
+
+impl Iterator for Events {
+    type Item = Result<StoredEvent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.try_next() {
+            Ok(None) => None,
+            Ok(Some(event)) => Some(event.to_stored().map_err(Into::into)),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Events")
+            .field("selection", &self.selection)
+            .field("next", &self.next)
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}

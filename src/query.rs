@@ -1,0 +1,396 @@
+//! What to read: a stream, bounded by versions, or everything, bounded by positions; and which of its events.
+
+use std::{fmt, ops::RangeInclusive};
+
+use crate::{
+    cursor::Cursor,
+    event::{EventRef, StoredEvent},
+    group::GroupMember,
+    index::tail::Direction,
+    metadata::correlation_id,
+    position::{Position, Version},
+    stream::{StreamId, category_of, is_system},
+    time::Timestamp,
+};
+
+/// What to read: a stream, bounded by versions, or everything, bounded by positions.
+///
+/// `from` and `to` are inclusive, `after` and `before` exclusive, `since` and `until` inclusive. Each call narrows what
+/// is read, but for those that say so. The limit counts what is left, in the order of reading.
+///
+/// ```
+/// use annals::{Position, Query, StreamId, Timestamp, Version};
+///
+/// let stream = StreamId::new("order-1")?;
+/// let last_ten = Query::stream(&stream).backwards().limit(10);
+/// let part = Query::stream(&stream).from(Version::new(3)).before(Version::new(9));
+/// let as_it_was = Query::stream(&stream).as_of(Position::new(4_211));
+/// let news = Query::all().after(Position::new(4_211)).category("order").category("cart");
+/// let today = Query::all().event_type("OrderPaid").since(Timestamp::from_micros(1_795_219_200_000_000));
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a query reads nothing until a store is given it"]
+pub struct Query<B: Bound> {
+    source: B::Bounded,
+    first: B,
+    last: B,
+    limit: u64,
+    direction: Direction,
+    filter: Filter,
+}
+
+/// What bounds a query: [`Version`] in a stream, [`Position`] in everything.
+pub trait Bound: Copy + Ord + From<u64> + Into<u64> + fmt::Debug + sealed::Sealed {}
+
+impl Bound for Version {}
+impl Bound for Position {}
+
+pub(crate) mod sealed {
+    use std::fmt;
+
+    use crate::{
+        event::StoredEvent,
+        position::{Position, Version},
+        stream::StreamId,
+    };
+
+    /// What a cursor walks over.
+    #[derive(Clone, Debug)]
+    pub enum Source {
+        Stream(StreamId),
+        All,
+    }
+
+    pub trait Sealed {
+        /// What is bounded: a stream, or nothing but the log.
+        type Bounded: Clone + fmt::Debug;
+
+        fn walk_over(bounded: Self::Bounded) -> Source;
+
+        /// The event's number in what is bounded; none if it isn't in it.
+        fn number_of(event: &StoredEvent, bounded: &Self::Bounded) -> Option<Self>
+        where
+            Self: Sized;
+    }
+
+    impl Sealed for Version {
+        type Bounded = StreamId;
+
+        fn walk_over(stream: StreamId) -> Source {
+            Source::Stream(stream)
+        }
+
+        fn number_of(event: &StoredEvent, stream: &StreamId) -> Option<Self> {
+            (event.stream == *stream).then_some(event.version)
+        }
+    }
+
+    impl Sealed for Position {
+        type Bounded = ();
+
+        fn walk_over((): ()) -> Source {
+            Source::All
+        }
+
+        fn number_of(event: &StoredEvent, (): &()) -> Option<Self> {
+            Some(event.position)
+        }
+    }
+}
+
+use sealed::Source;
+
+/// A moment in the store's life: by the clock, or by the log.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AsOf {
+    /// When everything up to this time was stored, and nothing later.
+    Time(Timestamp),
+    /// When everything up to this position was stored, and nothing behind it.
+    Position(Position),
+}
+
+impl From<Timestamp> for AsOf {
+    fn from(time: Timestamp) -> Self {
+        Self::Time(time)
+    }
+}
+
+impl From<Position> for AsOf {
+    fn from(position: Position) -> Self {
+        Self::Position(position)
+    }
+}
+
+impl Query<Version> {
+    /// The events of a stream, from its first to its last.
+    pub fn stream(stream: &StreamId) -> Self {
+        let mut query = Self::new(stream.clone());
+        // Who names a stream asks for it, also for one of the store's own.
+        query.filter.system = SystemStreams::Included;
+        query
+    }
+
+    /// The stream that is read.
+    #[must_use]
+    pub fn source(&self) -> &StreamId {
+        &self.source
+    }
+
+    /// The stream as it was at a time or a position: only events that were stored then. Given twice, the
+    /// earlier moment counts.
+    pub fn as_of(mut self, moment: impl Into<AsOf>) -> Self {
+        match moment.into() {
+            AsOf::Time(time) => self.until(time),
+            AsOf::Position(position) => {
+                let last = &mut self.filter.position_max;
+                *last = Some(last.map_or(position, |last| last.min(position)));
+                self
+            }
+        }
+    }
+}
+
+impl Query<Position> {
+    /// All events, in the order of their commits, but for those of the store's own streams.
+    pub fn all() -> Self {
+        Self::new(())
+    }
+
+    /// Only events of this category's streams; called again, also those of that one's.
+    pub fn category(mut self, category: impl Into<String>) -> Self {
+        self.filter.categories.push(category.into());
+        self
+    }
+
+    /// Also the events of the store's own streams, whose names begin with `$`. Without it they are left out, so
+    /// that positions may skip.
+    pub fn including_system(mut self) -> Self {
+        self.filter.system = SystemStreams::Included;
+        self
+    }
+
+    /// Only events of the streams that belong to this member of a group. Given twice, the last one counts.
+    pub fn group(mut self, member: GroupMember) -> Self {
+        self.filter.group = Some(member);
+        self
+    }
+
+    /// Only events behind the cursor. If the event that it was made of isn't there any more, reading fails with
+    /// [`Error::CursorMismatch`](crate::Error::CursorMismatch). Given twice, the later cursor counts.
+    pub fn after_cursor(mut self, cursor: Cursor) -> Self {
+        if self.filter.cursor.is_none_or(|before| before.position <= cursor.position) {
+            self.filter.cursor = Some(cursor);
+        }
+        self.after(cursor.position)
+    }
+}
+
+impl<B: Bound> Query<B> {
+    fn new(source: B::Bounded) -> Self {
+        let (first, last) = (B::from(1), B::from(u64::MAX));
+        let (direction, filter) = (Direction::Forwards, Filter::default());
+        Self { source, first, last, limit: u64::MAX, direction, filter }
+    }
+
+    /// No event before this one.
+    pub fn from(mut self, first: B) -> Self {
+        self.first = self.first.max(first);
+        self
+    }
+
+    /// Only events behind this one.
+    pub fn after(self, before_first: B) -> Self {
+        match before_first.into().checked_add(1) {
+            Some(first) => self.from(B::from(first)),
+            None => self.limit(0),
+        }
+    }
+
+    /// No event behind this one.
+    pub fn to(mut self, last: B) -> Self {
+        self.last = self.last.min(last);
+        self
+    }
+
+    /// Only events before this one.
+    pub fn before(self, after_last: B) -> Self {
+        match after_last.into().checked_sub(1) {
+            Some(last) => self.to(B::from(last)),
+            None => self.limit(0),
+        }
+    }
+
+    /// Only events that were stored at this time or later. The time is the store's, which never goes back along
+    /// the log, so the first of them is found without reading those before it.
+    pub fn since(mut self, time: Timestamp) -> Self {
+        let since = &mut self.filter.since;
+        *since = Some(since.map_or(time, |before| before.max(time)));
+        self
+    }
+
+    /// Only events that were stored at this time or earlier.
+    pub fn until(mut self, time: Timestamp) -> Self {
+        let until = &mut self.filter.until;
+        *until = Some(until.map_or(time, |before| before.min(time)));
+        self
+    }
+
+    /// Only events of this type; called again, also those of that one.
+    pub fn event_type(mut self, event_type: impl Into<String>) -> Self {
+        self.filter.event_types.push(event_type.into());
+        self
+    }
+
+    /// Only events whose metadata has this `correlationId`; called again, also those with that one. Answered by
+    /// looking into the metadata of each event within the other bounds.
+    pub fn correlation(mut self, id: impl Into<String>) -> Self {
+        self.filter.correlations.push(id.into());
+        self
+    }
+
+    /// At most so many events, counted in the order of reading.
+    pub fn limit(mut self, events_max: u64) -> Self {
+        self.limit = self.limit.min(events_max);
+        self
+    }
+
+    /// From the last event to the first.
+    pub fn backwards(mut self) -> Self {
+        self.direction = Direction::Backwards;
+        self
+    }
+
+    /// The first and the last number that are read, both inclusive: from 1, to the greatest there is, unless
+    /// bounds say otherwise.
+    #[must_use]
+    pub fn bounds(&self) -> RangeInclusive<B> {
+        self.first..=self.last
+    }
+
+    /// How many events are read at most.
+    #[must_use]
+    pub fn events_max(&self) -> u64 {
+        self.limit
+    }
+
+    /// Whether the last event comes first.
+    #[must_use]
+    pub fn is_backwards(&self) -> bool {
+        self.direction == Direction::Backwards
+    }
+
+    /// Whether an event is among those that are wanted, leaving the limit aside, and the checksum of a cursor.
+    #[must_use]
+    pub fn admits(&self, event: &StoredEvent) -> bool {
+        let number = B::number_of(event, &self.source);
+        number.is_some_and(|number| self.bounds().contains(&number))
+            && self.filter.since.is_none_or(|since| event.timestamp >= since)
+            && self.filter.is_before_end(event.timestamp, event.position)
+            && self.filter.admits(event.stream.as_str(), &event.event_type, &event.metadata_bytes)
+    }
+
+    /// The same, without its type.
+    pub(crate) fn select(self) -> Selection {
+        Selection {
+            source: B::walk_over(self.source),
+            first: self.first.into().max(1),
+            last: self.last.into(),
+            limit: self.limit,
+            direction: self.direction,
+            filter: self.filter,
+        }
+    }
+}
+
+/// A query as a cursor takes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    pub(crate) source: Source,
+    /// The first number that is wanted, from 1.
+    pub(crate) first: u64,
+    /// The last one.
+    pub(crate) last: u64,
+    pub(crate) limit: u64,
+    pub(crate) direction: Direction,
+    pub(crate) filter: Filter,
+}
+
+impl Selection {
+    /// Whether events of the store's own streams are among what is wanted.
+    pub(crate) fn shows_system(&self) -> bool {
+        match &self.source {
+            Source::Stream(stream) => stream.is_system(),
+            Source::All => self.filter.system == SystemStreams::Included,
+        }
+    }
+
+    /// Whether an event is left out only since its stream is the store's own.
+    pub(crate) fn leaves_out(&self, stream: &str) -> bool {
+        is_system(stream) && !self.shows_system()
+    }
+}
+
+/// Whether the store's own streams are read.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) enum SystemStreams {
+    #[default]
+    LeftOut,
+    Included,
+}
+
+/// Which events are wanted, beside bounds of versions and positions.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Filter {
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+    /// The last position, where versions are the bounds.
+    pub(crate) position_max: Option<Position>,
+    /// The cursor behind which reading begins, whose event has to be there.
+    pub(crate) cursor: Option<Cursor>,
+    pub(crate) system: SystemStreams,
+    /// Any of these; empty: any at all.
+    pub(crate) categories: Vec<String>,
+    pub(crate) event_types: Vec<String>,
+    pub(crate) correlations: Vec<String>,
+    pub(crate) group: Option<GroupMember>,
+}
+
+impl Filter {
+    /// Whether every event is wanted that is within the bounds.
+    pub(crate) fn admits_all(&self) -> bool {
+        self.system == SystemStreams::Included
+            && self.categories.is_empty()
+            && self.event_types.is_empty()
+            && self.correlations.is_empty()
+            && self.group.is_none()
+    }
+
+    /// Whether an event is wanted by what is in it; bounds aside.
+    pub(crate) fn admits(&self, stream: &str, event_type: &str, metadata: &[u8]) -> bool {
+        let is_any_of =
+            |names: &[String], name: &str| names.is_empty() || names.iter().any(|any| any == name);
+        (self.system == SystemStreams::Included || !is_system(stream))
+            && is_any_of(&self.event_types, event_type)
+            && is_any_of(&self.categories, category_of(stream))
+            && self.group.is_none_or(|group| group.has(stream))
+            && (self.correlations.is_empty()
+                || correlation_id(metadata).is_some_and(|id| self.correlations.contains(&id)))
+    }
+
+    /// The same of an event as it was read.
+    pub(crate) fn admits_event(&self, event: &EventRef<'_>) -> bool {
+        self.admits(event.stream, event.event_type, event.metadata_bytes)
+    }
+
+    /// Whether an event comes before the last moment that is wanted.
+    pub(crate) fn is_before_end(&self, timestamp: Timestamp, position: Position) -> bool {
+        self.until.is_none_or(|until| timestamp <= until)
+            && self.position_max.is_none_or(|last| position <= last)
+    }
+
+    /// Whether there is such a last moment.
+    pub(crate) fn has_end(&self) -> bool {
+        self.until.is_some() || self.position_max.is_some()
+    }
+}
