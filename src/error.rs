@@ -99,6 +99,12 @@ pub enum Error {
         last_position: Position,
     },
 
+    /// There is no checkpoint of this name. Nothing was written.
+    CheckpointNotFound {
+        /// The checkpoint's name.
+        name: String,
+    },
+
     /// Another writer has the store open.
     Locked {
         /// The store's directory.
@@ -247,6 +253,9 @@ impl fmt::Display for Error {
             }
             Self::CursorMismatch { cursor, found, last_position } => {
                 formatter.write_str(&mismatch_message(*cursor, *found, *last_position))
+            }
+            Self::CheckpointNotFound { name } => {
+                write!(formatter, "there is no checkpoint {name:?}: it was never saved, or is deleted")
             }
             Self::Closed => formatter.write_str("the store is closed: this append wasn't written"),
             Self::QueueFull => {

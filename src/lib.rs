@@ -27,6 +27,7 @@
 //! - [`Query`] says what is read: a stream or everything; by category, type, time, correlation; as of a moment.
 //!   [`StreamFilter`] says which streams are listed.
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
+//! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
 //! - [`verify`] checks every byte of a store; [`SimDisk`] tests programs against power cuts.
 //!
@@ -40,6 +41,7 @@
 compile_error!("Annals maps its files, and needs a 64-bit system");
 
 mod background;
+mod checkpoint;
 mod committed;
 mod cursor;
 #[cfg(feature = "async")]
@@ -72,6 +74,7 @@ mod time;
 mod trace;
 mod writer;
 
+pub use checkpoint::Checkpoint;
 pub use cursor::Cursor;
 #[cfg(feature = "async")]
 pub use delivery_stream::DeliveryStream;

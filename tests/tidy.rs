@@ -30,8 +30,18 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "Vocabulary",
         &[
-            "trace", "invalid", "stream", "group", "position", "cursor", "time", "metadata", "event",
-            "error", "options",
+            "trace",
+            "invalid",
+            "stream",
+            "group",
+            "position",
+            "cursor",
+            "time",
+            "metadata",
+            "event",
+            "error",
+            "checkpoint",
+            "options",
         ],
     ),
     (

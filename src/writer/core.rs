@@ -254,10 +254,10 @@ fn add_to_index(index: &mut TailIndex, append: &EncodedAppend, event: IndexedEve
 }
 
 impl Staged {
-    /// The appends that are answered, and what they reach.
+    /// The appends that are written, and what they reach.
     fn appends(&self) -> impl Iterator<Item = (&EncodedAppend, &Appended)> {
         let appends = self.request.commit().appends.iter();
-        appends.filter(|append| append.kind == AppendKind::Append).zip(&self.reached)
+        appends.filter(|append| append.kind != AppendKind::Check).zip(&self.reached)
     }
 }
 
@@ -297,7 +297,7 @@ impl Frame {
         self.buffer.extend_from_slice(&commit.records);
         let mut at = start;
         let mut reached = Reached::with_capacity(commit.appends.len());
-        for append in commit.appends.iter().filter(|append| append.kind == AppendKind::Append) {
+        for append in commit.appends.iter().filter(|append| append.kind != AppendKind::Check) {
             let before = self.version(append, state);
             if append.events == 0 {
                 reached.push(Appended::nothing(before));
@@ -353,7 +353,8 @@ impl Frame {
 
     /// The frame is stored: everyone hears what was reached.
     fn answer(&mut self) {
-        for Staged { request, reached, .. } in self.staged.drain(..) {
+        for Staged { request, mut reached, .. } in self.staged.drain(..) {
+            reached.truncate(request.commit().answers());
             request.answer(Ok(reached));
         }
         for (request, outcome) in self.settled.drain(..) {
