@@ -15,16 +15,19 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
+    committed::Committed,
     disk::contract::Disk,
     error::{Error, Result},
+    indexing::index_sealed_segment,
     log::{
         mark::Mark,
         segment::Growth,
-        segmented_log::{LogProgress, SegmentedLog},
+        segmented_log::LogProgress,
     },
     options::Durability,
     position::LogOffset,
     trace,
+    writer::core::Core,
 };
 
 /// In which steps the active file grows ahead of the head, in bytes.
@@ -54,6 +57,8 @@ pub(crate) enum Job {
     Sync,
     /// Say in durable.mark how much is durable.
     Mark,
+    /// Make the index files of sealed segments.
+    Index,
 }
 
 /// The jobs, and what they need.
@@ -63,11 +68,16 @@ pub(crate) struct Jobs {
     progress: Arc<LogProgress>,
     mark: Arc<Mutex<Mark>>,
     durability: Durability,
+    committed: Arc<Committed>,
+    /// Index files can't be made: the index stays in memory, and nothing is tried again.
+    indexing_has_failed: AtomicBool,
 }
 
 impl Jobs {
-    pub(crate) fn new(disk: Arc<dyn Disk>, log: &SegmentedLog, durability: Durability) -> Self {
-        Self { disk, progress: Arc::clone(log.progress()), mark: Arc::clone(log.mark()), durability }
+    pub(crate) fn new(disk: Arc<dyn Disk>, core: &Core, durability: Durability) -> Self {
+        let (progress, mark) = (Arc::clone(core.log().progress()), Arc::clone(core.log().mark()));
+        let (committed, indexing_has_failed) = (Arc::clone(core.committed()), AtomicBool::new(false));
+        Self { disk, progress, mark, durability, committed, indexing_has_failed }
     }
 
     /// Does a job, if there is anything to do. An error is final for the store.
@@ -76,6 +86,20 @@ impl Jobs {
             Job::Grow => self.grow(),
             Job::Sync => self.sync(),
             Job::Mark => self.mark(),
+            Job::Index => {
+                self.index();
+                Ok(())
+            }
+        }
+    }
+
+    fn index(&self) {
+        if self.indexing_has_failed.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = index_sealed_segment(&self.committed) {
+            self.indexing_has_failed.store(true, Ordering::Relaxed);
+            trace::warn("the index stays in memory", Path::new("the store"), format_args!("{error}"));
         }
     }
 
@@ -281,6 +305,7 @@ impl Shared {
 
     fn run_due(&self, mark_is_due: bool) -> Result<()> {
         self.jobs.run(Job::Grow)?;
+        self.jobs.run(Job::Index)?;
         if self.jobs.durability == Durability::Buffered {
             self.jobs.run(Job::Sync)?;
         }

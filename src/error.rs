@@ -79,6 +79,13 @@ pub enum Error {
         stream: StreamId,
     },
 
+    /// Another stream's name has the same hash, as one in billions of billions does. Nothing was written: give
+    /// the stream another name.
+    NameTaken {
+        /// The stream of the append.
+        stream: StreamId,
+    },
+
     /// A value is outside its rules. Nothing was written.
     Invalid(Invalid),
 
@@ -194,6 +201,16 @@ impl Error {
         matches!(self, Self::Corrupt { .. })
     }
 
+    /// Bytes of a file that aren't what was written.
+    pub(crate) fn corrupt(
+        path: impl Into<PathBuf>,
+        offset: u64,
+        reason: impl Into<String>,
+        intact: Option<Position>,
+    ) -> Self {
+        Self::Corrupt { path: path.into(), offset, reason: reason.into(), intact }
+    }
+
     /// The system's refusal of an action on a path.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io { action, path: path.into(), source: Arc::new(source) }
@@ -246,6 +263,10 @@ impl fmt::Display for Error {
             Self::ReservedStream { stream } => write!(
                 formatter,
                 "stream \"{stream}\" can't be appended to: names that begin with '$' are the store's own"
+            ),
+            Self::NameTaken { stream } => write!(
+                formatter,
+                "stream \"{stream}\" can't be made: the hash of its name is another stream's; choose another name"
             ),
             Self::Invalid(invalid) => invalid.fmt(formatter),
             Self::StreamNotFound { stream } => {

@@ -9,15 +9,16 @@
 use std::{fmt, mem, sync::Arc};
 
 use crate::{
-    committed::Committed,
+    committed::{Committed, Names},
     cursor::Cursor,
     error::{Error, Result},
     event::{EventRef, StoredEvent},
     format::record::Record,
-    index::tail::Direction,
-    log::{fetch, segment::Segment, window::Window},
+    index::part::Direction,
+    log::{fetch, view::SegmentView, window::Window},
     position::{LogOffset, Position, Version},
     query::{Selection, sealed::Source},
+    time::Timestamp,
 };
 
 /// How many places a cursor takes from the index at a time.
@@ -42,14 +43,22 @@ pub struct Events {
     limit_left: u64,
     /// Whether there are events behind the query's last moment.
     is_cut: bool,
-    /// The places of the next records; those before `taken` are done.
-    places: Vec<LogOffset>,
+    /// The next records; those before `taken` are done.
+    found: Vec<Found>,
     taken: usize,
-    segment: Option<Arc<Segment>>,
+    segment: Option<Arc<SegmentView>>,
     window: Window,
     /// The last event that was given or passed over. An event that is left out only since it is the store's own
     /// doesn't count.
     passed: Cursor,
+}
+
+/// A record that the index found.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    /// Its version, or its position.
+    number: u64,
+    place: LogOffset,
 }
 
 /// Where a cursor is before its first step.
@@ -65,8 +74,10 @@ enum Start {
 
 impl Events {
     pub(crate) fn new(committed: &Arc<Committed>, selection: Selection) -> Self {
-        let newest = newest_of(committed, &selection.source);
-        Self::starting(committed, selection, Start::Unknown { newest })
+        match newest_of(committed, &selection.source) {
+            Ok(newest) => Self::starting(committed, selection, Start::Unknown { newest }),
+            Err(error) => Self::failed(committed, selection, error),
+        }
     }
 
     /// A cursor that has nothing to give but an error.
@@ -82,7 +93,7 @@ impl Events {
             left: 0,
             limit_left: selection.limit,
             is_cut: false,
-            places: Vec::new(),
+            found: Vec::new(),
             taken: 0,
             segment: None,
             window: Window::new(AHEAD_BYTES),
@@ -101,9 +112,9 @@ impl Events {
     pub fn try_next(&mut self) -> Result<Option<EventRef<'_>>> {
         self.begin()?;
         let admits_all = self.selection.filter.admits_all();
-        let found = if admits_all { self.step() } else { self.find()? };
-        let Some((place, number)) = found else { return Ok(None) };
-        let segment = here(&self.committed, &mut self.segment, &mut self.window, place);
+        let found = if admits_all { self.step()? } else { self.find()? };
+        let Some(Found { place, number }) = found else { return Ok(None) };
+        let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
         if !admits_all {
             // Found, and thereby checked.
             let record = fetch::checked_record_at(segment, place, &mut self.window)?;
@@ -115,15 +126,15 @@ impl Events {
     }
 
     /// Goes to the next record that is wanted, and checks all on the way.
-    fn find(&mut self) -> Result<Option<(LogOffset, u64)>> {
-        while let Some((place, number)) = self.step() {
-            let segment = here(&self.committed, &mut self.segment, &mut self.window, place);
+    fn find(&mut self) -> Result<Option<Found>> {
+        while let Some(Found { place, number }) = self.step()? {
+            let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
             if !self.selection.leaves_out(record.event.stream) {
                 self.passed = record.event.cursor();
             }
             if self.selection.filter.admits_event(&record.event) {
-                return Ok(Some((place, number)));
+                return Ok(Some(Found { place, number }));
             }
             self.limit_left += 1;
         }
@@ -131,31 +142,77 @@ impl Events {
     }
 
     /// Takes the next record's place, as if it were given.
-    fn step(&mut self) -> Option<(LogOffset, u64)> {
-        if self.left == 0 || self.limit_left == 0 {
-            return None;
+    fn step(&mut self) -> Result<Option<Found>> {
+        while self.left > 0 && self.limit_left > 0 {
+            let Some(found) = self.found.get(self.taken).copied() else {
+                self.look_up()?;
+                continue;
+            };
+            self.taken += 1;
+            self.limit_left -= 1;
+            self.go_behind(found.number);
+            return Ok(Some(found));
         }
-        if self.taken == self.places.len() {
-            self.look_up();
-        }
-        let (place, number) = (self.places[self.taken], self.next);
-        self.taken += 1;
-        self.left -= 1;
-        self.limit_left -= 1;
-        self.next = match self.selection.direction {
-            Direction::Forwards => number + 1,
-            Direction::Backwards => number - 1,
-        };
-        Some((place, number))
+        Ok(None)
     }
 
-    /// Takes the places of the next records from the index.
-    fn look_up(&mut self) {
-        self.places.clear();
+    /// Everything up to this number is done.
+    fn go_behind(&mut self, number: u64) {
+        let (next, passed) = match self.selection.direction {
+            Direction::Forwards => (number + 1, number + 1 - self.next),
+            Direction::Backwards => (number.saturating_sub(1), self.next + 1 - number),
+        };
+        self.next = next;
+        self.left -= passed.min(self.left);
+    }
+
+    /// Takes the next records from the index. Where it finds none of those that are wanted, it goes on.
+    fn look_up(&mut self) -> Result<()> {
+        self.found.clear();
         self.taken = 0;
         let places_max = usize::try_from(self.left).unwrap_or(PLACES_MAX).min(PLACES_MAX);
-        let Selection { source, direction, .. } = &self.selection;
-        places_of(&self.committed, source, self.next, *direction, places_max, &mut self.places);
+        let Selection { source, direction, filter, .. } = &self.selection;
+        if matches!(source, Source::All) && filter.names_any() {
+            return self.look_up_named(places_max);
+        }
+        let mut places = Vec::with_capacity(places_max);
+        places_of(&self.committed, source, self.next, *direction, places_max, &mut places)?;
+        self.found.extend(places.into_iter().zip(0..).map(|(place, count)| {
+            let number = match direction {
+                Direction::Forwards => self.next + count,
+                Direction::Backwards => self.next - count,
+            };
+            Found { number, place }
+        }));
+        Ok(())
+    }
+
+    /// The same for events of some categories or types alone.
+    fn look_up_named(&mut self, places_max: usize) -> Result<()> {
+        let Selection { direction, filter, .. } = &self.selection;
+        let direction = *direction;
+        let last = match direction {
+            Direction::Forwards => self.next.saturating_add(self.left - 1),
+            Direction::Backwards => (self.next + 1).saturating_sub(self.left),
+        };
+        let names = Names { categories: &filter.categories, event_types: &filter.event_types };
+        let mut found = Vec::new();
+        let from = Position::new(self.next);
+        let looked_to = self.committed.matching(&names, from, direction, places_max, &mut found)?;
+        let is_within = |number: u64| match direction {
+            Direction::Forwards => number <= last,
+            Direction::Backwards => number >= last,
+        };
+        let numbered = found.into_iter().map(|(position, place)| Found { number: position.get(), place });
+        self.found.extend(numbered.take_while(|found| is_within(found.number)));
+        if self.found.is_empty() {
+            // What was committed since isn't passed over: a subscription comes to it later.
+            self.go_behind(match direction {
+                Direction::Forwards => looked_to.get().min(last),
+                Direction::Backwards => looked_to.get().max(last),
+            });
+        }
+        Ok(())
     }
 
     /// Finds the query's beginning and end, once.
@@ -194,7 +251,10 @@ impl Events {
     fn low(&self, low: u64, high: u64) -> Result<u64> {
         match self.selection.filter.since {
             None => Ok(low),
-            Some(since) => self.first_that(low, high, |record| record.event.timestamp >= since),
+            Some(since) => {
+                let (low, high) = self.narrow(since, low, high);
+                self.first_that(low, high, |record| record.event.timestamp >= since)
+            }
         }
     }
 
@@ -206,7 +266,22 @@ impl Events {
         }
         let is_too_late =
             |record: &Record<'_>| !filter.is_before_end(record.event.timestamp, record.event.position);
+        let (low, high) = match filter.until {
+            Some(until) if filter.position_max.is_none() => self.narrow(until, low, high),
+            _ => (low, high),
+        };
         Ok(self.first_that(low, high, is_too_late)?.saturating_sub(1))
+    }
+
+    /// Takes from a range of positions the segments whose times say that a time isn't in them. What is asked for
+    /// is never cut off: the first event at the time or behind it, or the one behind the range.
+    fn narrow(&self, time: Timestamp, low: u64, high: u64) -> (u64, u64) {
+        if !matches!(self.selection.source, Source::All) {
+            return (low, high);
+        }
+        let (first, later) = self.committed.settled().sealed().positions_about(time);
+        let high = later.map_or(high, |later| later.get().clamp(low.min(high), high));
+        (low.max(first.get()).min(high + 1), high)
     }
 
     /// The first number from `low` to `high` whose record passes a test, which all behind it pass too; the one
@@ -263,7 +338,7 @@ impl Events {
         if self.is_cut {
             return Ok(());
         }
-        let newest = newest_of(&self.committed, &self.selection.source);
+        let newest = newest_of(&self.committed, &self.selection.source)?;
         self.bound(self.next, newest)
     }
 
@@ -293,14 +368,14 @@ impl Events {
 }
 
 /// The number of the newest event of what is walked over.
-fn newest_of(committed: &Committed, source: &Source) -> u64 {
+fn newest_of(committed: &Committed, source: &Source) -> Result<u64> {
     match source {
-        Source::Stream(stream) => committed.state().index.version(stream.as_str()).get(),
-        Source::All => committed.head().get(),
+        Source::Stream(stream) => Ok(committed.version(committed.key(stream.as_str()))?.get()),
+        Source::All => Ok(committed.head().get()),
     }
 }
 
-/// The places of the records from a number on, all of which are committed.
+/// The places of records from a number on, which is committed: one at least.
 fn places_of(
     committed: &Committed,
     source: &Source,
@@ -308,35 +383,38 @@ fn places_of(
     direction: Direction,
     places_max: usize,
     places: &mut Vec<LogOffset>,
-) {
-    let state = committed.state();
+) -> Result<()> {
     match source {
         Source::Stream(stream) => {
-            let from = Version::new(from);
-            state.index.stream_places(stream.as_str(), from, direction, places_max, places);
+            let (key, from) = (committed.key(stream.as_str()), Version::new(from));
+            committed.stream_places(key, from, direction, places_max, places)?;
         }
-        Source::All => state.index.all_places(Position::new(from), direction, places_max, places),
+        Source::All => committed.places(Position::new(from), direction, places_max, places)?,
     }
-    assert_eq!(places.len(), places_max, "the index never loses an event that was committed");
+    assert!(!places.is_empty(), "the index never loses an event that was committed");
+    Ok(())
 }
 
 /// The segment that has a place, kept from one record to the next.
 fn here<'a>(
     committed: &Committed,
-    kept: &'a mut Option<Arc<Segment>>,
+    kept: &'a mut Option<Arc<SegmentView>>,
     window: &mut Window,
     place: LogOffset,
-) -> &'a Arc<Segment> {
-    let same = kept.take().filter(|segment| segment.holds(place));
-    kept.insert(same.unwrap_or_else(|| {
-        window.clear();
-        Arc::clone(committed.state().segment_of(place))
-    }))
+) -> Result<&'a Arc<SegmentView>> {
+    let view = match kept.take().filter(|segment| segment.holds(place)) {
+        Some(same) => same,
+        None => {
+            window.clear();
+            committed.view_of(place)?
+        }
+    };
+    Ok(kept.insert(view))
 }
 
 /// The record at a place, checked, also that it is the one which the index named.
 fn checked<'a>(
-    segment: &'a Segment,
+    segment: &'a SegmentView,
     place: LogOffset,
     source: &Source,
     number: u64,
@@ -363,9 +441,9 @@ pub(crate) fn look_at<T>(
     look: impl FnOnce(&Record<'_>) -> T,
 ) -> Result<T> {
     let mut places = Vec::with_capacity(1);
-    places_of(committed, source, number, Direction::Forwards, 1, &mut places);
+    places_of(committed, source, number, Direction::Forwards, 1, &mut places)?;
     let place = places[0];
-    let segment = Arc::clone(committed.state().segment_of(place));
+    let segment = committed.view_of(place)?;
     let mut window = Window::new(0);
     checked(&segment, place, source, number, &mut window).map(|record| look(&record))
 }

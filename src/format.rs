@@ -1,4 +1,4 @@
-//! The format: bytes, and nothing else. No file here opens a file.
+//! The format: bytes, and nothing else. No file here opens a file; `paged_file` alone reads one that is open.
 //!
 //! What always holds: numbers are little-endian; every structure carries a checksum that is compared before
 //! its fields are believed; every length is compared with its bound before anything is allocated. Writer and
@@ -15,7 +15,10 @@
 pub(crate) mod control;
 pub(crate) mod control_frame;
 pub(crate) mod frame;
+pub(crate) mod head_page;
 pub(crate) mod layout;
+pub(crate) mod paged;
+pub(crate) mod paged_file;
 pub(crate) mod record;
 pub(crate) mod segment_header;
 #[cfg(test)]

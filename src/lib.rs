@@ -41,6 +41,7 @@
 compile_error!("Annals maps its files, and needs a 64-bit system");
 
 mod background;
+mod catalog;
 mod checkpoint;
 mod committed;
 mod cursor;
@@ -53,6 +54,7 @@ mod events;
 mod format;
 mod group;
 mod index;
+mod indexing;
 mod inspect;
 mod interface;
 mod invalid;
@@ -74,12 +76,14 @@ mod time;
 mod trace;
 mod writer;
 
+pub use catalog::StoreInfo;
 pub use checkpoint::Checkpoint;
 pub use cursor::Cursor;
 #[cfg(feature = "async")]
 pub use delivery_stream::DeliveryStream;
 pub use disk::contract::{
-    DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, Mapping, OpenMode, SECTOR_BYTES, WriteError,
+    DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, FileLock, LockKind, Mapping, OpenMode,
+    SECTOR_BYTES, SHARED_PAGE_BYTES, ShareMode, SharedPage, WriteError,
 };
 pub use disk::os::OsDisk;
 pub use disk::sim::{
@@ -99,13 +103,13 @@ pub use inspect::{Damage, Progress, Verification, verify, verify_on};
 pub use interface::{EventIterator, Store};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
-pub use options::{Creation, Durability, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use options::{Creation, Durability, OpeningProgress, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use position::{ExpectedVersion, Position, Version};
 pub use query::{AsOf, Bound, Query};
 pub use reader::{NameCount, Reader};
 #[doc(hidden)]
 pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operation};
-pub use store::{EventStore, StoreInfo};
+pub use store::EventStore;
 pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};
 pub use subscription::{Canceller, Delivery, Subscription};

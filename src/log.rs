@@ -7,10 +7,13 @@
 //! segments/000000000001.log   | header | frames … | SEAL |          sealed, trimmed
 //! segments/000000000002.log   | header | frames … |^ end   zeros |  active
 //!                                            D ^                    durable.mark: all before it was synced
+//! head                                             committed         shared with other processes, for one boot
 //! ```
 
 pub(crate) mod creation;
 pub(crate) mod fetch;
+pub(crate) mod followed_head;
+pub(crate) mod head;
 pub(crate) mod mark;
 pub(crate) mod quarantine;
 pub(crate) mod recovery;
@@ -20,4 +23,5 @@ pub(crate) mod segmented_log;
 #[cfg(test)]
 mod tests;
 pub(crate) mod verdict;
+pub(crate) mod view;
 pub(crate) mod window;

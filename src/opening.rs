@@ -10,25 +10,28 @@ use std::{
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    committed::Committed,
-    disk::contract::DirectoryLock,
-    disk::contract::{Disk, EntryKind, OpenMode},
+    committed::{Committed, CommittedState},
+    disk::contract::{DirectoryLock, Disk, EntryKind, OpenMode},
     error::{Error, Result},
-    event::EventIdRef,
-    format::{
-        control::StoreMeta,
-        frame::EpochMode,
-        record::{IdForm, IdOrigin, Record},
+    format::{control::StoreMeta, frame::EpochMode},
+    index::{
+        files::{Access, IndexFiles},
+        loading::{Loaded, load},
+        memory::MemoryIndex,
+        scanning::{add_record, segment_number},
+        sealed::SealedIndex,
+        sealed_parts::{SealedPart, check_index},
+        settled::{RecentPart, Settled},
     },
-    index::tail::{IndexedEvent, TailIndex, id_hash, stream_hash},
     log::{
         creation,
-        recovery::recover,
+        head::Head,
+        mark::Mark,
+        recovery::{Known, list_segments, open_last, recover},
+        segment::Segment,
         segmented_log::{LogSettings, SegmentedLog},
     },
-    options::{Creation, Durability, Options},
-    position::LogOffset,
-    stream::StreamId,
+    options::{Creation, Durability, Options, ReadMode},
     time::Timestamp,
     trace,
     writer::core::Core,
@@ -55,12 +58,13 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
     let lock = take_lock(&**disk, path, options.lock_wait)?;
     let meta = read_or_create(&**disk, path, options)?;
     write_holder(&**disk, path);
-    let mut index = TailIndex::default();
-    let mut last_timestamp = Timestamp::MIN;
-    let recovered = recover(&**disk, path, &meta, &mut |place, record| {
-        last_timestamp = last_timestamp.max(record.event.timestamp);
-        add_to_index(&mut index, place, record)
-    })?;
+    let files = IndexFiles {
+        disk: Arc::clone(disk),
+        store: path.to_owned(),
+        store_id: meta.store_id,
+        read: options.read,
+        access: Access::Owner,
+    };
     let settings = LogSettings {
         disk: Arc::clone(disk),
         store: path.to_owned(),
@@ -69,11 +73,65 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
         read: options.read,
         mode: epoch_mode(options.durability),
     };
-    let (log, segments) = SegmentedLog::new(settings, recovered)?;
-    let committed = Arc::new(Committed::new(index, segments));
-    let core = Core::new(log, Arc::clone(&committed), options.durability, last_timestamp);
+    let mark = Mark::read(&**disk, path, meta.store_id)?;
+    let (numbers, last) = list_segments(&**disk, path, &meta)?;
+    let loaded = load(&files, &meta, &numbers, &mut |progress| options.tell_progress(progress))?;
+    let (before, sealed_timestamp) = loaded.sealed.end();
+    let segment = open_last(&**disk, path, &meta, last, before.as_ref())?;
+    let begun = open_begun(&files, &segment, &mark);
+    let known = Known { before, indexed: begun.as_ref().map(SealedIndex::chain_end), durable: loaded.durable };
+    let mut tail = new_tail(&segment, begun.as_ref());
+    let begun_timestamp = begun.as_ref().and_then(SealedIndex::last_timestamp);
+    let settled = settle(loaded, &segment, begun, options.read)?;
+    let recovered = recover(&**disk, path, mark, segment, &known, &mut |file_offset, record| {
+        add_record(&mut tail, meta.store_id, file_offset, record, &mut |key, _| settled.before(key))
+    })?;
+    let epoch = recovered.end.epoch;
+    let log = SegmentedLog::new(settings, recovered)?;
+    let last_timestamp = [Some(sealed_timestamp), begun_timestamp, tail.last_timestamp()];
+    let last_timestamp = last_timestamp.into_iter().flatten().max().unwrap_or(Timestamp::MIN);
+    let state = CommittedState::new(tail, Arc::clone(log.active()), settled);
+    let committed = Arc::new(Committed::new(meta.store_id, state));
+    let reached = (log.progress().written(), committed.head());
+    let head = Head::open(&**disk, path, meta.store_id, epoch, reached);
+    let core = Core::new(log, Arc::clone(&committed), head, options.durability, last_timestamp);
     trace::info("opened", path, format_args!("{} events", committed.head()));
     Ok(Opened { core, committed, lock })
+}
+
+/// The index file of the last segment's beginning, as the last closing left it, if it can be used: what it is
+/// of was durable then.
+pub(crate) fn open_begun(files: &IndexFiles, segment: &Segment, mark: &Mark) -> Option<SealedIndex> {
+    let index = files.open_index(segment_number(segment.header.number)).ok()?;
+    check_index(&index, segment).ok()?;
+    let end = index.chain_end();
+    let was_durable = mark.durable().is_some_and(|durable| segment.log_offset(end.file_offset) <= durable);
+    (was_durable && end.seal.is_none() && end.file_offset <= segment.prepared()).then_some(index)
+}
+
+/// The index in memory of what comes behind the index file.
+pub(crate) fn new_tail(segment: &Segment, begun: Option<&SealedIndex>) -> MemoryIndex {
+    let header = &segment.header;
+    let first_position = begun.map_or(header.first_position, |begun| begun.chain_end().next_position);
+    MemoryIndex::new(segment_number(header.number), header.base, first_position)
+}
+
+/// All before the tail.
+pub(crate) fn settle(
+    loaded: Loaded,
+    segment: &Segment,
+    begun: Option<SealedIndex>,
+    read: ReadMode,
+) -> Result<Settled> {
+    let mut recent = Vec::new();
+    if let Some(index) = begun {
+        let end = index.chain_end().file_offset;
+        let view = segment.view(read, end)?;
+        view.publish(end);
+        let number = segment_number(segment.header.number);
+        recent.push(RecentPart::Begun(Arc::new(SealedPart::new(number, Arc::new(view), end, Arc::new(index)))));
+    }
+    Ok(Settled::new(loaded.directory, loaded.sealed, recent))
 }
 
 fn epoch_mode(durability: Durability) -> EpochMode {
@@ -81,23 +139,6 @@ fn epoch_mode(durability: Durability) -> EpochMode {
         Durability::Fsync => EpochMode::Fsync,
         Durability::Buffered => EpochMode::Buffered,
     }
-}
-
-fn add_to_index(index: &mut TailIndex, place: LogOffset, record: &Record<'_>) -> Result<(), &'static str> {
-    let event = &record.event;
-    // A name that this version would refuse can only stand in a log that another program wrote.
-    let stream = StreamId::new(event.stream).map_err(|_| "an event's stream has an invalid name")?;
-    let indexed =
-        IndexedEvent { place, position: event.position, version: event.version, timestamp: event.timestamp };
-    index.add(stream_hash(event.stream), event.stream, || stream, indexed)?;
-    if record.id_origin == IdOrigin::Caller {
-        let hash = match &event.id {
-            EventIdRef::Uuid(uuid) => id_hash(event.stream, uuid.as_bytes(), IdForm::Uuid),
-            EventIdRef::Text(text) => id_hash(event.stream, text.as_bytes(), IdForm::Text),
-        };
-        index.add_id(hash, place);
-    }
-    Ok(())
 }
 
 /// Makes sure that a directory stands at the path.

@@ -1,6 +1,6 @@
 //! How a store is opened.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     event::{IdGenerator, UuidV7},
@@ -47,6 +47,26 @@ pub enum Creation {
     Never,
 }
 
+/// How far an opening is that reads segments whose index files are missing or damaged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct OpeningProgress {
+    /// How many segments were read.
+    pub segments: u64,
+    /// How many there are to read.
+    pub segments_total: u64,
+}
+
+/// Who is told of it.
+#[derive(Clone)]
+pub(crate) struct ProgressTeller(Arc<dyn Fn(OpeningProgress) + Send + Sync>);
+
+impl fmt::Debug for ProgressTeller {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ProgressTeller")
+    }
+}
+
 /// How a store is opened; the default suits most.
 ///
 /// ```
@@ -64,6 +84,7 @@ pub struct Options {
     pub(crate) lock_wait: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
+    pub(crate) progress: Option<ProgressTeller>,
 }
 
 impl Default for Options {
@@ -77,6 +98,7 @@ impl Default for Options {
             lock_wait: Duration::ZERO,
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidV7::default()),
+            progress: None,
         }
     }
 }
@@ -144,6 +166,20 @@ impl Options {
     pub fn id_generator(mut self, ids: Arc<dyn IdGenerator>) -> Self {
         self.ids = ids;
         self
+    }
+
+    /// Who is told how far an opening is that has to read segments, because their index files are missing or
+    /// damaged. Other openings take no time worth telling.
+    #[must_use]
+    pub fn on_opening_progress(mut self, tell: impl Fn(OpeningProgress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(ProgressTeller(Arc::new(tell)));
+        self
+    }
+
+    pub(crate) fn tell_progress(&self, progress: OpeningProgress) {
+        if let Some(ProgressTeller(tell)) = &self.progress {
+            tell(progress);
+        }
     }
 
     /// Refuses values outside their ranges.

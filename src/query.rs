@@ -6,7 +6,7 @@ use crate::{
     cursor::Cursor,
     event::{EventRef, StoredEvent},
     group::GroupMember,
-    index::tail::Direction,
+    index::part::Direction,
     metadata::correlation_id,
     position::{Position, Version},
     stream::{StreamId, category_of, is_system},
@@ -376,6 +376,11 @@ impl Filter {
             && self.group.is_none_or(|group| group.has(stream))
             && (self.correlations.is_empty()
                 || correlation_id(metadata).is_some_and(|id| self.correlations.contains(&id)))
+    }
+
+    /// Whether categories or event types are named, which the index finds.
+    pub(crate) fn names_any(&self) -> bool {
+        !self.categories.is_empty() || !self.event_types.is_empty()
     }
 
     /// The same of an event as it was read.

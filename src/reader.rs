@@ -3,19 +3,25 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
+    catalog::{Counted, StoreInfo, count_all, count_names, find_given_id, find_stream, has_id, list_streams},
     checkpoint::{CHECKPOINT_CATEGORY, Checkpoint, checkpoint_of, checkpoint_stream},
     committed::Committed,
     cursor::Cursor,
     error::{Error, Result},
-    event::{EventId, EventIdRef, StoredEvent},
+    event::{EventId, StoredEvent},
     events::{Events, check_cursor},
     news::News,
     position::{Position, Version},
     query::{AsOf, Bound, Query},
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
+    time::Timestamp,
     subscription::Subscription,
 };
+
+/// How long before or after an id was made its event may have been stored, by a look in the index, in
+/// microseconds: a minute, for queues and for clocks that are set.
+const MADE_BEFORE_MICROS: i64 = 60_000_000;
 
 /// Reads a store. An [`EventStore`](crate::EventStore) is one by its `Deref`; a clone goes to another thread
 /// without giving it the appends.
@@ -88,7 +94,7 @@ impl Reader {
     /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up.
     pub fn stream_version(&self, stream: &StreamId) -> Result<Version> {
         self.news.refresh()?;
-        Ok(self.committed.state().index.version(stream.as_str()))
+        self.committed.version(self.committed.key(stream.as_str()))
     }
 
     /// The version that a stream had at a time or a position; 0 if it didn't exist yet.
@@ -118,9 +124,8 @@ impl Reader {
     /// up.
     pub fn stream_info(&self, stream: &StreamId) -> Result<StreamInfo> {
         self.news.refresh()?;
-        let state = self.committed.state();
-        let entry = state.index.stream(stream.as_str());
-        entry.map(StreamInfo::of).ok_or_else(|| Error::StreamNotFound { stream: stream.clone() })
+        let found = find_stream(&self.committed, stream)?;
+        found.ok_or_else(|| Error::StreamNotFound { stream: stream.clone() })
     }
 
     /// Lists streams, sorted by name.
@@ -130,7 +135,7 @@ impl Reader {
     /// [`Error::Io`] and [`Error::Corrupt`] where they can't be looked up.
     pub fn streams(&self, filter: &StreamFilter) -> Result<Vec<StreamInfo>> {
         self.news.refresh()?;
-        Ok(filter.list(&self.committed))
+        list_streams(&self.committed, filter)
     }
 
     /// The categories there are, sorted by name, and how many events are in each. Those of the store's own streams
@@ -141,12 +146,7 @@ impl Reader {
     /// [`Error::Io`] and [`Error::Corrupt`] where they can't be looked up.
     pub fn categories(&self) -> Result<Vec<NameCount>> {
         self.news.refresh()?;
-        let mut counts = BTreeMap::new();
-        let state = self.committed.state();
-        for entry in state.index.streams().filter(|entry| !entry.stream.is_system()) {
-            add(&mut counts, entry.stream.category(), entry.version().get());
-        }
-        Ok(named(counts))
+        count_names(&self.committed, Counted::Categories).map(named)
     }
 
     /// The event types there are, sorted by name, and how many events are of each. Those of the store's own
@@ -156,28 +156,43 @@ impl Reader {
     ///
     /// [`Error::Io`] and [`Error::Corrupt`] where they can't be looked up.
     pub fn event_types(&self) -> Result<Vec<NameCount>> {
-        let mut counts = BTreeMap::new();
-        let mut events = self.read_all();
-        while let Some(event) = events.try_next()? {
-            add(&mut counts, event.event_type, 1);
-        }
-        Ok(named(counts))
+        self.news.refresh()?;
+        count_names(&self.committed, Counted::EventTypes).map(named)
     }
 
     /// The event with this id, whoever gave it: the first in the log, since only within a stream the store sees to
     /// it that an id names one event. None if there is none.
     ///
+    /// Ids that callers gave are in the index, and UUIDs of version 7 name the time of their making. Any other id is
+    /// looked for in the whole log, and so is one that isn't there.
+    ///
     /// # Errors
     ///
     /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up.
     pub fn event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
-        let mut events = self.read(Query::all().including_system());
-        while let Some(event) = events.try_next()? {
-            if is_same(event.id, id) {
-                return Ok(Some(event.to_stored()?));
+        self.news.refresh()?;
+        if let Some(found) = find_given_id(&self.committed, id)? {
+            return Ok(Some(found));
+        }
+        let all = Query::all().including_system();
+        if let Some(made) = id.as_uuid().and_then(made_at) {
+            let (first, last) = (made.micros() - MADE_BEFORE_MICROS, made.micros() + MADE_BEFORE_MICROS);
+            let about = all.clone().since(Timestamp::from_micros(first)).until(Timestamp::from_micros(last));
+            if let Some(found) = find_id(self.read(about), id)? {
+                return Ok(Some(found));
             }
         }
-        Ok(None)
+        find_id(self.read(all), id)
+    }
+
+    /// The store in numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Corrupt`] where they can't be looked up.
+    pub fn info(&self) -> Result<StoreInfo> {
+        self.news.refresh()?;
+        count_all(&self.committed)
     }
 
     /// The checkpoint of this name; none if it was never saved, or is deleted.
@@ -226,25 +241,24 @@ impl Reader {
     }
 }
 
-fn add(counts: &mut BTreeMap<String, u64>, name: &str, events: u64) {
-    match counts.get_mut(name) {
-        Some(count) => *count += events,
-        None => {
-            counts.insert(name.to_owned(), events);
-        }
-    }
-}
-
 fn named(counts: BTreeMap<String, u64>) -> Vec<NameCount> {
     counts.into_iter().map(|(name, events)| NameCount { name, events }).collect()
 }
 
-fn is_same(found: EventIdRef<'_>, id: &EventId) -> bool {
-    match (found, id.as_uuid()) {
-        (EventIdRef::Uuid(found), Some(wanted)) => found == wanted,
-        (EventIdRef::Text(found), None) => found.as_bytes() == id.as_bytes(),
-        _ => false,
+/// When a UUID that names the time of its making was made.
+fn made_at(id: uuid::Uuid) -> Option<Timestamp> {
+    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+    let micros = i64::try_from(seconds).ok()?.checked_mul(1_000_000)?;
+    Some(Timestamp::from_micros(micros.checked_add(i64::from(nanoseconds / 1_000))?))
+}
+
+fn find_id(mut events: Events, id: &EventId) -> Result<Option<StoredEvent>> {
+    while let Some(event) = events.try_next()? {
+        if has_id(event.id, id) {
+            return Ok(Some(event.to_stored()?));
+        }
     }
+    Ok(None)
 }
 
 impl fmt::Debug for Reader {

@@ -66,22 +66,6 @@ pub struct EventStore {
     _lock: Box<dyn DirectoryLock>,
 }
 
-/// A store in numbers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct StoreInfo {
-    /// Its directory.
-    pub path: PathBuf,
-    /// How many events it has, those of its own streams among them.
-    pub events: u64,
-    /// How many streams, its own among them.
-    pub streams: u64,
-    /// How many segment files.
-    pub segments: u64,
-    /// How long the log is, in bytes, without what files are prepared ahead.
-    pub log_bytes: u64,
-}
-
 impl EventStore {
     /// Opens the store in a directory, or makes one there, with the default [`Options`].
     ///
@@ -113,7 +97,7 @@ impl EventStore {
     pub fn open_on(disk: Arc<dyn Disk>, path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let opened = opening::open(&disk, &path, &options)?;
-        let jobs = Jobs::new(disk, opened.core.log(), options.durability);
+        let jobs = Jobs::new(disk, &opened.core, options.durability);
         let thread = |error| Error::io("start a thread for", &path, error);
         let background = Background::start(jobs).map_err(thread)?;
         let queue_bytes_max = options.queue_bytes_max;
@@ -190,7 +174,7 @@ impl EventStore {
         events: impl IntoIterator<Item = EventData>,
         when_full: WhenFull,
     ) -> Result<PendingAppend> {
-        let commit = EncodedCommit::single(stream, expected, events, &*self.ids)?;
+        let commit = EncodedCommit::single(stream, expected, events, &*self.ids, self.committed.store_id())?;
         self.writer.submit(commit, when_full).map(PendingAppend)
     }
 
@@ -218,7 +202,8 @@ impl EventStore {
         for (_, cursor) in commit.checkpoints() {
             self.reader.check_cursor(cursor)?;
         }
-        self.writer.submit(commit.encode(&*self.ids)?, WhenFull::Wait).map(PendingCommit)
+        let commit = commit.encode(&*self.ids, self.committed.store_id())?;
+        self.writer.submit(commit, WhenFull::Wait).map(PendingCommit)
     }
 
     /// Saves how far a consumer has come, under a name of its own, and waits until it is stored. The next one
@@ -270,7 +255,8 @@ impl EventStore {
             if self.reader.checkpoint(name)?.is_none() {
                 return Err(Error::CheckpointNotFound { name: name.to_owned() });
             }
-            let commit = EncodedCommit::system(&stream, version.into(), checkpoint_deleted(), &*self.ids)?;
+            let (event, store_id) = (checkpoint_deleted(), self.committed.store_id());
+            let commit = EncodedCommit::system(&stream, version.into(), event, &*self.ids, store_id)?;
             match self.writer.submit(commit, WhenFull::Wait)?.wait() {
                 // Somebody saved it meanwhile: it is looked at again.
                 Err(Error::VersionConflict { .. }) => {}
@@ -304,20 +290,6 @@ impl EventStore {
     #[must_use]
     pub fn last_position(&self) -> Position {
         self.reader.last_position()
-    }
-
-    /// The store in numbers.
-    #[must_use]
-    pub fn info(&self) -> StoreInfo {
-        let state = self.committed.state();
-        let last = &state.segments[state.segments.len() - 1];
-        StoreInfo {
-            path: self.path.clone(),
-            events: state.index.last_position().get(),
-            streams: state.index.stream_count() as u64,
-            segments: state.segments.len() as u64,
-            log_bytes: last.log_offset(last.published()).get(),
-        }
     }
 
     /// Stores what was handed over, and closes. The next opening has nothing to mend then. Dropping the

@@ -1,8 +1,6 @@
 //! What is known of streams without reading their events.
 
 use crate::{
-    committed::Committed,
-    index::tail::StreamEntry,
     position::Version,
     query::SystemStreams,
     stream::{StreamId, category_of},
@@ -40,10 +38,6 @@ impl StreamInfo {
     #[must_use]
     pub fn new(stream: StreamId, version: Version, created: Timestamp, updated: Timestamp) -> Self {
         Self { stream, version, created, updated }
-    }
-
-    pub(crate) fn of(entry: &StreamEntry) -> Self {
-        Self::new(entry.stream.clone(), entry.version(), entry.created, entry.updated)
     }
 }
 
@@ -114,16 +108,5 @@ impl StreamFilter {
             && (self.system == SystemStreams::Included || !stream.is_system())
             && self.category.as_ref().is_none_or(|category| category_of(name) == category)
             && self.after.as_ref().is_none_or(|after| stream > after)
-    }
-
-    /// The streams that are admitted, in the order of names.
-    pub(crate) fn list(&self, committed: &Committed) -> Vec<StreamInfo> {
-        let state = committed.state();
-        let admitted = state.index.streams().filter(|entry| self.admits(&entry.stream));
-        let mut streams: Vec<StreamInfo> = admitted.map(StreamInfo::of).collect();
-        drop(state);
-        streams.sort_unstable_by(|one, other| one.stream.cmp(&other.stream));
-        streams.truncate(self.streams_max());
-        streams
     }
 }

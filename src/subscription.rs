@@ -17,7 +17,7 @@ use crate::{
     error::Result,
     event::StoredEvent,
     events::Events,
-    index::tail::Direction,
+    index::part::Direction,
     invalid::Invalid,
     listeners::{Ear, Interest},
     news::News,

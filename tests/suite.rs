@@ -49,6 +49,8 @@ mod golden;
 mod idempotency;
 #[path = "suite/ids_and_clocks.rs"]
 mod ids_and_clocks;
+#[path = "suite/index_files.rs"]
+mod index_files;
 #[path = "suite/interface.rs"]
 mod interface;
 #[path = "suite/limits.rs"]

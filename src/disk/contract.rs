@@ -5,10 +5,13 @@
 //! - A failed sync says nothing about what is on the disk. It is never retried: see docs/durability.md.
 //! - Sectors of 512 bytes are written whole or not at all, in any order.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{fmt, io, path::Path, sync::Arc, time::Duration};
 
 /// What a disk writes whole or not at all, in bytes.
 pub const SECTOR_BYTES: u64 = 512;
+
+/// How long a file is that processes share as a [`SharedPage`], in bytes.
+pub const SHARED_PAGE_BYTES: usize = 4_096;
 
 /// A disk: names of files and directories.
 pub trait Disk: Send + Sync + fmt::Debug {
@@ -67,10 +70,99 @@ pub trait Disk: Send + Sync + fmt::Debug {
     ///
     /// The system's.
     fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>>;
+
+    /// Locks a file until the lock is dropped, or the process ends; none if another has a lock on it that
+    /// excludes this one. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// The system's; [`io::ErrorKind::Unsupported`], unless the disk does it: other processes then can't tell
+    /// whether a writer is alive.
+    fn lock_file(&self, path: &Path, _kind: LockKind) -> io::Result<Option<Box<dyn FileLock>>> {
+        Err(unsupported("locks", path))
+    }
+
+    /// Shares a file of [`SHARED_PAGE_BYTES`] with other processes, as memory. What is written there is never
+    /// relied upon after the system's end, since nothing syncs it.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] for a file of another length; the system's;
+    /// [`io::ErrorKind::Unsupported`], unless the disk does it: other processes then go by the log alone.
+    fn share(&self, path: &Path, _mode: ShareMode) -> io::Result<Arc<dyn SharedPage>> {
+        Err(unsupported("memory", path))
+    }
+
+    /// Which run of the system this is: another after each restart of it. Not 0.
+    ///
+    /// # Errors
+    ///
+    /// The system's; [`io::ErrorKind::Unsupported`] where it can't be known.
+    fn boot_id(&self) -> io::Result<u128> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+fn unsupported(what: &str, path: &Path) -> io::Error {
+    let message = format!("this disk doesn't share {what} on {}", path.display());
+    io::Error::new(io::ErrorKind::Unsupported, message)
 }
 
 /// A lock on a directory; dropping it lets go.
 pub trait DirectoryLock: Send + Sync + fmt::Debug {}
+
+/// A lock on a file; dropping it lets go.
+pub trait FileLock: Send + Sync + fmt::Debug {}
+
+/// Whom a lock on a file excludes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LockKind {
+    /// Exclusive locks.
+    Shared,
+    /// All other locks.
+    Exclusive,
+}
+
+/// How a page is shared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShareMode {
+    /// To look at.
+    Read,
+    /// To look at and change.
+    ReadWrite,
+}
+
+/// A page of memory that processes share: numbers at multiples of their size, little-endian in the file.
+///
+/// All operations are sequentially consistent with each other, in all processes.
+///
+/// # Panics
+///
+/// All of them for an offset that isn't a multiple of the number's size, or beyond the page; those that change
+/// it, if it is shared to be read.
+pub trait SharedPage: Send + Sync + fmt::Debug {
+    /// The number of 8 bytes at an offset.
+    fn load_u64(&self, offset: usize) -> u64;
+
+    /// Changes the number of 8 bytes at an offset.
+    fn store_u64(&self, offset: usize, number: u64);
+
+    /// The number of 4 bytes at an offset.
+    fn load_u32(&self, offset: usize) -> u32;
+
+    /// Changes the number of 4 bytes at an offset.
+    fn store_u32(&self, offset: usize, number: u32);
+
+    /// Sets bits of the number of 4 bytes at an offset, and returns what it was before.
+    fn set_bits_u32(&self, offset: usize, bits: u32) -> u32;
+
+    /// Sleeps while the number of 4 bytes at an offset is `expected`, until any process calls
+    /// [`wake_all`](Self::wake_all) for it, or the time is over; may wake without a reason.
+    fn wait(&self, offset: usize, expected: u32, timeout: Duration);
+
+    /// Wakes all who wait on the number at an offset, in all processes.
+    fn wake_all(&self, offset: usize);
+}
 
 /// A name in a directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -1,6 +1,6 @@
 //! The operating system's disk: `std::fs`, allocation, and memory maps.
 //!
-//! - The only file with `unsafe` code: one slice over mapped memory.
+//! - The only file with `unsafe` code: one slice over mapped memory, and numbers in a page that is shared.
 //! - The bytes that a mapping shows never change again. This file keeps that by itself: what is shown ends at
 //!   `Frontier::published`, a write or a cut below it is refused, and nothing is published that is being
 //!   written, or that lies beyond the file's end.
@@ -18,14 +18,19 @@ use std::{
     slice,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use memmap2::{MmapOptions, MmapRaw};
 use parking_lot::Mutex;
 
-use crate::disk::contract::{DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, Mapping, OpenMode};
+use crate::disk::contract::{
+    DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, FileLock, LockKind, Mapping, OpenMode,
+    SHARED_PAGE_BYTES, ShareMode, SharedPage,
+};
+use crate::disk::shared_futex;
 
 /// Only the owner reads a store: events are as private as what they tell.
 const FILE_MODE: u32 = 0o600;
@@ -62,21 +67,7 @@ impl Disk for OsDisk {
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(flags::OPEN).mode(FILE_MODE);
-        match mode {
-            OpenMode::Read => {}
-            OpenMode::ReadWrite => {
-                options.write(true);
-            }
-            OpenMode::CreateNew => {
-                options.write(true).create_new(true);
-            }
-        }
-        let file = options.open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not an ordinary file"));
-        }
+        let file = open_file(path, mode)?;
         Ok(Arc::new(OsFile { file: Arc::new(file), frontier: Arc::new(Frontier::default()) }))
     }
 
@@ -93,13 +84,59 @@ impl Disk for OsDisk {
     }
 
     fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>> {
-        let directory = open_dir(path)?;
-        match directory.try_lock() {
-            Ok(()) => Ok(Some(Box::new(OsLock { directory, process: std::process::id() }))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+        let lock = lock(open_dir(path)?, LockKind::Exclusive)?;
+        Ok(lock.map(|lock| Box::new(lock) as Box<dyn DirectoryLock>))
+    }
+
+    fn lock_file(&self, path: &Path, kind: LockKind) -> io::Result<Option<Box<dyn FileLock>>> {
+        let lock = lock(open_file(path, OpenMode::Read)?, kind)?;
+        Ok(lock.map(|lock| Box::new(lock) as Box<dyn FileLock>))
+    }
+
+    fn share(&self, path: &Path, mode: ShareMode) -> io::Result<Arc<dyn SharedPage>> {
+        let file = match mode {
+            ShareMode::Read => open_file(path, OpenMode::Read)?,
+            ShareMode::ReadWrite => open_file(path, OpenMode::ReadWrite)?,
+        };
+        if file.metadata()?.len() != SHARED_PAGE_BYTES as u64 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file isn't a page long"));
+        }
+        let mut options = MmapOptions::new();
+        options.len(SHARED_PAGE_BYTES);
+        let map = match mode {
+            ShareMode::Read => options.map_raw_read_only(&file)?,
+            ShareMode::ReadWrite => options.map_raw(&file)?,
+        };
+        Ok(Arc::new(OsSharedPage { map, mode }))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn boot_id(&self) -> io::Result<u128> {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        let digits = text.trim().replace('-', "");
+        let id = u128::from_str_radix(&digits, 16).ok().filter(|id| *id != 0);
+        id.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the system's boot id is none"))
+    }
+}
+
+/// Opens an ordinary file.
+fn open_file(path: &Path, mode: OpenMode) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags::OPEN).mode(FILE_MODE);
+    match mode {
+        OpenMode::Read => {}
+        OpenMode::ReadWrite => {
+            options.write(true);
+        }
+        OpenMode::CreateNew => {
+            options.write(true).create_new(true);
         }
     }
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not an ordinary file"));
+    }
+    Ok(file)
 }
 
 /// Opens a directory; the link that its path may end in is followed.
@@ -137,12 +174,24 @@ mod flags {
     pub(super) const OPEN: i32 = 0x0100 | NONBLOCK;
 }
 
-/// `flock` on the directory itself, which goes with the process however that ends. It is let go by name: a
+fn lock(file: File, kind: LockKind) -> io::Result<Option<OsLock>> {
+    let locked = match kind {
+        LockKind::Exclusive => file.try_lock(),
+        LockKind::Shared => file.try_lock_shared(),
+    };
+    match locked {
+        Ok(()) => Ok(Some(OsLock { file, process: std::process::id() })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// `flock` on a file, or on a directory itself, which goes with the process however that ends. It is let go by name: a
 /// program that another thread is just starting has a copy of the descriptor until its exec, which would keep
 /// the lock for that long. A forked child lets go of nothing, since the lock is its parent's.
 #[derive(Debug)]
 struct OsLock {
-    directory: File,
+    file: File,
     process: u32,
 }
 
@@ -150,12 +199,14 @@ impl Drop for OsLock {
     fn drop(&mut self) {
         if self.process == std::process::id() {
             // Closing the descriptor does the same, only later.
-            self.directory.unlock().ok();
+            self.file.unlock().ok();
         }
     }
 }
 
 impl DirectoryLock for OsLock {}
+
+impl FileLock for OsLock {}
 
 struct OsFile {
     file: Arc<File>,
@@ -339,7 +390,8 @@ impl Mapping for OsMapping {
         // make what was written before visible. No slice is ever made over the rest of the map, whose bytes do
         // change. That neither another handle nor another process changes them is the promise of
         // `Mapping::publish`'s caller: the store's files have one writer, which holds the directory's lock,
-        // and it writes no segment through two handles. Whoever breaks that from outside breaks this
+        // and it writes no segment through two handles (recovery writes again only the very bytes that are
+        // there). Whoever breaks that from outside breaks this
         // slice as with any mapped file. So does a cursor that outlives its store after a failed sync, if another
         // opening in the same process then cuts off what that cursor was shown: changed bytes are caught by the checksums of what is decoded, and
         // reading pages that were cut off ends the process with SIGBUS. Where that isn't bearable, the store
@@ -356,6 +408,74 @@ impl fmt::Debug for OsMapping {
             .field("map", &self.map)
             .field("published", &published)
             .finish_non_exhaustive()
+    }
+}
+
+/// A page of a file that other processes have mapped too.
+#[derive(Debug)]
+struct OsSharedPage {
+    map: MmapRaw,
+    mode: ShareMode,
+}
+
+impl OsSharedPage {
+    fn number_u64(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.map.len(), "a number of the page");
+        #[allow(clippy::cast_ptr_alignment, reason = "a page is aligned, and the offset was checked")]
+        // SAFETY: the pointer is aligned and stays within the map, which lives as long as `self`, whose borrow
+        // the reference has. In this program the page is reached by atomic operations alone; what
+        // other processes do to it is as if done by such. A map that is read-only is never written: all that
+        // write go through `check_writable`, and a load writes nothing. The page stays in the file: the
+        // store never cuts `head` off, and whoever does from outside ends this process with SIGBUS.
+        unsafe {
+            AtomicU64::from_ptr(self.map.as_mut_ptr().add(offset).cast())
+        }
+    }
+
+    fn number_u32(&self, offset: usize) -> &AtomicU32 {
+        assert!(offset.is_multiple_of(4) && offset + 4 <= self.map.len(), "a number of the page");
+        #[allow(clippy::cast_ptr_alignment, reason = "a page is aligned, and the offset was checked")]
+        // SAFETY: as in `number_u64`. The page's layout has no number of 4 bytes within one of 8.
+        unsafe {
+            AtomicU32::from_ptr(self.map.as_mut_ptr().add(offset).cast())
+        }
+    }
+
+    fn check_writable(&self) {
+        assert_eq!(self.mode, ShareMode::ReadWrite, "a page that is shared to be read isn't changed");
+    }
+}
+
+impl SharedPage for OsSharedPage {
+    fn load_u64(&self, offset: usize) -> u64 {
+        u64::from_le(self.number_u64(offset).load(Ordering::SeqCst))
+    }
+
+    fn store_u64(&self, offset: usize, number: u64) {
+        self.check_writable();
+        self.number_u64(offset).store(number.to_le(), Ordering::SeqCst);
+    }
+
+    fn load_u32(&self, offset: usize) -> u32 {
+        u32::from_le(self.number_u32(offset).load(Ordering::SeqCst))
+    }
+
+    fn store_u32(&self, offset: usize, number: u32) {
+        self.check_writable();
+        self.number_u32(offset).store(number.to_le(), Ordering::SeqCst);
+    }
+
+    fn set_bits_u32(&self, offset: usize, bits: u32) -> u32 {
+        self.check_writable();
+        u32::from_le(self.number_u32(offset).fetch_or(bits.to_le(), Ordering::SeqCst))
+    }
+
+    fn wait(&self, offset: usize, expected: u32, timeout: Duration) {
+        shared_futex::wait(self.number_u32(offset), expected.to_le(), timeout);
+    }
+
+    fn wake_all(&self, offset: usize) {
+        shared_futex::wake_all(self.number_u32(offset));
     }
 }
 

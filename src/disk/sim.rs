@@ -15,6 +15,10 @@
 //! states of `SyncFailure`; writes are short; the disk is full; bytes can't be read; the
 //! program dies (what the system has cached stays).
 //!
+//! Several programs can have the disk mounted, and each can be killed by itself. A page that they share
+//! is the system's cache of its file: it outlives them, and at a power cut it becomes what other un-synced bytes
+//! become, while the boot id changes.
+//!
 //! What can't happen: a sector that is neither old nor new, unless it was written again before a sync; a loss of
 //! what was synced; half a renaming; a change of bytes that nobody wrote (for that, see `SimDisk::write_file`).
 //!

@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use crate::disk::{
-    contract::{DirectoryEntry, Disk, EntryKind, OpenMode},
+    contract::{DirectoryEntry, Disk, EntryKind, LockKind, OpenMode, SHARED_PAGE_BYTES, ShareMode},
     os::OsDisk,
     sim::simulated::SimDisk,
 };
@@ -145,6 +145,57 @@ fn a_directory_is_not_a_file() {
         assert!(disk.open(root, OpenMode::Read).is_err());
         assert!(disk.open(root, OpenMode::ReadWrite).is_err());
         assert!(disk.remove(root).is_err());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_file_has_one_exclusive_lock_or_many_shared_ones() {
+    use LockKind::{Exclusive, Shared};
+    check(|disk, root| {
+        let path = root.join("file");
+        assert_eq!(error_kind(disk.lock_file(&path, Shared)), Some(io::ErrorKind::NotFound));
+        disk.open(&path, OpenMode::CreateNew)?;
+        let (first, second) = (disk.lock_file(&path, Shared)?, disk.lock_file(&path, Shared)?);
+        assert!(first.is_some() && second.is_some());
+        assert!(disk.lock_file(&path, Exclusive)?.is_none(), "others share it");
+        drop(first);
+        assert!(disk.lock_file(&path, Exclusive)?.is_none(), "another shares it");
+        drop(second);
+        let exclusive = disk.lock_file(&path, Exclusive)?.expect("no one has it");
+        assert!(disk.lock_file(&path, Shared)?.is_none() && disk.lock_file(&path, Exclusive)?.is_none());
+        disk.rename(&path, &root.join("other"))?;
+        assert!(disk.lock_file(&root.join("other"), Shared)?.is_none(), "it is the file's, not the name's");
+        drop(exclusive);
+        assert!(disk.lock_file(&root.join("other"), Shared)?.is_some());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_shared_page_is_the_file_s_bytes() {
+    check(|disk, root| {
+        let path = root.join("page");
+        assert_eq!(error_kind(disk.share(&path, ShareMode::Read)), Some(io::ErrorKind::NotFound));
+        let file = disk.open(&path, OpenMode::CreateNew)?;
+        file.write_all_at(&[0; SHARED_PAGE_BYTES - 1], 0)?;
+        assert_eq!(error_kind(disk.share(&path, ShareMode::Read)), Some(io::ErrorKind::InvalidData));
+        file.write_all_at(&[0], SHARED_PAGE_BYTES as u64 - 1)?;
+        let writer = disk.share(&path, ShareMode::ReadWrite)?;
+        let reader = disk.share(&path, ShareMode::Read)?;
+        writer.store_u64(64, 0x0102_0304_0506_0708);
+        writer.store_u32(80, 6);
+        assert_eq!((reader.load_u64(64), reader.load_u32(80)), (0x0102_0304_0506_0708, 6));
+        assert_eq!((writer.set_bits_u32(80, 1), reader.load_u32(80)), (6, 7));
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes, 64)?;
+        assert_eq!(bytes, [8, 7, 6, 5, 4, 3, 2, 1], "little-endian");
+        file.write_all_at(&[9], 64)?;
+        assert_eq!(reader.load_u64(64), 0x0102_0304_0506_0709, "it is one memory");
+        writer.wake_all(80);
+        reader.wait(80, 0, std::time::Duration::from_secs(1_000));
+        assert_ne!(disk.boot_id()?, 0);
+        assert_eq!(disk.boot_id()?, disk.boot_id()?);
         Ok(())
     });
 }

@@ -18,6 +18,9 @@ pub(crate) const SEGMENT_HEADER_BYTES: usize = PIECE_BYTES;
 /// numbers end.
 const LOG_BYTES_MAX: u64 = 1 << 62;
 
+/// The greatest number that a segment can have: indexes link to segments by 32 bits.
+pub(crate) const SEGMENT_NUMBER_MAX: u64 = 0xFFFF_FFFF;
+
 const SEGMENT_MAGIC: &[u8; 8] = b"ANNALSEG";
 
 layout! { SEGMENT_FIELDS, SEGMENT_HEADER_BYTES;
@@ -67,6 +70,16 @@ pub(crate) enum SegmentHeaderFault {
 }
 
 impl SegmentHeader {
+    /// The log offset of a place in the file.
+    pub(crate) fn log_offset(&self, file_offset: u64) -> LogOffset {
+        self.base.plus(file_offset)
+    }
+
+    /// The place in the file of a log offset that is in it.
+    pub(crate) fn file_offset(&self, log_offset: LogOffset) -> u64 {
+        log_offset.get() - self.base.get()
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
         bytes[MAGIC..HEADER_CRC].copy_from_slice(SEGMENT_MAGIC);
@@ -109,7 +122,8 @@ impl SegmentHeader {
             1 => EpochMode::Buffered,
             _ => return Err(Damaged("the segment header names an unknown mode")),
         };
-        let is_in_range = get_u64(bytes, BASE) <= LOG_BYTES_MAX
+        let is_in_range = (1..=SEGMENT_NUMBER_MAX).contains(&get_u64(bytes, NUMBER))
+            && get_u64(bytes, BASE) <= LOG_BYTES_MAX
             && (1..=LOG_BYTES_MAX).contains(&get_u64(bytes, FIRST_POSITION));
         if version == 0 || !is_in_range || !is_zero(&bytes[RESERVED..]) {
             return Err(Damaged("the segment header's fields are outside their ranges"));

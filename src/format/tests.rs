@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use crate::{
+    disk::contract::SHARED_PAGE_BYTES,
     format::{
         control::{DurableMark, ENVELOPE_BYTES, ENVELOPE_FIELDS, EnvelopeFault, StoreMeta},
         control_frame::{
@@ -13,6 +14,7 @@ use crate::{
             EpochMode, FRAME_FIELDS, FRAME_HEADER_BYTES, FrameFault, FrameHeader, FrameKind, FrameSpec,
             finish_frame, zero_pieces,
         },
+        head_page::{HEAD_FIELDS, HeadConstant},
         layout::{PAYLOAD_BYTES_MAX, checksum, get_u32, put_u16, put_u32},
         record::{RECORD_FIELDS, RECORD_FIXED_BYTES},
         segment_header::{SEGMENT_FIELDS, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentHeaderFault},
@@ -56,6 +58,7 @@ fn the_tables_of_the_page_are_the_constants() {
         ("SEAL_FIELDS", SEAL_BYTES, SEAL_FIELDS),
         ("RECORD_FIELDS", RECORD_FIXED_BYTES, RECORD_FIELDS),
         ("ENVELOPE_FIELDS", ENVELOPE_BYTES, ENVELOPE_FIELDS),
+        ("HEAD_FIELDS", SHARED_PAGE_BYTES, HEAD_FIELDS),
     ];
     let wanted: Vec<(String, usize, Vec<Field>)> = constants
         .iter()
@@ -296,4 +299,17 @@ fn control_frames_carry_what_they_say() {
         let another_writer = [&payload[..4], &3_u32.to_le_bytes(), b"me!"].concat();
         assert!(check_epoch(&another_writer, mode).is_ok(), "any name will do");
     }
+}
+
+#[test]
+fn a_changed_bit_of_the_head_page_s_constant_part_makes_it_say_nothing() {
+    let constant = HeadConstant { store_id: 7, boot_id: 1 << 100 | 9, epoch: 3 };
+    let bytes = constant.encode();
+    assert_eq!(HeadConstant::decode(&bytes), Some(constant));
+    for bit in 0..bytes.len() * 8 {
+        let mut changed = bytes;
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(HeadConstant::decode(&changed), None, "bit {bit}");
+    }
+    assert_eq!(HeadConstant::decode(&[0; 64]), None);
 }

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// What may stand in the directory of a store whose creation was interrupted.
-const NAMES_OF_UNFINISHED: [&str; 3] = ["segments", "store.meta.tmp", "writer.pid"];
+const NAMES_OF_UNFINISHED: [&str; 5] = ["segments", "store.meta.tmp", "writer.pid", "head", "head.tmp"];
 
 /// The longest store.meta, in bytes.
 const META_BYTES_MAX: u64 = 8 << 10;

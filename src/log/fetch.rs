@@ -1,19 +1,20 @@
 //! The record at a place: the one way in which events are read, checked each time.
 
 use crate::{
+    disk::contract::DiskFile,
     error::{Error, Result},
     format::{
         layout::index,
         record::{self, RECORD_FIXED_BYTES, Record},
     },
-    log::{segment::Segment, window::Window},
+    log::{view::{SegmentView, Source}, window::Window},
     position::LogOffset,
 };
 
 /// Reads and checks the record at a place that was published. The bytes are the map's where the segment is
 /// mapped, and the window's otherwise, which must have been cleared since it was used for another segment.
 pub(crate) fn record_at<'a>(
-    segment: &'a Segment,
+    segment: &'a SegmentView,
     place: LogOffset,
     window: &'a mut Window,
 ) -> Result<(Record<'a>, &'a [u8])> {
@@ -26,7 +27,7 @@ pub(crate) fn record_at<'a>(
 
 /// Reads once more a record that [`record_at`] has just checked, with the same window.
 pub(crate) fn checked_record_at<'a>(
-    segment: &'a Segment,
+    segment: &'a SegmentView,
     place: LogOffset,
     window: &'a mut Window,
 ) -> Result<Record<'a>> {
@@ -35,17 +36,22 @@ pub(crate) fn checked_record_at<'a>(
 }
 
 /// The bytes of the record at a place, and in a mapped segment those behind it.
-fn bytes_at<'a>(segment: &'a Segment, at: u64, window: &'a mut Window) -> Result<&'a [u8]> {
-    match segment.mapped() {
-        Some(published) => Ok(published.get(index(at)..).unwrap_or_default()),
-        None => read_record(segment, at, window),
+fn bytes_at<'a>(segment: &'a SegmentView, at: u64, window: &'a mut Window) -> Result<&'a [u8]> {
+    match segment.source() {
+        Source::Mapped(mapping) => Ok(mapping.published().get(index(at)..).unwrap_or_default()),
+        Source::File(file) => read_record(segment, &**file, at, window),
     }
 }
 
-fn read_record<'a>(segment: &Segment, at: u64, window: &'a mut Window) -> Result<&'a [u8]> {
+fn read_record<'a>(
+    segment: &SegmentView,
+    file: &dyn DiskFile,
+    at: u64,
+    window: &'a mut Window,
+) -> Result<&'a [u8]> {
     let end = segment.published();
     let io = |error| Error::io("read", &segment.path, error);
-    let fixed = window.get(&*segment.file, at, RECORD_FIXED_BYTES, end).map_err(io)?;
+    let fixed = window.get(file, at, RECORD_FIXED_BYTES, end).map_err(io)?;
     let length = record::length(fixed).map_err(|reason| segment.corrupt(at, reason))?;
-    window.get(&*segment.file, at, length, end).map_err(io)
+    window.get(file, at, length, end).map_err(io)
 }

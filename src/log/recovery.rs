@@ -20,7 +20,7 @@ use crate::{
         mark::Mark,
         quarantine,
         scan::{ChainEnd, Scan, Stop},
-        segment::{Segment, segment_number, segment_path, segments_directory},
+        segment::{Segment, index_number, segment_number, segment_path, segments_directory},
         verdict::{TailFacts, Verdict, judge},
         window::Window,
     },
@@ -31,53 +31,81 @@ use crate::{
 /// How much is written at a time, in bytes.
 const REWRITE_BYTES: usize = 1 << 20;
 
-/// The files that are made whole, besides segments.
-const NAMES: [&str; 2] = ["store.meta", "durable.mark"];
+/// The files that are made whole, besides segments and their indexes.
+const NAMES: [&str; 4] = ["store.meta", "durable.mark", "head", "streams.dir"];
 
-/// Takes every event of the log in order; refuses one that doesn't go on from those before it.
-pub(crate) type Visit<'a> = &'a mut dyn FnMut(LogOffset, &Record<'_>) -> Result<(), &'static str>;
+/// Takes every event in order, with its place in the file; refuses one that doesn't go on from those before it.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(u64, &Record<'_>) -> Result<(), VisitFault>;
+
+/// Why a visitor doesn't go on.
+#[derive(Debug)]
+pub(crate) enum VisitFault {
+    /// The event can't be what was written.
+    Refused(&'static str),
+    /// Something else went wrong.
+    Failed(Error),
+}
+
+/// What is known of the log before its last segment is read.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// How the segment before the last one ends; none: there is none.
+    pub(crate) before: Option<ChainEnd>,
+    /// The end of those frames of the last segment that an index holds already; they aren't read again.
+    pub(crate) indexed: Option<ChainEnd>,
+    /// How much of the log was durable, as the stream directory witnesses.
+    pub(crate) durable: LogOffset,
+}
 
 /// A log that was found whole, or made so.
 #[derive(Debug)]
 pub(crate) struct Recovered {
-    /// All segments in order, each with its end in the file; the last one goes on.
-    pub(crate) segments: Vec<(Segment, u64)>,
-    /// What the next frame goes on from, in the last segment.
+    /// The last segment, which goes on.
+    pub(crate) segment: Segment,
+    /// What the next frame goes on from.
     pub(crate) end: ChainEnd,
     pub(crate) mark: Mark,
 }
 
-/// Checks and mends the log of a store that is whole. The caller has the lock.
-pub(crate) fn recover(
+/// Opens the last segment, and checks that it goes on from the one before it.
+pub(crate) fn open_last(
     disk: &dyn Disk,
     store: &Path,
     meta: &StoreMeta,
+    number: u64,
+    before: Option<&ChainEnd>,
+) -> Result<Segment> {
+    let segment = Segment::open(disk, store, number, OpenMode::ReadWrite)?;
+    check_link(&segment, meta, before)?;
+    Ok(segment)
+}
+
+/// Checks and mends the end of the log of a store that is whole. The caller has the lock.
+pub(crate) fn recover(
+    disk: &dyn Disk,
+    store: &Path,
+    mark: Mark,
+    segment: Segment,
+    known: &Known,
     visit: Visit<'_>,
 ) -> Result<Recovered> {
-    let mark = Mark::read(disk, store, meta.store_id)?;
-    let (numbers, last) = list_segments(disk, store, meta)?;
-    let mut segments: Vec<(Segment, u64)> = Vec::with_capacity(numbers.len() + 1);
-    let mut before: Option<ChainEnd> = None;
-    for number in numbers {
-        let segment = Segment::open(disk, store, number, OpenMode::ReadWrite)?;
-        check_link(&segment, meta, before.as_ref())?;
-        let (end, stop) = visit_frames(&segment, visit)?;
-        check_sealed(&segment, end, stop)?;
-        before = Some(end);
-        segments.push((segment, end.file_offset));
-    }
-    let segment = Segment::open(disk, store, last, OpenMode::ReadWrite)?;
-    check_link(&segment, meta, before.as_ref())?;
-    let (end, stop) = visit_frames(&segment, visit)?;
-    let mark = settle_tail(disk, store, &segment, end, stop, mark)?;
+    let (end, stop) = visit_frames(&segment, known.indexed, visit)?;
+    let mark = settle_tail(disk, store, &segment, end, stop, mark, known.durable)?;
     // Nothing is damaged, so this may be tidied: what sealing would have cut off, and what was never finished.
-    for (sealed, end_of_sealed) in &segments {
-        sealed.trim(*end_of_sealed)?;
+    if let Some(before) = known.before {
+        let sealed = Segment::open(disk, store, segment.header.number - 1, OpenMode::ReadWrite)?;
+        sealed.trim(before.file_offset)?;
     }
     remove_leftovers(disk, store)?;
     remove_leftovers(disk, &segments_directory(store))?;
-    segments.push((segment, end.file_offset));
-    Ok(Recovered { segments, end, mark })
+    Ok(Recovered { segment, end, mark })
+}
+
+/// Reads a whole segment that has a successor. Any deviation is corruption.
+pub(crate) fn visit_sealed(segment: &Segment, visit: Visit<'_>) -> Result<ChainEnd> {
+    let (end, stop) = visit_frames(segment, None, visit)?;
+    check_sealed(segment, end, stop)?;
+    Ok(end)
 }
 
 /// The numbers of the sealed segments, and that of the last; without holes.
@@ -101,7 +129,7 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
         match segment_number(&entry.name) {
             Some(number) if entry.kind == EntryKind::File => numbers.push(number),
             Some(_) => return Err(not_a_file(&path)),
-            None if is_leftover(&entry) => {}
+            None if is_leftover(&entry) || index_number(&entry.name).is_some() => {}
             None => trace::warn("ignored", &path, format_args!("it is no file of the store's")),
         }
     }
@@ -117,7 +145,9 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
 
 /// A file that was to become one of the store's, and never did.
 fn is_leftover(entry: &DirectoryEntry) -> bool {
-    let is_ours = |name: &str| NAMES.contains(&name) || segment_number(name).is_some();
+    let is_ours = |name: &str| {
+        NAMES.contains(&name) || segment_number(name).is_some() || index_number(name).is_some()
+    };
     entry.kind == EntryKind::File && entry.name.strip_suffix(".tmp").is_some_and(is_ours)
 }
 
@@ -136,7 +166,7 @@ fn remove_leftovers(disk: &dyn Disk, directory: &Path) -> Result<()> {
 
 fn not_a_file(path: &Path) -> Error {
     let reason = "this should be a segment, but isn't an ordinary file".to_owned();
-    Error::Corrupt { path: path.to_owned(), offset: 0, reason, intact: None }
+    Error::corrupt(path, 0, reason, None)
 }
 
 /// Checks that a segment goes on from the one before it.
@@ -172,20 +202,29 @@ fn check_first(segment: &Segment, meta: &StoreMeta) -> Result<()> {
     Err(segment.corrupt(0, "the store's first segment doesn't begin as one"))
 }
 
-fn visit_frames(segment: &Segment, visit: Visit<'_>) -> Result<(ChainEnd, Stop)> {
+/// Reads the frames of a segment, those behind `from` alone if it is given.
+pub(crate) fn visit_frames(
+    segment: &Segment,
+    from: Option<ChainEnd>,
+    visit: Visit<'_>,
+) -> Result<(ChainEnd, Stop)> {
     let io = |error| Error::io("read", &segment.path, error);
     let mut scan = Scan::new(&*segment.file, &segment.header).map_err(io)?;
+    if let Some(from) = from {
+        scan.skip_to(from);
+    }
     loop {
         let frame = match scan.next_frame().map_err(io)? {
             Ok(frame) => frame,
             Err(stop) => return Ok((scan.end(), stop)),
         };
         for (file_offset, record) in frame.records() {
-            visit(segment.log_offset(file_offset), &record).map_err(|reason| Error::Corrupt {
-                path: segment.path.clone(),
-                offset: file_offset,
-                reason: reason.to_owned(),
-                intact: Some(record.event.position.previous()),
+            visit(file_offset, &record).map_err(|fault| match fault {
+                VisitFault::Failed(error) => error,
+                VisitFault::Refused(reason) => {
+                    let intact = record.event.position.previous();
+                    Error::corrupt(&segment.path, file_offset, reason, Some(intact))
+                }
             })?;
         }
     }
@@ -193,11 +232,8 @@ fn visit_frames(segment: &Segment, visit: Visit<'_>) -> Result<(ChainEnd, Stop)>
 
 /// Any deviation in a segment that has a successor is corruption.
 pub(crate) fn check_sealed(segment: &Segment, end: ChainEnd, stop: Stop) -> Result<()> {
-    let corrupt = |reason: &str| Error::Corrupt {
-        path: segment.path.clone(),
-        offset: end.file_offset,
-        reason: reason.to_owned(),
-        intact: Some(end.next_position.previous()),
+    let corrupt = |reason: &str| {
+        Error::corrupt(&segment.path, end.file_offset, reason, Some(end.next_position.previous()))
     };
     if end.seal.is_none() {
         let next = segment.header.number + 1;
@@ -243,20 +279,19 @@ fn settle_tail(
     end: ChainEnd,
     stop: Stop,
     mut mark: Mark,
+    durable: LogOffset,
 ) -> Result<Mark> {
-    let facts = tail_facts(segment, end, stop, &mark)?;
+    let mut facts = tail_facts(segment, end, stop, &mark)?;
+    facts.durable = facts.durable.max(durable);
     let verdict = judge(&facts);
     if let Verdict::Corrupt(reason) = verdict {
-        return Err(Error::Corrupt {
-            path: segment.path.clone(),
-            offset: end.file_offset,
-            reason: format!("{reason} ({})", stop.reason),
-            intact: Some(end.next_position.previous()),
-        });
+        let (reason, intact) = (format!("{reason} ({})", stop.reason), end.next_position.previous());
+        return Err(Error::corrupt(&segment.path, end.file_offset, reason, Some(intact)));
     }
     let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?;
-    let is_whole = verdict == Verdict::Whole && length >= end.file_offset;
-    if is_whole && mark.durable() == Some(facts.chain_end) {
+    // A longer file was being prepared: if that failed, the disk may not have the length that the system shows.
+    let is_closed = verdict == Verdict::Whole && length == end.file_offset;
+    if is_closed && mark.durable() == Some(facts.chain_end) {
         return Ok(mark);
     }
     sync(segment)?;

@@ -66,7 +66,7 @@ impl<'a> ScannedFrame<'a> {
             if at == payload.len() {
                 return None;
             }
-            let record = record::decode(&payload[at..]).expect("the scan decoded every record");
+            let record = record::decode_checked(&payload[at..]).expect("the scan decoded every record");
             let offset = payload_offset + bytes(at);
             at += record.bytes;
             Some((offset, record))

@@ -11,13 +11,13 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    disk::contract::{Disk, DiskFile, Mapping, OpenMode, WriteError},
+    disk::contract::{Disk, DiskFile, OpenMode, WriteError},
     error::{Error, Result},
     format::{
         layout::{FORMAT_VERSION, bytes, index},
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentHeaderFault},
     },
-    log::window::Window,
+    log::{view::SegmentView, window::Window},
     options::ReadMode,
     position::LogOffset,
 };
@@ -38,15 +38,12 @@ pub(crate) enum Growth {
     Room,
 }
 
-/// A segment: its header, its file, and how far readers may see.
+/// A segment's file, as the writer has it, and whoever checks it.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) header: SegmentHeader,
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<dyn DiskFile>,
-    mapping: Option<Arc<dyn Mapping>>,
-    /// Readers see the bytes below; they were committed and never change.
-    published: AtomicU64,
     /// The file is prepared below; only raised under `preparing`.
     prepared: AtomicU64,
     preparing: Mutex<()>,
@@ -62,9 +59,23 @@ pub(crate) fn segment_path(store: &Path, number: u64) -> PathBuf {
     segments_directory(store).join(format!("{number:012}.log"))
 }
 
+/// A segment's index file.
+pub(crate) fn index_path(store: &Path, number: u64) -> PathBuf {
+    segments_directory(store).join(format!("{number:012}.idx"))
+}
+
 /// The number in a segment file's name.
 pub(crate) fn segment_number(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".log")?;
+    number_before(".log", name)
+}
+
+/// The number in an index file's name.
+pub(crate) fn index_number(name: &str) -> Option<u64> {
+    number_before(".idx", name)
+}
+
+fn number_before(ending: &str, name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(ending)?;
     let number = digits.parse().ok()?;
     (format!("{number:012}") == digits).then_some(number)
 }
@@ -109,12 +120,7 @@ impl Segment {
         let header_bytes = window
             .get(&*file, 0, SEGMENT_HEADER_BYTES, length)
             .map_err(|error| Error::io("read", &path, error))?;
-        let damaged = |reason: &str| Error::Corrupt {
-            path: path.clone(),
-            offset: 0,
-            reason: reason.into(),
-            intact: None,
-        };
+        let damaged = |reason: &str| Error::corrupt(&path, 0, reason, None);
         let header = SegmentHeader::decode(header_bytes).map_err(|fault| match fault {
             SegmentHeaderFault::Newer(found) => {
                 Error::NewerFormat { path: path.clone(), found, supported: FORMAT_VERSION }
@@ -128,27 +134,22 @@ impl Segment {
     }
 
     fn new(header: SegmentHeader, path: PathBuf, file: Arc<dyn DiskFile>, prepared: u64) -> Self {
-        let published = AtomicU64::new(bytes(SEGMENT_HEADER_BYTES));
-        let prepared = AtomicU64::new(prepared);
-        Self { header, path, file, mapping: None, published, prepared, preparing: Mutex::new(()) }
+        Self { header, path, file, prepared: AtomicU64::new(prepared), preparing: Mutex::new(()) }
     }
 
-    /// Maps the file for readers, if they are to be mapped.
-    pub(crate) fn map(&mut self, read: ReadMode, capacity: u64) -> Result<()> {
-        if read == ReadMode::Mapped {
-            self.mapping = self.file.map(capacity).map_err(|error| Error::io("map", &self.path, error))?;
-        }
-        Ok(())
+    /// What readers see of it, nothing yet, with room for `capacity` bytes.
+    pub(crate) fn view(&self, read: ReadMode, capacity: u64) -> Result<SegmentView> {
+        SegmentView::new(self.header.clone(), self.path.clone(), &self.file, read, capacity)
     }
 
     /// The log offset of a place in the file.
     pub(crate) fn log_offset(&self, file_offset: u64) -> LogOffset {
-        self.header.base.plus(file_offset)
+        self.header.log_offset(file_offset)
     }
 
     /// The place in the file of a log offset that is in it.
     pub(crate) fn file_offset(&self, log_offset: LogOffset) -> u64 {
-        log_offset.get() - self.header.base.get()
+        self.header.file_offset(log_offset)
     }
 
     /// Writes a frame behind everything that was written before.
@@ -211,36 +212,8 @@ impl Segment {
         self.file.set_len(end).map_err(|error| Error::io("cut off", &self.path, error))
     }
 
-    /// Whether a place is in this segment.
-    pub(crate) fn holds(&self, place: LogOffset) -> bool {
-        place >= self.header.base && place < self.log_offset(self.published())
-    }
-
-    /// Shows readers what is committed.
-    pub(crate) fn publish(&self, end: u64) {
-        if let Some(mapping) = &self.mapping {
-            mapping.publish(end);
-        }
-        self.published.fetch_max(end, Ordering::Release);
-    }
-
-    /// The end of what readers see.
-    pub(crate) fn published(&self) -> u64 {
-        self.published.load(Ordering::Acquire)
-    }
-
-    /// All that readers see, where it is mapped.
-    pub(crate) fn mapped(&self) -> Option<&[u8]> {
-        self.mapping.as_ref().map(|mapping| mapping.published())
-    }
-
     /// An error that says that bytes of this segment aren't what was written.
     pub(crate) fn corrupt(&self, file_offset: u64, reason: &str) -> Error {
-        Error::Corrupt {
-            path: self.path.clone(),
-            offset: file_offset,
-            reason: reason.to_owned(),
-            intact: None,
-        }
+        Error::corrupt(&self.path, file_offset, reason, None)
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         layout::bytes,
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
     },
-    log::{mark::Mark, recovery::Recovered, scan::ChainEnd, segment::Segment},
+    log::{mark::Mark, recovery::Recovered, scan::ChainEnd, segment::Segment, view::SegmentView},
     options::ReadMode,
     position::{LogOffset, Position},
 };
@@ -62,6 +62,7 @@ pub(crate) struct LogProgress {
 #[derive(Clone, Debug)]
 pub(crate) struct Active {
     pub(crate) segment: Arc<Segment>,
+    pub(crate) view: Arc<SegmentView>,
     pub(crate) capacity: u64,
     /// The background's own handle, older than all writes: the system tells of a failed write-back once for
     /// each handle, and the writer must hear of it too.
@@ -69,10 +70,11 @@ pub(crate) struct Active {
 }
 
 impl Active {
-    fn new(disk: &dyn Disk, segment: Arc<Segment>, capacity: u64) -> Result<Self> {
-        let syncer = disk.open(&segment.path, OpenMode::Read);
+    fn new(settings: &LogSettings, segment: Segment, capacity: u64) -> Result<Self> {
+        let view = Arc::new(segment.view(settings.read, capacity)?);
+        let syncer = settings.disk.open(&segment.path, OpenMode::Read);
         let syncer = syncer.map_err(|error| Error::io("open", &segment.path, error))?;
-        Ok(Self { segment, capacity, syncer })
+        Ok(Self { segment: Arc::new(segment), view, capacity, syncer })
     }
 }
 
@@ -145,24 +147,32 @@ pub(crate) struct SegmentedLog {
     progress: Arc<LogProgress>,
     mark: Arc<Mutex<Mark>>,
     epoch_is_begun: bool,
-    /// Segments that were begun and that readers don't know yet.
-    unannounced: Vec<Arc<Segment>>,
+    /// Changes of segment that readers don't know yet.
+    unannounced: Vec<SegmentChange>,
+}
+
+/// A segment was sealed, and the next one begun.
+#[derive(Debug)]
+pub(crate) struct SegmentChange {
+    /// How the sealed one ends.
+    pub(crate) sealed_end: ChainEnd,
+    pub(crate) begun: Arc<SegmentView>,
+}
+
+impl SegmentChange {
+    /// The number of the sealed one.
+    pub(crate) fn sealed_number(&self) -> u64 {
+        self.begun.header.number - 1
+    }
 }
 
 impl SegmentedLog {
-    /// Goes on from what recovery found. Returns all segments, mapped and shown as far as they are whole.
-    pub(crate) fn new(settings: LogSettings, recovered: Recovered) -> Result<(Self, Vec<Arc<Segment>>)> {
-        let Recovered { segments, end, mark } = recovered;
-        let last = segments.len() - 1;
-        let mut capacity = 0;
-        let mut shared = Vec::with_capacity(segments.len());
-        for (index, (mut segment, shown)) in segments.into_iter().enumerate() {
-            capacity = if index == last { settings.segment_bytes.max(shown) } else { shown };
-            segment.map(settings.read, capacity)?;
-            segment.publish(shown);
-            shared.push(Arc::new(segment));
-        }
-        let active = Active::new(&*settings.disk, Arc::clone(&shared[last]), capacity)?;
+    /// Goes on from what recovery found. The active segment is shown as far as it is whole.
+    pub(crate) fn new(settings: LogSettings, recovered: Recovered) -> Result<Self> {
+        let Recovered { segment, end, mark } = recovered;
+        let capacity = settings.segment_bytes.max(end.file_offset);
+        let active = Active::new(&settings, segment, capacity)?;
+        active.view.publish(end.file_offset);
         let written = active.segment.log_offset(end.file_offset).get();
         let progress = Arc::new(LogProgress {
             active: Mutex::new(active.clone()),
@@ -171,9 +181,7 @@ impl SegmentedLog {
             has_failed: Mutex::new(false),
         });
         let mark = Arc::new(Mutex::new(mark));
-        let log =
-            Self { settings, active, end, progress, mark, epoch_is_begun: false, unannounced: Vec::new() };
-        Ok((log, shared))
+        Ok(Self { settings, active, end, progress, mark, epoch_is_begun: false, unannounced: Vec::new() })
     }
 
     pub(crate) fn progress(&self) -> &Arc<LogProgress> {
@@ -184,8 +192,14 @@ impl SegmentedLog {
         &self.mark
     }
 
-    pub(crate) fn active(&self) -> &Arc<Segment> {
-        &self.active.segment
+    /// The active segment, as readers have it.
+    pub(crate) fn active(&self) -> &Arc<SegmentView> {
+        &self.active.view
+    }
+
+    /// What the next frame goes on from.
+    pub(crate) fn end(&self) -> ChainEnd {
+        self.end
     }
 
     /// Where the next frame begins in the active segment.
@@ -199,9 +213,9 @@ impl SegmentedLog {
     }
 
     /// Makes ready for a frame with a payload of so many bytes: the first of an opening is preceded by an
-    /// EPOCH, and one that doesn't fit begins a new segment. Returns the segments that are new since the last
-    /// time it succeeded: where a full disk refuses what comes behind one, it is there all the same.
-    pub(crate) fn prepare(&mut self, payload_bytes: usize) -> Result<Vec<Arc<Segment>>, LogFailure> {
+    /// EPOCH, and one that doesn't fit begins a new segment. Returns the changes of segment since the last
+    /// time it succeeded: where a full disk refuses what comes behind one, it has happened all the same.
+    pub(crate) fn prepare(&mut self, payload_bytes: usize) -> Result<Vec<SegmentChange>, LogFailure> {
         if !self.epoch_is_begun && self.end.seal.is_none() {
             self.begin_epoch()?;
         }
@@ -286,22 +300,20 @@ impl SegmentedLog {
         let room_for_epoch = bytes(frame_bytes(encode_epoch(self.settings.mode).len()));
         let needed = bytes(SEGMENT_HEADER_BYTES) + room_for_epoch + first_frame_bytes;
         let capacity = self.settings.segment_bytes.max(needed);
-        let mut segment =
+        let segment =
             Segment::create(&*self.settings.disk, &self.settings.store, header).map_err(refused_if_full)?;
-        segment.map(self.settings.read, capacity).map_err(LogFailure::Final)?;
         self.active.segment.trim(self.end.file_offset).map_err(LogFailure::Final)?;
-        let segment = Arc::new(segment);
-        let active =
-            Active::new(&*self.settings.disk, Arc::clone(&segment), capacity).map_err(LogFailure::Final)?;
+        let active = Active::new(&self.settings, segment, capacity).map_err(LogFailure::Final)?;
+        let (sealed_end, begun) = (self.end, Arc::clone(&active.view));
         self.end.chain = seal.chain_next;
         self.end.file_offset = bytes(SEGMENT_HEADER_BYTES);
         self.end.seal = None;
         self.active = active;
         *self.progress.active.lock() = self.active.clone();
-        let begin = segment.log_offset(self.end.file_offset);
+        let begin = begun.log_offset(self.end.file_offset);
         self.progress.written.store(begin.get(), Ordering::Release);
         self.progress.set_durable(begin);
-        self.unannounced.push(segment);
+        self.unannounced.push(SegmentChange { sealed_end, begun });
         Ok(())
     }
 

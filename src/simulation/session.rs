@@ -64,17 +64,21 @@ struct Handed {
 impl Session {
     /// Opens the store, and compares what it shows with the history.
     pub(crate) fn open(
-        disk: &SimDisk,
+        simulated: &SimDisk,
         options: &Options,
         history: &mut History,
     ) -> Result<Result<Self, Error>, String> {
-        let disk: Arc<dyn Disk> = Arc::new(disk.mount());
+        let disk: Arc<dyn Disk> = Arc::new(simulated.mount());
         let opened = match opening::open(&disk, Path::new(STORE), options) {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
+        // An opening goes on where it can't write the page for other processes; the cut was there.
+        if simulated.is_cut() {
+            return Ok(Err(Error::io("open", STORE, std::io::Error::other("the disk was cut off"))));
+        }
         history.settle(Events::new(&opened.committed, Query::all().select()))?;
-        let jobs = Jobs::new(disk, opened.core.log(), options.durability);
+        let jobs = Jobs::new(disk, &opened.core, options.durability);
         Ok(Ok(Self { opened, jobs, durability: options.durability, now: 0 }))
     }
 
@@ -90,7 +94,8 @@ impl Session {
             for (stream, expected, tags) in &parts {
                 commit = commit.append(stream, *expected, tags.iter().map(|tag| event(*tag)));
             }
-            let commit = commit.encode(&FixedId).map_err(|error| error.to_string())?;
+            let store_id = self.opened.committed.store_id();
+            let commit = commit.encode(&FixedId, store_id).map_err(|error| error.to_string())?;
             let (request, pending) = answer::hand_over(commit, &bell, Patience::Sleep);
             requests.push_back(request);
             handed.push(Handed { parts, pending });
@@ -119,9 +124,10 @@ impl Session {
 
     /// A job that this mode has.
     pub(crate) fn choose_job(&self, random: &mut Random) -> Job {
-        match (random.below(3), self.durability) {
+        match (random.below(4), self.durability) {
             (0, _) => Job::Mark,
-            (1, Durability::Buffered) => Job::Sync,
+            (1, _) => Job::Index,
+            (2, Durability::Buffered) => Job::Sync,
             _ => Job::Grow,
         }
     }

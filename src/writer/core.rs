@@ -5,30 +5,39 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    convert::Infallible,
+    path::Path,
     sync::Arc,
 };
 
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table::Entry};
 
 use crate::{
-    committed::{Committed, CommittedState},
+    committed::Committed,
     error::{Error, Result},
     format::{
         frame::FRAME_HEADER_BYTES,
         layout::bytes,
         record::{self, RecordEnd, Stamp},
     },
-    index::tail::{IndexedEvent, TailIndex, id_hash},
+    index::{
+        key::{StreamKey, id_hash},
+        memory::{MemoryEvent, MemoryIndex, StreamBefore},
+        scanning::{offset_in_file, segment_number},
+    },
     log::{
         fetch,
-        segment::Segment,
+        head::Head,
         segmented_log::{LogFailure, SegmentedLog},
+        view::SegmentView,
         window::Window,
     },
+    indexing::index_active_segment,
     options::Durability,
     position::{LogOffset, Position, Version},
     stream::StreamId,
     time::Timestamp,
+    trace,
     writer::{
         answer::{Outcome, Request},
         plan::{Heads, KnownContent, KnownEvent, Plan, plan},
@@ -53,6 +62,8 @@ pub(crate) fn fill_a_frame(waiting: &VecDeque<Request>) -> bool {
 pub(crate) struct Core {
     log: SegmentedLog,
     committed: Arc<Committed>,
+    /// None where other processes can't be told.
+    head: Option<Head>,
     durability: Durability,
     last_timestamp: Timestamp,
     failure: Option<Arc<str>>,
@@ -67,19 +78,21 @@ struct Frame {
     next_position: Position,
     /// The streams that are staged.
     heads: HashTable<StagedHead>,
-    /// The hashes of the given ids that are staged.
-    ids: HashSet<u64>,
+    /// The given ids that are staged: the hashes of stream and id.
+    ids: HashSet<(u64, u32)>,
     staged: Vec<Staged>,
     /// Answers that need no write; given with the frame's, since they may rest on what is staged.
     settled: Vec<(Request, Outcome)>,
 }
 
-/// How far a stream is behind what is staged.
+/// How far a stream is behind what is staged. Streams that were only looked at are there too.
 #[derive(Debug)]
 struct StagedHead {
-    stream_hash: u64,
+    key: StreamKey,
     stream: StreamId,
     version: Version,
+    /// What the stream was before the tail, if the tail hasn't got it.
+    before: Option<StreamBefore>,
 }
 
 #[derive(Debug)]
@@ -120,20 +133,21 @@ impl Core {
     pub(crate) fn new(
         log: SegmentedLog,
         committed: Arc<Committed>,
+        head: Option<Head>,
         durability: Durability,
         last_timestamp: Timestamp,
     ) -> Self {
-        Self { log, committed, durability, last_timestamp, failure: None, frame: Frame::default() }
-    }
-
-    /// What is committed.
-    pub(crate) fn committed(&self) -> &Arc<Committed> {
-        &self.committed
+        Self { log, committed, head, durability, last_timestamp, failure: None, frame: Frame::default() }
     }
 
     /// The log, for the background's jobs.
     pub(crate) fn log(&self) -> &SegmentedLog {
         &self.log
+    }
+
+    /// What is committed.
+    pub(crate) fn committed(&self) -> &Arc<Committed> {
+        &self.committed
     }
 
     /// Makes the store take no more appends, after a failure outside of a turn.
@@ -174,34 +188,44 @@ impl Core {
     pub(crate) fn close(&mut self) -> Result<()> {
         match &self.failure {
             Some(reason) => Err(Error::Failed { reason: Arc::clone(reason) }),
-            None => self.log.close(),
+            None => {
+                self.log.close()?;
+                self.index_at_end();
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes the index files that the next opening looks for. Without them it reads the log.
+    fn index_at_end(&self) {
+        if let Err(error) = index_active_segment(&self.committed, &self.log.end()) {
+            trace::warn("the index isn't written", Path::new("the store"), format_args!("{error}"));
         }
     }
 
     fn stage(&mut self, waiting: &mut VecDeque<Request>) {
-        // Only this thread ever changes what is committed: holding it here holds up nobody.
-        let state = self.committed.state();
+        let store_id = self.store_id();
         while let Some(request) = waiting.pop_front() {
             let together = self.frame.payload_bytes() + request.commit().records.len();
             let is_full = !self.frame.staged.is_empty() && together > FRAME_PAYLOAD_BYTES_TARGET;
-            if is_full || self.frame.has_an_id_of(request.commit()) {
+            if is_full || self.frame.has_an_id_of(request.commit(), store_id) {
                 waiting.push_front(request);
                 break;
             }
-            let planned = plan(request.commit(), &StagedHeads { state: &state, frame: &self.frame });
-            match planned {
+            let mut heads = StagedHeads { committed: &self.committed, frame: &mut self.frame };
+            match plan(request.commit(), &mut heads) {
                 Err(error) => self.frame.settled.push((request, Err(error))),
                 Ok(Plan::Repeated(reached)) => self.frame.settled.push((request, Ok(reached))),
-                Ok(Plan::Write) => self.frame.stage(request, &state, self.last_timestamp),
+                Ok(Plan::Write) => self.frame.stage(request, self.last_timestamp, store_id),
             }
         }
     }
 
     fn write_frame(&mut self) -> Result<(), FrameFailure> {
-        let new_segments = self.log.prepare(self.frame.payload_bytes());
-        let new_segments = new_segments.map_err(FrameFailure::before_the_frame)?;
-        if !new_segments.is_empty() {
-            self.committed.publish(|state| state.segments.extend(new_segments));
+        let changes = self.log.prepare(self.frame.payload_bytes());
+        for change in changes.map_err(FrameFailure::before_the_frame)? {
+            self.frame.forget_tail(&self.committed.state().tail, segment_number(change.sealed_number()));
+            self.committed.change_segment(change);
         }
         let start = self.log.end_in_file();
         self.log
@@ -213,44 +237,48 @@ impl Core {
         let segment = Arc::clone(self.log.active());
         segment.publish(self.log.end_in_file());
         self.publish(&segment, start);
+        if let Some(head) = &self.head {
+            head.publish(self.log.progress().written(), self.committed.head());
+        }
         Ok(())
     }
 
     /// Shows readers the frame that was written at `start` in the segment.
-    fn publish(&self, segment: &Segment, start: u64) {
+    fn publish(&self, segment: &SegmentView, start: u64) {
         let frame = &self.frame;
+        let store_id = self.store_id();
         self.committed.publish(|state| {
             for staged in &frame.staged {
                 let mut at = staged.start;
                 for (append, reached) in staged.appends() {
+                    let before = frame.head(append).and_then(|head| head.before).unwrap_or_default();
                     if append.events > 0 && !append.stream.is_system() {
                         state.last_ordinary = reached.position;
                     }
                     for number in 0..append.events {
-                        let place = segment.log_offset(start + bytes(at));
-                        let event = IndexedEvent {
-                            place,
-                            position: reached.first_position.plus(number),
+                        let encoded = &frame.buffer[at..];
+                        let event = MemoryEvent {
+                            key: append.key,
+                            category: append.stream.category(),
+                            event_type: record::event_type(encoded),
+                            file_offset: offset_in_file(start + bytes(at)),
                             version: reached.first_version.plus(number),
                             timestamp: self.last_timestamp,
+                            id_hash: record::given_id(encoded).map(|(id, form)| id_hash(id, form, store_id)),
                         };
-                        at += add_to_index(&mut state.index, append, event, &frame.buffer[at..]);
+                        let added = state.tail.add(&event, || Ok::<_, Infallible>(before));
+                        added.expect("the plan numbers events as the index does");
+                        at += record::length(encoded).expect("encoded by this program");
                     }
                 }
             }
         });
+        debug_assert_eq!(segment.header.base, self.committed.state().active.header.base);
     }
-}
 
-/// Adds an event to the index, whose record `encoded` begins with. Returns the record's length.
-fn add_to_index(index: &mut TailIndex, append: &EncodedAppend, event: IndexedEvent, encoded: &[u8]) -> usize {
-    let name = append.stream.as_str();
-    let added = index.add(append.stream_hash, name, || append.stream.clone(), event);
-    added.expect("the plan numbers events as the index does");
-    if let Some((id, form)) = record::given_id(encoded) {
-        index.add_id(id_hash(name, id, form), event.place);
+    fn store_id(&self) -> u64 {
+        self.committed.store_id()
     }
-    record::length(encoded).expect("encoded by this program")
 }
 
 impl Staged {
@@ -274,41 +302,57 @@ impl Frame {
         self.buffer.len() - FRAME_HEADER_BYTES
     }
 
-    /// The version of the append's stream, behind what is staged.
-    fn version(&self, append: &EncodedAppend, state: &CommittedState) -> Version {
+    /// What is known of the append's stream, behind what is staged.
+    fn head(&self, append: &EncodedAppend) -> Option<&StagedHead> {
+        self.heads.find(append.key.hash, |head| head.stream == append.stream)
+    }
+
+    /// The same, looked up if it isn't known yet.
+    fn head_or_look_up(&mut self, append: &EncodedAppend, committed: &Committed) -> Result<&mut StagedHead> {
         let is_it = |head: &StagedHead| head.stream == append.stream;
-        match self.heads.find(append.stream_hash, is_it) {
-            Some(head) => head.version,
-            None => state.index.version_at(append.stream_hash, append.stream.as_str()),
+        match self.heads.entry(append.key.hash, is_it, |head| head.key.hash) {
+            Entry::Occupied(occupied) => Ok(occupied.into_mut()),
+            Entry::Vacant(vacant) => {
+                let stream = append.stream.clone();
+                let (version, before) = committed
+                    .stream_end(append.key)?
+                    .ok_or_else(|| Error::NameTaken { stream: stream.clone() })?;
+                let head = StagedHead { key: append.key, stream, version, before };
+                Ok(vacant.insert(head).into_mut())
+            }
         }
     }
 
-    fn set_version(&mut self, append: &EncodedAppend, version: Version) {
-        let is_it = |head: &StagedHead| head.stream == append.stream;
-        let entry = self.heads.entry(append.stream_hash, is_it, |head| head.stream_hash);
-        let (stream_hash, stream) = (append.stream_hash, append.stream.clone());
-        entry.insert(StagedHead { stream_hash, stream, version });
+    /// The tail of the index becomes that of another segment: streams that it had go on from there.
+    fn forget_tail(&mut self, tail: &MemoryIndex, segment: u32) {
+        for head in &mut self.heads {
+            if let Some(version) = tail.version(head.key) {
+                head.before = Some(StreamBefore { version, latest: segment });
+            }
+        }
     }
 
     /// Puts a planned commit into the frame.
-    fn stage(&mut self, request: Request, state: &CommittedState, timestamp: Timestamp) {
+    fn stage(&mut self, request: Request, timestamp: Timestamp, store_id: u64) {
         let start = self.buffer.len();
         let commit = request.commit();
         self.buffer.extend_from_slice(&commit.records);
         let mut at = start;
         let mut reached = Reached::with_capacity(commit.appends.len());
         for append in commit.appends.iter().filter(|append| append.kind != AppendKind::Check) {
-            let before = self.version(append, state);
+            let head = self.heads.find_mut(append.key.hash, |head| head.stream == append.stream);
+            let head = head.expect("the plan looked at the stream's version");
+            let before = head.version;
             if append.events == 0 {
                 reached.push(Appended::nothing(before));
                 continue;
             }
+            head.version = before.plus(append.events);
             let end =
                 if append.records_end < commit.records.len() { RecordEnd::Append } else { RecordEnd::Commit };
             let first_position = self.next_position;
-            at = self.stamp_append(at, append, before, timestamp, end);
+            at = self.stamp_append(at, append, before, timestamp, end, store_id);
             reached.push(Appended::new(before, append.events, first_position));
-            self.set_version(append, before.plus(append.events));
         }
         if at == start {
             self.settled.push((request, Ok(reached)));
@@ -325,6 +369,7 @@ impl Frame {
         before: Version,
         timestamp: Timestamp,
         end: RecordEnd,
+        store_id: u64,
     ) -> usize {
         for number in 1..=append.events {
             let length = record::length(&self.buffer[at..]).expect("encoded by this program");
@@ -333,7 +378,7 @@ impl Frame {
             let end = if number < append.events { RecordEnd::None } else { end };
             record::stamp(encoded, &Stamp { position, version, timestamp, end });
             if let Some((id, form)) = record::given_id(encoded) {
-                self.ids.insert(id_hash(append.stream.as_str(), id, form));
+                self.ids.insert((append.key.hash, id_hash(id, form, store_id)));
             }
             self.next_position = position.next();
             at += length;
@@ -342,12 +387,12 @@ impl Frame {
     }
 
     /// Whether a commit has an id that is staged: it waits for the next frame, where the index knows it.
-    fn has_an_id_of(&self, commit: &EncodedCommit) -> bool {
+    fn has_an_id_of(&self, commit: &EncodedCommit, store_id: u64) -> bool {
         !self.ids.is_empty()
             && commit.parts().filter(|(append, _)| append.given_ids > 0).any(|(append, records)| {
                 record::split(records)
                     .filter_map(record::given_id)
-                    .any(|(id, form)| self.ids.contains(&id_hash(append.stream.as_str(), id, form)))
+                    .any(|(id, form)| self.ids.contains(&(append.key.hash, id_hash(id, form, store_id))))
             })
     }
 
@@ -390,32 +435,29 @@ fn failure_reason(error: &Error) -> Arc<str> {
     }
 }
 
-/// The streams' versions as they are behind what is staged.
+/// The streams as they are behind what is staged.
 struct StagedHeads<'a> {
-    state: &'a CommittedState,
-    frame: &'a Frame,
+    committed: &'a Committed,
+    frame: &'a mut Frame,
 }
 
 impl Heads for StagedHeads<'_> {
-    fn version(&self, append: &EncodedAppend) -> Version {
-        self.frame.version(append, self.state)
+    fn version(&mut self, append: &EncodedAppend) -> Result<Version> {
+        self.frame.head_or_look_up(append, self.committed).map(|head| head.version)
     }
 
-    fn find(&self, stream: &StreamId, record: &[u8]) -> Result<Option<KnownEvent>> {
+    fn find(&mut self, append: &EncodedAppend, record: &[u8]) -> Result<Option<KnownEvent>> {
         let Some((id, form)) = record::given_id(record) else { return Ok(None) };
-        let mut found = Ok(None);
-        let hash = id_hash(stream.as_str(), id, form);
-        self.state.index.find_id(hash, |place: LogOffset| {
-            found = known_event(self.state.segment_of(place), place, stream, record);
-            !matches!(found, Ok(None))
-        });
-        found
+        let hash = id_hash(id, form, self.committed.store_id());
+        self.committed.find_id(append.key, hash, &mut |view, place| {
+            known_event(view, place, &append.stream, record)
+        })
     }
 }
 
 /// The event at a place, if it is the stream's and has the id of `record`.
 fn known_event(
-    segment: &Segment,
+    segment: &SegmentView,
     place: LogOffset,
     stream: &StreamId,
     record: &[u8],

@@ -5,17 +5,16 @@ use crate::{
     event::{EventId, EventIdRef},
     format::record::{self, IdForm},
     position::{Position, Version},
-    stream::StreamId,
     writer::request::{AppendKind, Appended, EncodedAppend, EncodedCommit, Reached},
 };
 
 /// What the plan asks of the store: everything committed, and what stands before this commit in its frame.
 pub(crate) trait Heads {
     /// The version of the append's stream.
-    fn version(&self, append: &EncodedAppend) -> Version;
+    fn version(&mut self, append: &EncodedAppend) -> Result<Version>;
 
     /// The stream's event with the id that this record's caller gave; none if there is none.
-    fn find(&self, stream: &StreamId, record: &[u8]) -> Result<Option<KnownEvent>>;
+    fn find(&mut self, append: &EncodedAppend, record: &[u8]) -> Result<Option<KnownEvent>>;
 }
 
 /// An event that is there already.
@@ -43,14 +42,14 @@ pub(crate) enum Plan {
 }
 
 /// Decides about a commit. An error means that nothing of it is to be written.
-pub(crate) fn plan(commit: &EncodedCommit, heads: &impl Heads) -> Result<Plan> {
+pub(crate) fn plan(commit: &EncodedCommit, heads: &mut impl Heads) -> Result<Plan> {
     if commit.appends.iter().any(|append| append.given_ids > 0)
         && let Some(repeated) = find_repetition(commit, heads)?
     {
         return Ok(Plan::Repeated(repeated));
     }
     for append in &commit.appends {
-        let actual = heads.version(append);
+        let actual = heads.version(append)?;
         if !append.expected.is_met_by(actual) {
             let (stream, expected) = (append.stream.clone(), append.expected);
             return Err(Error::VersionConflict { stream, expected, actual });
@@ -60,13 +59,13 @@ pub(crate) fn plan(commit: &EncodedCommit, heads: &impl Heads) -> Result<Plan> {
 }
 
 /// What the commit reached when it was made before; none if it wasn't.
-fn find_repetition(commit: &EncodedCommit, heads: &impl Heads) -> Result<Option<Reached>> {
+fn find_repetition(commit: &EncodedCommit, heads: &mut impl Heads) -> Result<Option<Reached>> {
     let mut reached = Reached::with_capacity(commit.appends.len());
     let (mut repeated, mut new) = (None, None);
     // What the store adds itself, such as a checkpoint, was written with the appends or wasn't, as they were.
     for (append, records) in commit.parts().filter(|(append, _)| append.kind == AppendKind::Append) {
         if append.events == 0 {
-            reached.push(Appended::nothing(heads.version(append)));
+            reached.push(Appended::nothing(heads.version(append)?));
             continue;
         }
         match find_append(append, records, heads)? {
@@ -88,13 +87,13 @@ fn find_repetition(commit: &EncodedCommit, heads: &impl Heads) -> Result<Option<
 
 /// Where an append stands that was made before: all its ids, consecutive and in order. None if none of them
 /// is there; everything between is an error.
-fn find_append(append: &EncodedAppend, records: &[u8], heads: &impl Heads) -> Result<Option<Appended>> {
+fn find_append(append: &EncodedAppend, records: &[u8], heads: &mut impl Heads) -> Result<Option<Appended>> {
     let mut appended: Option<Appended> = None;
     let mut first_known = None;
     let mut is_whole = append.given_ids == append.events;
     for record in record::split(records) {
         let Some((id, form)) = record::given_id(record) else { continue };
-        let Some(known) = heads.find(&append.stream, record)? else {
+        let Some(known) = heads.find(append, record)? else {
             is_whole = false;
             continue;
         };

@@ -13,7 +13,7 @@ use crate::{
         layout::PAYLOAD_BYTES_MAX,
         record::{self, IdOrigin},
     },
-    index::tail::stream_hash,
+    index::key::StreamKey,
     invalid::Invalid,
     position::{ExpectedVersion, Position, Version},
     stream::StreamId,
@@ -143,9 +143,9 @@ impl Commit {
     }
 
     /// Encodes everything, and refuses what can't be stored.
-    pub(crate) fn encode(self, ids: &dyn IdGenerator) -> Result<EncodedCommit> {
+    pub(crate) fn encode(self, ids: &dyn IdGenerator, store_id: u64) -> Result<EncodedCommit> {
         let mut streams = HashSet::with_capacity(self.parts.len());
-        let mut encoded = EncodedCommit::default();
+        let mut encoded = EncodedCommit::new(store_id);
         for part in self.parts {
             if !streams.insert(part.stream.clone()) {
                 return Err(Error::StreamTwice { stream: part.stream });
@@ -168,8 +168,9 @@ impl Commit {
 }
 
 /// A commit as the writer takes it: records that lack only what the writer knows.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(crate) struct EncodedCommit {
+    store_id: u64,
     pub(crate) appends: SmallVec<[EncodedAppend; 1]>,
     /// The records of all appends, one after the other.
     pub(crate) records: Vec<u8>,
@@ -179,8 +180,8 @@ pub(crate) struct EncodedCommit {
 #[derive(Debug)]
 pub(crate) struct EncodedAppend {
     pub(crate) stream: StreamId,
-    /// The hash under which the index has the stream.
-    pub(crate) stream_hash: u64,
+    /// What the index knows the stream by.
+    pub(crate) key: StreamKey,
     pub(crate) expected: ExpectedVersion,
     pub(crate) kind: AppendKind,
     /// Where its records end in the commit's; they begin where those of the append before it end.
@@ -203,21 +204,26 @@ pub(crate) enum AppendKind {
 }
 
 impl EncodedAppend {
-    fn new(stream: &StreamId, expected: ExpectedVersion, kind: AppendKind) -> Self {
-        let (stream, stream_hash) = (stream.clone(), stream_hash(stream.as_str()));
-        Self { stream, stream_hash, expected, kind, records_end: 0, events: 0, given_ids: 0 }
+    fn new(stream: &StreamId, expected: ExpectedVersion, kind: AppendKind, store_id: u64) -> Self {
+        let (stream, key) = (stream.clone(), StreamKey::of(stream.as_str(), store_id));
+        Self { stream, key, expected, kind, records_end: 0, events: 0, given_ids: 0 }
     }
 }
 
 impl EncodedCommit {
+    fn new(store_id: u64) -> Self {
+        Self { store_id, appends: SmallVec::new(), records: Vec::new() }
+    }
+
     /// A commit of one event of the store's own.
     pub(crate) fn system(
         stream: &StreamId,
         expected: ExpectedVersion,
         event: EventData,
         ids: &dyn IdGenerator,
+        store_id: u64,
     ) -> Result<Self> {
-        let mut commit = Self::default();
+        let mut commit = Self::new(store_id);
         commit.add_system(stream, expected, event, ids)?;
         Ok(commit)
     }
@@ -233,14 +239,15 @@ impl EncodedCommit {
         expected: ExpectedVersion,
         events: impl IntoIterator<Item = EventData>,
         ids: &dyn IdGenerator,
+        store_id: u64,
     ) -> Result<Self> {
-        let mut commit = Self::default();
+        let mut commit = Self::new(store_id);
         commit.add(stream, expected, events, ids)?;
         Ok(commit)
     }
 
     fn add_check(&mut self, stream: &StreamId, expected: ExpectedVersion) {
-        let append = EncodedAppend::new(stream, expected, AppendKind::Check);
+        let append = EncodedAppend::new(stream, expected, AppendKind::Check, self.store_id);
         self.appends.push(EncodedAppend { records_end: self.records.len(), ..append });
     }
 
@@ -276,7 +283,7 @@ impl EncodedCommit {
         events: impl IntoIterator<Item = EventData>,
         ids: &dyn IdGenerator,
     ) -> Result<()> {
-        let mut append = EncodedAppend::new(stream, expected, kind);
+        let mut append = EncodedAppend::new(stream, expected, kind, self.store_id);
         let mut seen = HashSet::new();
         for event in events {
             let (id, origin) = match &event.id {

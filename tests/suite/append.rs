@@ -86,14 +86,14 @@ fn no_events_write_nothing_and_give_the_current_version__A13_D07_X8() -> Outcome
     assert_eq!((nothing.first_version, nothing.version), (version(0), version(0)));
     assert!(!store.stream_exists(&order)?);
     store.append(&order, ExpectedVersion::NoStream, events(1, 2))?;
-    let log_bytes = store.info().log_bytes;
+    let log_bytes = store.info()?.log_bytes;
     for expected in [ExpectedVersion::Any, ExpectedVersion::StreamExists, version(2).into()] {
         let nothing = store.append(&order, expected, [])?;
         assert_eq!((nothing.first_version, nothing.version), (version(2), version(2)));
         assert_eq!((nothing.first_position, nothing.position), (Position::NONE, Position::NONE));
         assert!(!nothing.repeated);
     }
-    assert_eq!(store.info().log_bytes, log_bytes);
+    assert_eq!(store.info()?.log_bytes, log_bytes);
     assert_eq!(store.last_position(), Position::new(2));
     Ok(())
 }
@@ -139,7 +139,7 @@ fn versions_and_positions_only_grow_and_have_no_gaps__A23_A24_B17_C09_X2() -> Ou
             store = store.reopen()?;
         }
     }
-    assert!(store.info().segments > 2);
+    assert!(store.info()?.segments > 2);
     let head = store.last_position().get();
     assert_eq!(positions(store.read_all()), (1..=head).collect::<Vec<_>>());
     for name in names {

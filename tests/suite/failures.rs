@@ -10,8 +10,9 @@ use std::{
 };
 
 use annals::{
-    Appended, Clock, Disk, DiskOperation, Durability, Error, EventData, EventStore, ExpectedVersion, Fault,
-    Options, PendingAppend, Position, Result, SimDisk, SyncFailure, Timestamp,
+    Appended, Clock, Disk, DiskFile, DiskOperation, Durability, Error, EventData, EventStore,
+    ExpectedVersion, Fault, OpenMode, Options, PendingAppend, Position, Result, SimDisk, SyncFailure,
+    Timestamp,
 };
 
 use crate::support::{Outcome, buffered, event, events, gated_store, small_segments, stream, types, version};
@@ -413,5 +414,24 @@ fn a_sync_that_a_full_disk_fails_is_final_too() -> Outcome {
     drop(store);
     let store = open(&disk, &options)?;
     assert_eq!(append(&store, reached, 1)?.version, version(reached + 1));
+    Ok(())
+}
+
+#[test]
+fn a_file_whose_preparation_failed_is_not_appended_to_beyond_what_the_disk_has() -> Outcome {
+    for seed in 0..20 {
+        let disk = prepared(seed, &synced());
+        let segment = disk.open("/store/segments/000000000001.log".as_ref(), OpenMode::ReadWrite)?;
+        let end = usize::try_from(segment.len()?)?;
+        // All there is to prepare: the next opening doesn't grow the file any more.
+        segment.write_all_at(&vec![0; (32 << 10) - end], segment.len()?)?;
+        disk.fail(Fault::new(ErrorKind::Other).on(DiskOperation::Sync).leaving(SyncFailure::ForgetsDirty));
+        assert!(segment.sync().is_err());
+        // The system calls the longer file clean, and the disk has the shorter one.
+        disk.crash_process();
+        append(&open(&disk, &synced())?, 3, 2)?;
+        disk.power_cut();
+        assert_eq!(open(&disk, &synced())?.last_position(), Position::new(5), "seed {seed}");
+    }
     Ok(())
 }

@@ -40,7 +40,7 @@ fn a_new_segment_whose_first_frame_finds_no_room_is_read_later() -> Outcome {
         let read: Vec<u8> =
             store.read_all().map(|event| event.map(|event| event.data[0])).collect::<Result<_, _>>()?;
         assert_eq!(String::from_utf8(read)?, "ade");
-        assert_eq!(store.info().segments, 3);
+        assert_eq!(store.info()?.segments, 3);
     }
     Ok(())
 }

@@ -256,6 +256,10 @@ fn a_damaged_store_is_refused_untouched_and_not_locked() -> Outcome {
     let last = bytes.len() - 100;
     bytes[last] ^= 1;
     fs::write(&segment, &bytes)?;
+    let read: Result<Vec<_>, _> = EventStore::open(&path)?.read_all().collect();
+    assert!(read.as_ref().is_err_and(Error::is_corruption), "{read:?}");
+    // Without its index the segment is read, and the damage found, when the store is opened.
+    fs::remove_file(path.join("segments/000000000001.idx"))?;
     for _ in 0..2 {
         let told = EventStore::open(&path);
         assert!(told.as_ref().is_err_and(Error::is_corruption), "{told:?}");

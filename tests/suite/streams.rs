@@ -51,7 +51,7 @@ fn streams_are_the_same_if_their_texts_are__X12() -> Outcome {
     for name in ["order-1", "order-01", "Order-1", "order-1 ", "order"] {
         store.append(&stream(name), ExpectedVersion::NoStream, [event("A")])?;
     }
-    assert_eq!(store.info().streams, 5);
+    assert_eq!(store.info()?.streams, 5);
     assert_eq!(store.stream_version(&stream("order-1"))?, version(1));
     Ok(())
 }
@@ -76,10 +76,10 @@ fn a_stream_is_described__C08_C19_D03() -> Outcome {
 #[test]
 fn what_is_known_of_streams_survives_reopening__C08_C19() -> Outcome {
     let store = many();
-    let (before, infos) = (store.info(), store.streams(&StreamFilter::all())?);
+    let (before, infos) = (store.info()?, store.streams(&StreamFilter::all())?);
     let store = store.reopen()?;
     assert_eq!(store.streams(&StreamFilter::all())?, infos);
-    assert_eq!((store.info().events, store.info().streams), (before.events, before.streams));
+    assert_eq!((store.info()?.events, store.info()?.streams), (before.events, before.streams));
     assert_eq!(store.last_position().get(), before.events);
     Ok(())
 }

@@ -36,7 +36,7 @@ struct StoreReport<'a> {
 }
 
 fn print_store(store: &EventStore, format: Format, output: &mut Output) -> anyhow::Result<()> {
-    let info = store.info();
+    let info = store.info()?;
     let report = StoreReport {
         store: &info.path.to_string_lossy(),
         events: info.events,

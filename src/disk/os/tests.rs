@@ -6,9 +6,11 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
 };
 
-use crate::disk::contract::{Disk, EntryKind, OpenMode};
+use crate::disk::contract::{Disk, EntryKind, OpenMode, SHARED_PAGE_BYTES, ShareMode};
 use crate::disk::os::{Frontier, OsDisk};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -142,4 +144,47 @@ fn only_the_owner_can_read_what_is_made() -> Outcome {
         assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o077, 0, "{}", path.display());
     }
     Ok(())
+}
+
+#[test]
+fn who_sleeps_on_a_word_is_woken_through_another_map_of_it() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("page");
+    fs::write(&path, [0; SHARED_PAGE_BYTES])?;
+    let (sleeper, waker) =
+        (OsDisk.share(&path, ShareMode::ReadWrite)?, OsDisk.share(&path, ShareMode::ReadWrite)?);
+    let sleeps = thread::spawn(move || {
+        // It may wake without a reason; a wake that got lost would hold it for longer than any test runs.
+        while sleeper.load_u32(80) != 2 {
+            sleeper.set_bits_u32(80, 1);
+            sleeper.wait(80, 1, Duration::from_secs(100_000));
+        }
+    });
+    while waker.load_u32(80) != 1 {
+        thread::yield_now();
+    }
+    waker.store_u32(80, 2);
+    waker.wake_all(80);
+    sleeps.join().map_err(|_| "it panicked")?;
+    Ok(())
+}
+
+#[test]
+fn waiting_for_a_word_ends_with_its_time() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("page");
+    fs::write(&path, [0; SHARED_PAGE_BYTES])?;
+    OsDisk.share(&path, ShareMode::ReadWrite)?.wait(80, 0, Duration::from_millis(2));
+    OsDisk.share(&path, ShareMode::Read)?.wait(80, 0, Duration::from_millis(2));
+    Ok(())
+}
+
+#[test]
+#[should_panic(expected = "isn't changed")]
+fn a_page_that_is_shared_to_be_read_is_not_written() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("page");
+    fs::write(&path, [0; SHARED_PAGE_BYTES]).expect("a page");
+    let page = OsDisk.share(&path, ShareMode::Read).expect("a page");
+    page.store_u64(0, 1);
 }

@@ -3,12 +3,12 @@
 use std::{io, path::Path};
 
 use crate::disk::{
-    contract::{DirectoryEntry, EntryKind, OpenMode},
+    contract::{DirectoryEntry, EntryKind, LockKind, OpenMode, SHARED_PAGE_BYTES},
     sim::{
         content::{Content, FILE_BYTES_MAX, SECTOR},
         directory::{Directory, NodeId},
         faults::{DiskOperation, Refusal, SyncFailure, Verdict},
-        state::{Node, ROOT, State, cut_off},
+        state::{Lock, Node, Program, ROOT, State, cut_off},
     },
 };
 
@@ -117,19 +117,56 @@ impl State {
         }
     }
 
-    pub(crate) fn lock(&mut self, path: &Path) -> io::Result<Option<NodeId>> {
-        let node = self.resolve(path)?;
-        self.directory(node)?;
-        if self.locked.contains(&node) {
-            return Ok(None);
+    /// Locks a node for a program, and gives the lock's number; none if another lock excludes it.
+    pub(crate) fn lock(&mut self, node: NodeId, kind: LockKind, mount: u64) -> Option<u64> {
+        let excludes = |lock: &Lock| {
+            lock.node == node && (kind == LockKind::Exclusive || lock.kind == LockKind::Exclusive)
+        };
+        if self.locked.iter().any(excludes) {
+            return None;
         }
-        self.locked.push(node);
-        Ok(Some(node))
+        let number = self.locked.iter().map(|lock| lock.number).max().map_or(0, |last| last + 1);
+        self.locked.push(Lock { number, node, kind, mount });
+        Some(number)
     }
 
-    pub(crate) fn unlock(&mut self, node: NodeId, generation: u64) {
-        if generation == self.generation {
-            self.locked.retain(|locked| *locked != node);
+    pub(crate) fn unlock(&mut self, number: u64, program: Program) {
+        if self.is_alive(program) {
+            self.locked.retain(|lock| lock.number != number);
+        }
+    }
+
+    /// Opens a file to share it as a page.
+    pub(crate) fn open_page(&mut self, path: &Path, mode: OpenMode) -> io::Result<NodeId> {
+        let node = self.open_file(path, mode)?;
+        if self.file(node)?.cached().len() != SHARED_PAGE_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file isn't a page long"));
+        }
+        Ok(node)
+    }
+
+    /// Some bytes of a page, at any time: memory has no errors.
+    pub(crate) fn page_bytes<const BYTES: usize>(&self, node: NodeId, offset: usize) -> [u8; BYTES] {
+        assert!(offset.is_multiple_of(BYTES), "a number of the page");
+        let mut bytes = [0; BYTES];
+        if let Some(Node::File(content)) = self.nodes.get(node)
+            && let Some(found) = content.cached().get(offset..offset + BYTES)
+        {
+            bytes.copy_from_slice(found);
+        }
+        bytes
+    }
+
+    /// Changes some bytes of a page. A program that is dead, or whose power is gone, changes nothing.
+    pub(crate) fn put_page_bytes(&mut self, program: Program, node: NodeId, offset: usize, bytes: &[u8]) {
+        assert!(offset.is_multiple_of(bytes.len()), "a number of the page");
+        assert!(offset + bytes.len() <= SHARED_PAGE_BYTES, "a number of the page");
+        if self.check(program).is_err() {
+            return;
+        }
+        let Self { nodes, random, .. } = self;
+        if let Some(Node::File(content)) = nodes.get_mut(node) {
+            content.write(bytes, offset, random);
         }
     }
 

@@ -5,17 +5,21 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::disk::{
-    contract::{DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, Mapping, OpenMode},
+    contract::{
+        DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, FileLock, LockKind, Mapping, OpenMode,
+        ShareMode, SharedPage,
+    },
     sim::{
         directory::NodeId,
         faults::{DiskOperation, Fault},
         random::Random,
-        state::State,
+        state::{Program, State},
         survival::CutStyle,
     },
 };
@@ -74,7 +78,7 @@ use crate::disk::{
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
     /// Dead after the restart that ends it; for ever alive, where there is none.
-    generation: Option<u64>,
+    program: Option<Program>,
 }
 
 impl fmt::Debug for SimDisk {
@@ -96,15 +100,26 @@ impl SimDisk {
     }
 
     fn of(state: State) -> Self {
-        Self { state: Arc::new(Mutex::new(state)), generation: None }
+        Self { state: Arc::new(Mutex::new(state)), program: None }
     }
 
-    /// This disk as a program sees it until the next restart: then all of its operations fail. For programs
-    /// whose threads may outlive the cut, and must not touch what the next one does.
+    /// This disk as a program sees it until the next restart, or until [`SimDisk::kill`]: then all of its
+    /// operations fail. For programs whose threads may outlive the cut, and must not touch what the next
+    /// one does; and for several programs at once.
     #[must_use]
     pub fn mount(&self) -> Self {
-        let generation = Some(self.state.lock().generation);
-        Self { state: Arc::clone(&self.state), generation }
+        let mut state = self.state.lock();
+        state.mounts += 1;
+        let program = Some(Program { generation: state.generation, mount: state.mounts });
+        Self { state: Arc::clone(&self.state), program }
+    }
+
+    /// Ends the program that has this mount, as kill -9 does, and no other: its locks are free and its open
+    /// files dead, but what it wrote is there. The disk itself, which isn't a mount, has no program.
+    pub fn kill(&self) {
+        if let Some(program) = self.program {
+            self.state.lock().kill(program.mount);
+        }
     }
 
     /// Another disk that is as this one is, un-synced writes, pending names and planned faults included, and goes on
@@ -232,8 +247,12 @@ impl SimDisk {
     /// The state, if the disk is neither cut off nor of another time.
     fn enter(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.state.lock();
-        state.check(self.generation.unwrap_or(state.generation))?;
+        state.check(self.program_in(&state))?;
         Ok(state)
+    }
+
+    fn program_in(&self, state: &State) -> Program {
+        self.program.unwrap_or(Program { generation: state.generation, mount: 0 })
     }
 }
 
@@ -253,8 +272,8 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.enter()?;
         let node = state.open_file(path, mode)?;
-        let generation = state.generation;
-        Ok(Arc::new(SimFile { state: Arc::clone(&self.state), generation, node, mode }))
+        let program = self.program_in(&state);
+        Ok(Arc::new(SimFile { state: Arc::clone(&self.state), program, node, mode }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -271,37 +290,123 @@ impl Disk for SimDisk {
 
     fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>> {
         let mut state = self.enter()?;
-        let generation = state.generation;
-        let Some(node) = state.lock(path)? else { return Ok(None) };
-        Ok(Some(Box::new(SimLock { state: Arc::clone(&self.state), generation, node })))
+        let node = state.resolve(path)?;
+        state.directory(node)?;
+        Ok(self
+            .lock(&mut state, node, LockKind::Exclusive)
+            .map(|lock| Box::new(lock) as Box<dyn DirectoryLock>))
+    }
+
+    fn lock_file(&self, path: &Path, kind: LockKind) -> io::Result<Option<Box<dyn FileLock>>> {
+        let mut state = self.enter()?;
+        let node = state.resolve(path)?;
+        state.file(node)?;
+        Ok(self.lock(&mut state, node, kind).map(|lock| Box::new(lock) as Box<dyn FileLock>))
+    }
+
+    fn share(&self, path: &Path, mode: ShareMode) -> io::Result<Arc<dyn SharedPage>> {
+        let mut state = self.enter()?;
+        let open_mode = match mode {
+            ShareMode::Read => OpenMode::Read,
+            ShareMode::ReadWrite => OpenMode::ReadWrite,
+        };
+        let node = state.open_page(path, open_mode)?;
+        let program = self.program_in(&state);
+        Ok(Arc::new(SimPage { state: Arc::clone(&self.state), program, node, mode }))
+    }
+
+    fn boot_id(&self) -> io::Result<u128> {
+        Ok(self.enter()?.boot_id)
     }
 }
 
-/// A locked directory.
+impl SimDisk {
+    fn lock(&self, state: &mut State, node: NodeId, kind: LockKind) -> Option<SimLock> {
+        let program = self.program_in(state);
+        let number = state.lock(node, kind, program.mount)?;
+        Some(SimLock { state: Arc::clone(&self.state), program, number })
+    }
+}
+
+/// A locked directory or file.
 struct SimLock {
     state: Arc<Mutex<State>>,
-    generation: u64,
-    node: NodeId,
+    program: Program,
+    number: u64,
 }
 
 impl DirectoryLock for SimLock {}
 
+impl FileLock for SimLock {}
+
 impl Drop for SimLock {
     fn drop(&mut self) {
-        self.state.lock().unlock(self.node, self.generation);
+        self.state.lock().unlock(self.number, self.program);
+    }
+}
+
+/// A page that programs share. Its memory is the file's bytes in the system's cache.
+struct SimPage {
+    state: Arc<Mutex<State>>,
+    program: Program,
+    node: NodeId,
+    mode: ShareMode,
+}
+
+impl SimPage {
+    fn put(&self, offset: usize, bytes: &[u8]) {
+        assert_eq!(self.mode, ShareMode::ReadWrite, "a page that is shared to be read isn't changed");
+        self.state.lock().put_page_bytes(self.program, self.node, offset, bytes);
+    }
+}
+
+impl SharedPage for SimPage {
+    fn load_u64(&self, offset: usize) -> u64 {
+        u64::from_le_bytes(self.state.lock().page_bytes(self.node, offset))
+    }
+
+    fn store_u64(&self, offset: usize, number: u64) {
+        self.put(offset, &number.to_le_bytes());
+    }
+
+    fn load_u32(&self, offset: usize) -> u32 {
+        u32::from_le_bytes(self.state.lock().page_bytes(self.node, offset))
+    }
+
+    fn store_u32(&self, offset: usize, number: u32) {
+        self.put(offset, &number.to_le_bytes());
+    }
+
+    fn set_bits_u32(&self, offset: usize, bits: u32) -> u32 {
+        assert_eq!(self.mode, ShareMode::ReadWrite, "a page that is shared to be read isn't changed");
+        let mut state = self.state.lock();
+        let before = u32::from_le_bytes(state.page_bytes(self.node, offset));
+        state.put_page_bytes(self.program, self.node, offset, &(before | bits).to_le_bytes());
+        before
+    }
+
+    /// Simulated programs are driven step by step, and never sleep: it returns at once.
+    fn wait(&self, _offset: usize, _expected: u32, _timeout: Duration) {}
+
+    fn wake_all(&self, _offset: usize) {}
+}
+
+impl fmt::Debug for SimPage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SimPage").field("node", &self.node).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for SimLock {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("SimLock").field("node", &self.node).finish_non_exhaustive()
+        formatter.debug_struct("SimLock").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
 /// An open file; dead after the next restart.
 struct SimFile {
     state: Arc<Mutex<State>>,
-    generation: u64,
+    program: Program,
     node: NodeId,
     mode: OpenMode,
 }
@@ -309,7 +414,7 @@ struct SimFile {
 impl SimFile {
     fn enter(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.state.lock();
-        state.check(self.generation)?;
+        state.check(self.program)?;
         Ok(state)
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::disk::{
-    contract::EntryKind,
+    contract::{EntryKind, LockKind},
     sim::{
         content::Content,
         directory::{Directory, NodeId},
@@ -28,6 +28,22 @@ pub(crate) enum Node {
     Directory(Directory),
 }
 
+/// A program, as long as it lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Program {
+    pub(crate) generation: u64,
+    pub(crate) mount: u64,
+}
+
+/// A lock that a program has.
+#[derive(Clone, Debug)]
+pub(crate) struct Lock {
+    pub(crate) number: u64,
+    pub(crate) node: NodeId,
+    pub(crate) kind: LockKind,
+    pub(crate) mount: u64,
+}
+
 /// The disk.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
@@ -36,8 +52,14 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     /// One more with each restart: handles and locks of an earlier one are dead.
     pub(crate) generation: u64,
-    /// Directories that a writer has locked.
-    pub(crate) locked: Vec<NodeId>,
+    /// The locks on directories and files.
+    pub(crate) locked: Vec<Lock>,
+    /// One more with each mount: a program has the number of its own. The disk itself has 0.
+    pub(crate) mounts: u64,
+    /// The mounts whose programs were killed since the last restart.
+    pub(crate) killed: Vec<u64>,
+    /// Another after each power cut.
+    pub(crate) boot_id: u128,
     pub(crate) short_write_one_in: u32,
     pub(crate) quota_bytes: Option<u64>,
 }
@@ -55,27 +77,43 @@ impl State {
             faults: Faults::default(),
             generation: 0,
             locked: Vec::new(),
+            mounts: 0,
+            killed: Vec::new(),
+            boot_id: boot_id(&mut Random::new(!seed)),
             short_write_one_in: 0,
             quota_bytes: None,
         }
     }
 
-    /// Whether a handle or a lock of this generation still works.
-    pub(crate) fn check(&self, generation: u64) -> io::Result<()> {
-        if self.faults.is_cut || generation != self.generation { Err(cut_off()) } else { Ok(()) }
+    /// Whether a program is alive, so that its handles and locks work.
+    pub(crate) fn is_alive(&self, program: Program) -> bool {
+        program.generation == self.generation && !self.killed.contains(&program.mount)
+    }
+
+    /// Whether a program's operation can be tried.
+    pub(crate) fn check(&self, program: Program) -> io::Result<()> {
+        if self.faults.is_cut || !self.is_alive(program) { Err(cut_off()) } else { Ok(()) }
     }
 
     /// Ends all handles and locks; what the system has cached stays.
     pub(crate) fn restart(&mut self) {
         self.generation += 1;
         self.locked.clear();
+        self.killed.clear();
         self.faults.restart();
+    }
+
+    /// Ends the handles and locks of one program.
+    pub(crate) fn kill(&mut self, mount: u64) {
+        self.killed.push(mount);
+        self.locked.retain(|lock| lock.mount != mount);
     }
 
     /// Leaves of the un-synced what the style says, or the seed.
     pub(crate) fn power_cut(&mut self, style: Option<CutStyle>) {
         self.restart();
         let Self { nodes, random, .. } = self;
+        self.boot_id = boot_id(random);
         // Often the same for all files and names, else for each by itself.
         let style = style.or_else(|| match random.below(8) {
             0 => Some(CutStyle::Nothing),
@@ -255,6 +293,11 @@ impl State {
             Node::File(_) | Node::Unused => Err(io::ErrorKind::NotADirectory.into()),
         }
     }
+}
+
+/// The name of a run of the system; never 0.
+fn boot_id(random: &mut Random) -> u128 {
+    u128::from(random.next()) << 64 | u128::from(random.next()) | 1
 }
 
 /// The names that a path goes through. With or without a slash at its beginning, it begins at the root.

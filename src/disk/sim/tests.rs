@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use crate::disk::{
-    contract::{Disk, DiskFile, OpenMode},
+    contract::{Disk, DiskFile, LockKind, OpenMode, SHARED_PAGE_BYTES, ShareMode},
     sim::{
         faults::{DiskOperation, Fault, SyncFailure},
         simulated::SimDisk,
@@ -426,4 +426,46 @@ fn surgery_is_durable_and_not_counted() {
         assert!(disk.write_file("/a/b", b"").is_err(), "a directory has the name");
         assert!(disk.write_file("/a/b/file/c", b"").is_err(), "a file has its directory's name");
     }
+}
+
+#[test]
+fn a_killed_program_leaves_what_it_wrote_and_no_lock() {
+    let disk = SimDisk::new(3);
+    disk.write_file("/page", vec![0; SHARED_PAGE_BYTES]).expect("surgery");
+    let path = Path::new("/page");
+    let (one, other) = (disk.mount(), disk.mount());
+    let file = one.open(path, OpenMode::ReadWrite).expect("a file");
+    let page = one.share(path, ShareMode::ReadWrite).expect("a page");
+    let others = other.share(path, ShareMode::ReadWrite).expect("a page");
+    let lock = one.lock_file(path, LockKind::Exclusive).expect("the disk works").expect("it is free");
+    page.store_u64(64, 7);
+    assert!(other.lock_file(path, LockKind::Shared).expect("the disk works").is_none());
+    one.kill();
+    assert!(file.write_at(&[1], 0).is_err() && one.kind(path).is_err(), "it is dead");
+    page.store_u64(64, 8);
+    assert_eq!(others.load_u64(64), 7);
+    let again = other.lock_file(path, LockKind::Exclusive).expect("the disk works");
+    assert!(again.is_some(), "its lock went with it");
+    drop(lock);
+    assert!(other.lock_file(path, LockKind::Shared).expect("the disk works").is_none());
+}
+
+#[test]
+fn a_page_survives_programs_and_tells_of_another_boot_after_a_cut() {
+    let found = outcomes(|seed| {
+        let disk = SimDisk::new(seed);
+        disk.write_file("/page", vec![0; SHARED_PAGE_BYTES]).expect("surgery");
+        let path = Path::new("/page");
+        let boot = disk.boot_id().expect("it has one");
+        disk.share(path, ShareMode::ReadWrite).expect("a page").store_u64(64, 7);
+        disk.crash_process();
+        assert_eq!(disk.boot_id().expect("it has one"), boot);
+        let page = disk.share(path, ShareMode::ReadWrite).expect("a page");
+        assert_eq!(page.load_u64(64), 7);
+        page.store_u64(64, 9);
+        disk.power_cut();
+        assert_ne!(disk.boot_id().expect("it has one"), boot);
+        disk.share(path, ShareMode::Read).expect("a page").load_u64(64)
+    });
+    assert_eq!(found, BTreeSet::from([0, 7, 9]));
 }

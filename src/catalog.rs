@@ -1,0 +1,295 @@
+//! What there is, in all parts of the index together: streams, categories, event types, ids.
+//!
+//! The index keeps no names of streams: a stream's name is read from its newest event.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use crate::{
+    committed::Committed,
+    error::Result,
+    event::{EventId, EventIdRef, StoredEvent},
+    format::record::{IdForm, Record},
+    index::{
+        files::from_memory,
+        key::{StreamKey, id_hash},
+        part::{Direction, IndexPart, IndexResult, NameCount},
+        settled::{Settled, SettledPart},
+    },
+    log::{fetch, view::SegmentView, window::Window},
+    position::{LogOffset, Version},
+    stream::{StreamId, is_system},
+    stream_list::{StreamFilter, StreamInfo},
+    time::Timestamp,
+};
+
+/// A store in numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct StoreInfo {
+    /// Its directory.
+    pub path: PathBuf,
+    /// How many events it has, those of its own streams among them.
+    pub events: u64,
+    /// How many streams, its own among them.
+    pub streams: u64,
+    /// How many segment files.
+    pub segments: u64,
+    /// How long the log is, in bytes, without what files are prepared ahead.
+    pub log_bytes: u64,
+}
+
+/// What names are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Counted {
+    Categories,
+    EventTypes,
+}
+
+impl Counted {
+    fn of(self, index: &dyn IndexPart) -> IndexResult<Vec<NameCount>> {
+        match self {
+            Self::Categories => index.categories(),
+            Self::EventTypes => index.types(),
+        }
+    }
+}
+
+/// The names there are, and how many events have each; those that begin with `$` are the store's own, and left out.
+pub(crate) fn count_names(committed: &Committed, counted: Counted) -> Result<BTreeMap<String, u64>> {
+    let (in_tail, settled) = {
+        let state = committed.state();
+        (from_memory(counted.of(&state.tail))?, Arc::clone(&state.settled))
+    };
+    let mut counts = BTreeMap::new();
+    add_counts(&mut counts, in_tail);
+    for part in settled.parts_backwards() {
+        add_counts(&mut counts, settled.ask(&part?, |index| counted.of(index))?);
+    }
+    Ok(counts)
+}
+
+fn add_counts(counts: &mut BTreeMap<String, u64>, found: Vec<NameCount>) {
+    for NameCount { name, events } in found {
+        if !is_system(&name) {
+            *counts.entry(name).or_default() += events;
+        }
+    }
+}
+
+/// The store in numbers.
+pub(crate) fn count_all(committed: &Committed) -> Result<StoreInfo> {
+    let (events, active, settled) = {
+        let state = committed.state();
+        (state.last_position().get(), Arc::clone(&state.active), Arc::clone(&state.settled))
+    };
+    let number = active.header.number;
+    Ok(StoreInfo {
+        path: settled.sealed().files().store.clone(),
+        events,
+        streams: count_streams(committed)?,
+        segments: number + 1 - u64::from(settled.sealed_numbers().start),
+        log_bytes: active.log_offset(active.published()).get(),
+    })
+}
+
+/// How many streams there are, with the store's own.
+fn count_streams(committed: &Committed) -> Result<u64> {
+    let (in_tail, settled) = {
+        let state = committed.state();
+        (state.tail.streams_new(), Arc::clone(&state.settled))
+    };
+    let mut count = in_tail + settled.ask_directory(|directory| Ok(directory.stream_count()))?;
+    for part in settled.recent_parts() {
+        let mut places = Vec::new();
+        settled.ask(&part, |index| first_places(index, &mut places))?;
+        count += places.len() as u64;
+    }
+    Ok(count)
+}
+
+/// What is known of a stream; none if it has no event.
+pub(crate) fn find_stream(committed: &Committed, stream: &StreamId) -> Result<Option<StreamInfo>> {
+    let key = committed.key(stream.as_str());
+    let version = committed.version(key)?;
+    if version == Version::NONE {
+        return Ok(None);
+    }
+    let updated = time_of(committed, key, version)?;
+    let created = match committed.settled().head(key)? {
+        Some(head) => head.created,
+        None => time_of(committed, key, Version::FIRST)?,
+    };
+    Ok(Some(StreamInfo::new(stream.clone(), version, created, updated)))
+}
+
+fn time_of(committed: &Committed, key: StreamKey, version: Version) -> Result<Timestamp> {
+    let mut places = Vec::with_capacity(1);
+    committed.stream_places(key, version, Direction::Forwards, 1, &mut places)?;
+    let view = committed.view_of(places[0])?;
+    look(&view, places[0], |record| record.event.timestamp)
+}
+
+/// The streams that a filter admits, in the order of names. Costs a read of one event for each stream there is,
+/// and memory for those that are listed.
+pub(crate) fn list_streams(committed: &Committed, filter: &StreamFilter) -> Result<Vec<StreamInfo>> {
+    let mut admitted = BTreeSet::new();
+    each_stream(committed, &mut |name| {
+        if let Ok(stream) = StreamId::new(name)
+            && filter.admits(&stream)
+        {
+            admitted.insert(stream);
+            if admitted.len() > filter.streams_max() {
+                admitted.pop_last();
+            }
+        }
+    })?;
+    admitted.iter().filter_map(|stream| find_stream(committed, stream).transpose()).collect()
+}
+
+/// Visits the names of all streams, in no order.
+fn each_stream(committed: &Committed, visit: &mut dyn FnMut(&str)) -> Result<()> {
+    let mut places = Vec::new();
+    let (active, settled) = {
+        let state = committed.state();
+        from_memory(first_places(&state.tail, &mut places))?;
+        (Arc::clone(&state.active), Arc::clone(&state.settled))
+    };
+    visit_names(&active, &places, visit)?;
+    for part in settled.recent_parts() {
+        settled.ask(&part, |index| {
+            places.clear();
+            first_places(index, &mut places)
+        })?;
+        visit_names(part.view(), &places, visit)?;
+    }
+    for number in settled.sealed_numbers() {
+        let part = SettledPart::Sealed(settled.sealed().get(number)?);
+        let latest = latest_places(&settled, &part, number)?;
+        visit_names(part.view(), &latest, visit)?;
+    }
+    Ok(())
+}
+
+/// The places of the first events of the streams that begin in a part.
+fn first_places(index: &dyn IndexPart, places: &mut Vec<LogOffset>) -> IndexResult<()> {
+    let mut runs = Vec::new();
+    index.each_run(&mut |_, run| {
+        if run.previous == 0 {
+            runs.push(*run);
+        }
+        ControlFlow::Continue(())
+    })?;
+    for run in &runs {
+        index.run_places(run, 0, Direction::Forwards, 1, places)?;
+    }
+    Ok(())
+}
+
+/// The places of one event of each stream whose latest run among the sealed segments is in this one.
+fn latest_places(settled: &Settled, part: &SettledPart, number: u32) -> Result<Vec<LogOffset>> {
+    let mut hashes = Vec::new();
+    settled.ask(part, |index| {
+        hashes.clear();
+        index.each_run(&mut |hash, _| {
+            hashes.push(hash);
+            ControlFlow::Continue(())
+        })
+    })?;
+    let mut latest = Vec::new();
+    for hash in hashes {
+        if let Some((key, head)) = settled.known(hash)?
+            && head.latest == number
+        {
+            latest.push(key);
+        }
+    }
+    let mut places = Vec::with_capacity(latest.len());
+    settled.ask(part, |index| {
+        places.clear();
+        for key in &latest {
+            if let Some(run) = index.run(*key)? {
+                index.run_places(&run, 0, Direction::Forwards, 1, &mut places)?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(places)
+}
+
+fn visit_names(view: &SegmentView, places: &[LogOffset], visit: &mut dyn FnMut(&str)) -> Result<()> {
+    for place in places {
+        look(view, *place, |record| visit(record.event.stream))?;
+    }
+    Ok(())
+}
+
+fn look<T>(view: &SegmentView, place: LogOffset, look: impl FnOnce(&Record<'_>) -> T) -> Result<T> {
+    let mut window = Window::new(0);
+    let (record, _) = fetch::record_at(view, place, &mut window)?;
+    Ok(look(&record))
+}
+
+/// The first event whose caller gave it this id.
+pub(crate) fn find_given_id(committed: &Committed, id: &EventId) -> Result<Option<StoredEvent>> {
+    let form = if id.as_uuid().is_some() { IdForm::Uuid } else { IdForm::Text };
+    let hash = id_hash(id.as_bytes(), form, committed.store_id());
+    let mut in_tail = Vec::new();
+    let (active, settled) = {
+        let state = committed.state();
+        from_memory(state.tail.id_places(hash, &mut in_tail))?;
+        (Arc::clone(&state.active), Arc::clone(&state.settled))
+    };
+    let mut places = Vec::new();
+    for number in settled.sealed_numbers() {
+        let part = SettledPart::Sealed(settled.sealed().get(number)?);
+        if let Some(found) = first_with_id(&settled, &part, hash, id, &mut places)? {
+            return Ok(Some(found));
+        }
+    }
+    for part in settled.recent_parts() {
+        if let Some(found) = first_with_id(&settled, &part, hash, id, &mut places)? {
+            return Ok(Some(found));
+        }
+    }
+    in_tail.sort_unstable();
+    with_id(&active, &in_tail, id)
+}
+
+fn first_with_id(
+    settled: &Settled,
+    part: &SettledPart,
+    hash: u32,
+    id: &EventId,
+    places: &mut Vec<LogOffset>,
+) -> Result<Option<StoredEvent>> {
+    settled.ask(part, |index| {
+        places.clear();
+        index.id_places(hash, places)
+    })?;
+    places.sort_unstable();
+    with_id(part.view(), places, id)
+}
+
+fn with_id(view: &SegmentView, places: &[LogOffset], id: &EventId) -> Result<Option<StoredEvent>> {
+    for place in places {
+        let event = look(view, *place, |record| has_id(record.event.id, id).then(|| record.event.to_stored()))?;
+        if let Some(event) = event {
+            return Ok(Some(event?));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether an event that was read has this id.
+pub(crate) fn has_id(found: EventIdRef<'_>, id: &EventId) -> bool {
+    match (found, id.as_uuid()) {
+        (EventIdRef::Uuid(found), Some(wanted)) => found == wanted,
+        (EventIdRef::Text(found), None) => found.as_bytes() == id.as_bytes(),
+        _ => false,
+    }
+}

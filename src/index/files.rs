@@ -1,0 +1,110 @@
+//! Where the index's files are, and who may write them.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    disk::contract::{Disk, OpenMode},
+    error::{Error, Result},
+    format::{layout::bytes, segment_header::SEGMENT_HEADER_BYTES},
+    index::{
+        directory::{Covered, Directory},
+        part::{IndexFault, IndexResult},
+        sealed::SealedIndex,
+    },
+    log::segment::{index_path, temporary},
+    options::ReadMode,
+    trace,
+};
+
+/// Who uses the index's files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
+    /// The writer: what is missing is written.
+    Owner,
+    /// A reader beside it: nothing is ever written.
+    Guest,
+}
+
+/// The index's files of a store.
+#[derive(Clone, Debug)]
+pub(crate) struct IndexFiles {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) store: PathBuf,
+    pub(crate) store_id: u64,
+    pub(crate) read: ReadMode,
+    pub(crate) access: Access,
+}
+
+impl IndexFiles {
+    /// Where the stream directory is.
+    pub(crate) fn directory_path(&self) -> PathBuf {
+        self.store.join("streams.dir")
+    }
+
+    /// Opens a segment's index file. It may be of another end than the segment has.
+    pub(crate) fn open_index(&self, number: u32) -> IndexResult<SealedIndex> {
+        let path = index_path(&self.store, u64::from(number));
+        let file = self.disk.open(&path, OpenMode::Read).map_err(IndexFault::Io)?;
+        let index = SealedIndex::open(file, self.read, self.store_id)?;
+        let end = index.chain_end().file_offset;
+        if end < bytes(SEGMENT_HEADER_BYTES) {
+            return Err(IndexFault::Damaged("it ends before its segment begins"));
+        }
+        Ok(index)
+    }
+
+    /// Opens the stream directory.
+    pub(crate) fn open_directory(&self) -> IndexResult<(Directory, Covered)> {
+        let file = self.disk.open(&self.directory_path(), OpenMode::Read).map_err(IndexFault::Io)?;
+        Directory::open(file, self.read, self.store_id)
+    }
+
+    /// Writes a segment's index file. That it isn't there costs time at the next opening and no event, so a
+    /// failure is only told.
+    pub(crate) fn write_index(&self, number: u32, content: &[u8]) {
+        self.write(&index_path(&self.store, u64::from(number)), content);
+    }
+
+    /// Writes the stream directory, and opens it. None: it couldn't be written.
+    pub(crate) fn write_directory(&self, content: &[u8]) -> Option<Directory> {
+        self.write(&self.directory_path(), content);
+        self.open_directory().ok().map(|(directory, _)| directory)
+    }
+
+    /// Puts a file in its place whole. It isn't synced: after a power cut its checksums say what it is worth.
+    fn write(&self, path: &Path, content: &[u8]) {
+        if self.access == Access::Guest {
+            return;
+        }
+        let temporary = temporary(path);
+        let write = || -> io::Result<()> {
+            if self.disk.kind(&temporary)?.is_some() {
+                self.disk.remove(&temporary)?;
+            }
+            let file = self.disk.open(&temporary, OpenMode::CreateNew)?;
+            file.write_all_at(content, 0)?;
+            self.disk.rename(&temporary, path)
+        };
+        if let Err(error) = write() {
+            trace::warn("an index file can't be written", path, format_args!("{error}"));
+            self.disk.remove(&temporary).ok();
+        }
+    }
+}
+
+/// The error for an index file that can't be used, nor made anew.
+pub(crate) fn index_error(path: &Path, fault: IndexFault) -> Error {
+    match fault {
+        IndexFault::Io(error) => Error::io("read", path, error),
+        IndexFault::Damaged(reason) => Error::corrupt(path, 0, reason, None),
+    }
+}
+
+/// The answer of a part that is in memory, which never fails.
+pub(crate) fn from_memory<T>(answer: IndexResult<T>) -> Result<T> {
+    answer.map_err(|fault| index_error(Path::new("the index in memory"), fault))
+}

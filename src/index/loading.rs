@@ -1,0 +1,182 @@
+//! The index of the sealed segments at opening: what its files say, and what has to be made anew.
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::{
+    disk::contract::OpenMode,
+    error::{Error, Result},
+    format::control::StoreMeta,
+    index::{
+        directory::{Covered, Directory},
+        files::{Access, IndexFiles, index_error},
+        folding::{Question, fold, known_in},
+        memory::StreamBefore,
+        part::IndexFault,
+        scanning::{index_sealed, segment_number},
+        sealed::SealedIndex,
+        sealed_parts::{SealedParts, Table, check_index},
+    },
+    log::{
+        recovery::check_link,
+        scan::ChainEnd,
+        segment::{Segment, index_number, segment_path, segments_directory},
+    },
+    options::OpeningProgress,
+    position::LogOffset,
+    time::Timestamp,
+    trace,
+};
+
+/// The index of all sealed segments.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) directory: Directory,
+    pub(crate) sealed: Arc<SealedParts>,
+    /// How much of the log the directory file witnesses to have been durable.
+    pub(crate) durable: LogOffset,
+}
+
+/// Loads the index of the segments with these numbers, all of which have a successor. Segments whose index
+/// file can't be used are read.
+pub(crate) fn load(
+    files: &IndexFiles,
+    meta: &StoreMeta,
+    numbers: &[u64],
+    progress: &mut dyn FnMut(OpeningProgress),
+) -> Result<Loaded> {
+    let (directory, table) = open_directory(files, meta, numbers)?;
+    let durable = table.log_end();
+    let sealed = Arc::new(SealedParts::new(files.clone(), segment_number(meta.first_segment), table));
+    let mut loaded = Loaded { directory, sealed, durable };
+    let mut reading = Reading::new(files, numbers, loaded.sealed.count(), progress)?;
+    reading.make_missing(&loaded.sealed)?;
+    for number in &numbers[loaded.sealed.count()..] {
+        reading.adopt(&mut loaded, meta, *number)?;
+    }
+    Ok(loaded)
+}
+
+/// The directory as its file has it, with the segments that it covers; nothing if it can't be used.
+fn open_directory(files: &IndexFiles, meta: &StoreMeta, numbers: &[u64]) -> Result<(Directory, Table)> {
+    let nothing =
+        || (Directory::empty(), Table { entries: Vec::new(), end: None, last_timestamp: Timestamp::MIN });
+    let path = files.directory_path();
+    match files.open_directory() {
+        Ok((directory, covered)) => {
+            let is_its = u64::from(covered.first_segment) == meta.first_segment
+                && covered.end.is_some_and(|end| end.seal.is_some());
+            if !is_its {
+                return Ok(nothing());
+            }
+            if covered.segments.len() > numbers.len() {
+                return Err(lost_segment(files, meta, numbers));
+            }
+            let Covered { segments: entries, end, last_timestamp, .. } = covered;
+            Ok((directory, Table { entries, end, last_timestamp }))
+        }
+        Err(IndexFault::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(nothing()),
+        Err(fault) => {
+            trace::warn("the stream directory is made anew", &path, format_args!("{fault:?}"));
+            Ok(nothing())
+        }
+    }
+}
+
+/// The directory is written only when the segment behind those that it covers is durable.
+fn lost_segment(files: &IndexFiles, meta: &StoreMeta, numbers: &[u64]) -> Error {
+    let missing = meta.first_segment + numbers.len() as u64 + 1;
+    let reason = "this segment is missing, though streams.dir says that it was there";
+    Error::corrupt(segment_path(&files.store, missing), 0, reason, None)
+}
+
+/// The times of a segment's first and last event; none: it has no event.
+type Times = Option<(Timestamp, Timestamp)>;
+
+/// The reading of segments whose index files are missing.
+struct Reading<'a> {
+    files: &'a IndexFiles,
+    /// Sealed segments that the directory covers, and that have no index file.
+    missing: Vec<u32>,
+    done: OpeningProgress,
+    progress: &'a mut dyn FnMut(OpeningProgress),
+}
+
+impl<'a> Reading<'a> {
+    fn new(
+        files: &'a IndexFiles,
+        numbers: &[u64],
+        covered: usize,
+        progress: &'a mut dyn FnMut(OpeningProgress),
+    ) -> Result<Self> {
+        let path = segments_directory(&files.store);
+        let entries = files.disk.list(&path).map_err(|error| Error::io("list", &path, error))?;
+        let present: HashSet<u64> =
+            entries.iter().filter_map(|entry| index_number(&entry.name)).collect();
+        let is_missing = |number: &&u64| !present.contains(*number);
+        let segments_total = numbers.iter().filter(is_missing).count() as u64;
+        let missing =
+            numbers[..covered].iter().filter(is_missing).map(|number| segment_number(*number)).collect();
+        Ok(Self { files, missing, done: OpeningProgress { segments: 0, segments_total }, progress })
+    }
+
+    /// Makes the missing indexes of segments that the directory covers. A guest makes each when it needs it.
+    fn make_missing(&mut self, sealed: &SealedParts) -> Result<()> {
+        if self.files.access == Access::Guest {
+            return Ok(());
+        }
+        for number in std::mem::take(&mut self.missing) {
+            sealed.get(number)?;
+            self.note_read();
+        }
+        Ok(())
+    }
+
+    fn note_read(&mut self) {
+        self.done.segments += 1;
+        self.done.segments_total = self.done.segments_total.max(self.done.segments);
+        (self.progress)(self.done);
+    }
+
+    /// Adds the next sealed segment, which the directory doesn't cover.
+    fn adopt(&mut self, loaded: &mut Loaded, meta: &StoreMeta, number: u64) -> Result<()> {
+        let segment = Segment::open(&*self.files.disk, &self.files.store, number, OpenMode::Read)?;
+        check_link(&segment, meta, loaded.sealed.end().0.as_ref())?;
+        let (end, times) = self.index_of(&segment, loaded)?;
+        loaded.sealed.push(&segment.header, end, times);
+        let part = loaded.sealed.get(segment_number(number))?;
+        let unreadable = |fault| index_error(&self.files.directory_path(), fault);
+        let ask = |question: Question<'_>| loaded.sealed.ask(&part, question);
+        let known = |hash| known_in(&loaded.directory, hash).map_err(unreadable);
+        let changes = fold(part.number, &part.view, ask, known)?;
+        loaded.directory = loaded.directory.with(changes.into_iter()).map_err(unreadable)?;
+        Ok(())
+    }
+
+    /// The end of a segment, and the times of its first and last event, by its index; which is made if it
+    /// can't be used.
+    fn index_of(&mut self, segment: &Segment, loaded: &Loaded) -> Result<(ChainEnd, Times)> {
+        let number = segment_number(segment.header.number);
+        let usable = self.files.open_index(number).and_then(|index| {
+            check_index(&index, segment)?;
+            Ok(index)
+        });
+        if let Ok(found) = usable
+            && found.chain_end().seal.is_some()
+        {
+            return Ok((found.chain_end(), found.first_timestamp().zip(found.last_timestamp())));
+        }
+        let mut before = |key, _| {
+            let head = loaded.directory.get(key);
+            let head = head.map_err(|fault| index_error(&self.files.directory_path(), fault))?;
+            Ok(head.map_or_else(StreamBefore::default, |head| StreamBefore {
+                version: head.version,
+                latest: head.latest,
+            }))
+        };
+        let (memory, end) = index_sealed(segment, &mut before)?;
+        let content = SealedIndex::encode(&memory, &end, self.files.store_id);
+        self.files.write_index(number, &content);
+        self.note_read();
+        Ok((end, memory.first_timestamp().zip(memory.last_timestamp())))
+    }
+}

@@ -1,0 +1,113 @@
+//! From the log to the index: how records go into a part of it.
+
+use std::path::Path;
+
+use crate::{
+    disk::contract::{Disk, OpenMode},
+    error::{Error, Result},
+    event::EventIdRef,
+    format::record::{IdForm, IdOrigin, Record},
+    index::{
+        key::{StreamKey, id_hash},
+        memory::{AddFault, MemoryEvent, MemoryIndex, StreamBefore},
+    },
+    log::{
+        recovery::{VisitFault, visit_sealed},
+        scan::{ChainEnd, Scan},
+        segment::Segment,
+    },
+    position::Version,
+    stream::{category_of, check_name},
+};
+
+/// What a stream was before an event, which has this version: asked once for each stream of a part.
+pub(crate) type Before<'a> = &'a mut dyn FnMut(StreamKey, Version) -> Result<StreamBefore>;
+
+/// Adds the next event of a segment to its index.
+pub(crate) fn add_record(
+    index: &mut MemoryIndex,
+    store_id: u64,
+    file_offset: u64,
+    record: &Record<'_>,
+    before: Before<'_>,
+) -> Result<(), VisitFault> {
+    let event = &record.event;
+    if event.position != index.next_position() {
+        return Err(VisitFault::Refused("an event's position doesn't go on from the one before it"));
+    }
+    let key = StreamKey::of(event.stream, store_id);
+    let id_hash = (record.id_origin == IdOrigin::Caller).then(|| match &event.id {
+        EventIdRef::Uuid(uuid) => id_hash(uuid.as_bytes(), IdForm::Uuid, store_id),
+        EventIdRef::Text(text) => id_hash(text.as_bytes(), IdForm::Text, store_id),
+    });
+    let indexed = MemoryEvent {
+        key,
+        category: category_of(event.stream),
+        event_type: event.event_type,
+        file_offset: offset_in_file(file_offset),
+        version: event.version,
+        timestamp: event.timestamp,
+        id_hash,
+    };
+    let added = index.add(&indexed, || {
+        // A name that this version would refuse can only stand in a log that another program wrote.
+        check_name("stream id", event.stream)
+            .map_err(|_| VisitFault::Refused("an event's stream has an invalid name"))?;
+        before(key, event.version).map_err(VisitFault::Failed)
+    });
+    added.map_err(|fault| match fault {
+        AddFault::Refused(reason) => VisitFault::Refused(reason),
+        AddFault::Before(fault) => fault,
+    })
+}
+
+/// A segment has less than 4 GiB.
+pub(crate) fn offset_in_file(file_offset: u64) -> u32 {
+    u32::try_from(file_offset).expect("options and commits bound a segment to less than 4 GiB")
+}
+
+/// Indexes a whole segment that has a successor, from its log file alone.
+pub(crate) fn index_sealed(segment: &Segment, before: Before<'_>) -> Result<(MemoryIndex, ChainEnd)> {
+    let header = &segment.header;
+    let mut index = MemoryIndex::new(segment_number(header.number), header.base, header.first_position);
+    let end = visit_sealed(segment, &mut |file_offset, record| {
+        add_record(&mut index, header.store_id, file_offset, record, before)
+    })?;
+    Ok((index, end))
+}
+
+/// Indexes what stands in a segment before `end`, where a frame ends, from its log file alone.
+pub(crate) fn index_until(
+    disk: &dyn Disk,
+    store: &Path,
+    number: u32,
+    end: u64,
+    before: Before<'_>,
+) -> Result<(MemoryIndex, ChainEnd)> {
+    let segment = Segment::open(disk, store, u64::from(number), OpenMode::Read)?;
+    let header = &segment.header;
+    let mut index = MemoryIndex::new(number, header.base, header.first_position);
+    let io = |error| Error::io("read", &segment.path, error);
+    let mut scan = Scan::new(&*segment.file, header).map_err(io)?;
+    while scan.end().file_offset < end {
+        let at = scan.end().file_offset;
+        let frame = scan.next_frame().map_err(io)?;
+        let frame = frame.map_err(|stop| Error::corrupt(&segment.path, at, stop.reason, None))?;
+        for (file_offset, record) in frame.records() {
+            add_record(&mut index, header.store_id, file_offset, &record, before).map_err(|fault| {
+                match fault {
+                    VisitFault::Failed(error) => error,
+                    VisitFault::Refused(reason) => {
+                        Error::corrupt(&segment.path, file_offset, reason, None)
+                    }
+                }
+            })?;
+        }
+    }
+    Ok((index, scan.end()))
+}
+
+/// A segment's number as indexes have it.
+pub(crate) fn segment_number(number: u64) -> u32 {
+    u32::try_from(number).expect("a segment header's number is bounded")
+}

@@ -1,0 +1,297 @@
+//! The sealed segments with their indexes: opened when they are needed, a bounded number at a time, and made
+//! anew from the log where an index file can't answer.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::RwLock;
+
+use crate::{
+    disk::contract::OpenMode,
+    error::{Error, Result},
+    format::{layout::index, segment_header::SegmentHeader},
+    index::{
+        directory::SegmentEntry,
+        files::{Access, IndexFiles},
+        key::StreamKey,
+        memory::StreamBefore,
+        part::{IndexFault, IndexPart, IndexResult},
+        scanning::{index_until, segment_number},
+        sealed::SealedIndex,
+    },
+    log::{
+        scan::ChainEnd,
+        segment::{Segment, index_path},
+        view::SegmentView,
+    },
+    options::ReadMode,
+    position::{LogOffset, Position, Version},
+    time::Timestamp,
+    trace,
+};
+
+/// How many segments stay open where they are mapped: two maps each, and the system allows some 65,000.
+const MAPPED_MAX: usize = 4_096;
+
+/// How many segments stay open where they are read with pread: two descriptors each, and 1,024 are usual.
+const OPEN_MAX: usize = 128;
+
+/// A segment with the index of what stands before `end` in it.
+#[derive(Debug)]
+pub(crate) struct SealedPart {
+    pub(crate) number: u32,
+    pub(crate) view: Arc<SegmentView>,
+    end: u64,
+    /// Replaced where its file turns out to be damaged.
+    part: RwLock<Arc<dyn IndexPart>>,
+}
+
+/// All sealed segments.
+#[derive(Debug)]
+pub(crate) struct SealedParts {
+    files: IndexFiles,
+    first_segment: u32,
+    table: RwLock<Table>,
+    open: RwLock<OpenParts>,
+}
+
+/// Where each sealed segment begins, by number.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pub(crate) entries: Vec<SegmentEntry>,
+    /// How the last one ends.
+    pub(crate) end: Option<ChainEnd>,
+    /// The time of the last event, or the earliest there is.
+    pub(crate) last_timestamp: Timestamp,
+}
+
+impl Table {
+    /// Where the segment behind the last one begins.
+    pub(crate) fn log_end(&self) -> LogOffset {
+        self.end.and_then(|end| end.seal).map_or(LogOffset::default(), |seal| seal.logical_end)
+    }
+}
+
+#[derive(Debug, Default)]
+struct OpenParts {
+    /// By number, from the first segment's.
+    parts: Vec<Option<Arc<SealedPart>>>,
+    /// The places of those that are open, in the order of their opening: the oldest goes first.
+    order: VecDeque<usize>,
+}
+
+impl SealedPart {
+    /// A segment that is shown as far as `end`, with its index.
+    pub(crate) fn new(number: u32, view: Arc<SegmentView>, end: u64, part: Arc<dyn IndexPart>) -> Self {
+        Self { number, view, end, part: RwLock::new(part) }
+    }
+
+    /// Where in the file ends what the index is of.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The index, as it is now.
+    pub(crate) fn index(&self) -> Arc<dyn IndexPart> {
+        Arc::clone(&self.part.read())
+    }
+}
+
+impl SealedParts {
+    pub(crate) fn new(files: IndexFiles, first_segment: u32, table: Table) -> Self {
+        Self { files, first_segment, table: RwLock::new(table), open: RwLock::default() }
+    }
+
+    pub(crate) fn files(&self) -> &IndexFiles {
+        &self.files
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.table.read().entries.len()
+    }
+
+    /// The numbers of all, in order.
+    pub(crate) fn numbers(&self) -> std::ops::Range<u32> {
+        self.first_segment..self.number_at(self.count())
+    }
+
+    fn number_at(&self, place: usize) -> u32 {
+        self.first_segment + u32::try_from(place).expect("numbers have 32 bits")
+    }
+
+    /// Where they begin, and how the last one ends.
+    pub(crate) fn table(&self) -> Table {
+        self.table.read().clone()
+    }
+
+    /// How the last one ends, and the time of the last event.
+    pub(crate) fn end(&self) -> (Option<ChainEnd>, Timestamp) {
+        let table = self.table.read();
+        (table.end, table.last_timestamp)
+    }
+
+    /// Adds the segment behind the last one; `times` are those of its first and last event.
+    pub(crate) fn push(&self, header: &SegmentHeader, end: ChainEnd, times: Option<(Timestamp, Timestamp)>) {
+        let mut table = self.table.write();
+        let (first_timestamp, last) = times.unwrap_or((table.last_timestamp, table.last_timestamp));
+        let (base, first_position) = (header.base, header.first_position);
+        table.entries.push(SegmentEntry { base, first_position, first_timestamp });
+        table.end = Some(end);
+        table.last_timestamp = table.last_timestamp.max(last);
+    }
+
+    /// The number of the segment that holds an event's position.
+    pub(crate) fn number_of_position(&self, position: Position) -> u32 {
+        self.number_before(|entry| entry.first_position <= position)
+    }
+
+    /// The number of the segment that holds a place in the log.
+    pub(crate) fn number_of_place(&self, place: LogOffset) -> u32 {
+        self.number_before(|entry| entry.base <= place)
+    }
+
+    /// Between which positions the first event is that was stored at a time, or behind it: before the first of
+    /// them all are earlier, and the second one, if there is one, is later.
+    pub(crate) fn positions_about(&self, time: Timestamp) -> (Position, Option<Position>) {
+        let table = self.table.read();
+        let earlier = table.entries.partition_point(|entry| entry.first_timestamp < time);
+        let not_later = table.entries.partition_point(|entry| entry.first_timestamp <= time);
+        let first = table.entries[..earlier].last().map_or(Position::FIRST, |entry| entry.first_position);
+        (first, table.entries.get(not_later).map(|entry| entry.first_position))
+    }
+
+    fn number_before(&self, begins_before: impl Fn(&SegmentEntry) -> bool) -> u32 {
+        let behind = self.table.read().entries.partition_point(begins_before);
+        self.number_at(behind.saturating_sub(1))
+    }
+
+    /// A segment with its index.
+    pub(crate) fn get(&self, number: u32) -> Result<Arc<SealedPart>> {
+        let place = index(u64::from(number - self.first_segment));
+        if let Some(Some(part)) = self.open.read().parts.get(place) {
+            return Ok(Arc::clone(part));
+        }
+        // Two readers may open the same one: the second finds the first's, and drops its own.
+        let opened = Arc::new(self.open(number)?);
+        let mut open = self.open.write();
+        if let Some(Some(part)) = open.parts.get(place) {
+            return Ok(Arc::clone(part));
+        }
+        let open_max = match self.files.read {
+            ReadMode::Mapped => MAPPED_MAX,
+            ReadMode::Pread => OPEN_MAX,
+        };
+        if open.order.len() >= open_max
+            && let Some(oldest) = open.order.pop_front()
+        {
+            open.parts[oldest] = None;
+        }
+        if open.parts.len() <= place {
+            open.parts.resize(place + 1, None);
+        }
+        open.order.push_back(place);
+        open.parts[place] = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn open(&self, number: u32) -> Result<SealedPart> {
+        let place = index(u64::from(number - self.first_segment));
+        let (entry, next) = {
+            let table = self.table.read();
+            let next = table.entries.get(place + 1).map_or_else(|| table.log_end(), |entry| entry.base);
+            (table.entries[place], next)
+        };
+        let segment =
+            Segment::open(&*self.files.disk, &self.files.store, u64::from(number), OpenMode::Read)?;
+        let header = &segment.header;
+        let is_it = header.store_id == self.files.store_id
+            && header.base == entry.base
+            && header.first_position == entry.first_position;
+        if !is_it {
+            return Err(segment.corrupt(0, "the segment isn't the one that stood here"));
+        }
+        let end = header.file_offset(next);
+        if segment.prepared() < end {
+            return Err(segment.corrupt(segment.prepared(), "the file is shorter than the segment was"));
+        }
+        let view = segment.view(self.files.read, end)?;
+        view.publish(end);
+        let part: Arc<dyn IndexPart> = match self.open_index(number, &segment, end) {
+            Ok(index) => Arc::new(index),
+            Err(fault) => self.make_index(number, end, &fault)?,
+        };
+        Ok(SealedPart::new(number, Arc::new(view), end, part))
+    }
+
+    /// Opens the index file of a segment, if it is one of the segment as far as `end`.
+    fn open_index(&self, number: u32, segment: &Segment, end: u64) -> IndexResult<SealedIndex> {
+        let opened = self.files.open_index(number)?;
+        check_index(&opened, segment)?;
+        if opened.chain_end().file_offset == end {
+            Ok(opened)
+        } else {
+            Err(IndexFault::Damaged("it is of another end of the segment"))
+        }
+    }
+
+    /// Makes a segment's index from its log, and its file, if this is who writes it.
+    fn make_index(&self, number: u32, end: u64, fault: &IndexFault) -> Result<Arc<dyn IndexPart>> {
+        let path = index_path(&self.files.store, u64::from(number));
+        trace::warn("made an index anew", &path, format_args!("{fault:?}"));
+        let mut before = |key, version| self.find_before(number, key, version);
+        let (memory, chain_end) =
+            index_until(&*self.files.disk, &self.files.store, number, end, &mut before)?;
+        if self.files.access == Access::Owner {
+            self.files.write_index(number, &SealedIndex::encode(&memory, &chain_end, self.files.store_id));
+            if let Ok(index) = self.files.open_index(number) {
+                return Ok(Arc::new(index));
+            }
+        }
+        Ok(Arc::new(memory))
+    }
+
+    /// The latest run of a stream before a segment in which it has this version. Costs a look-up in each
+    /// segment back to that run, so it is for segments whose links are lost.
+    fn find_before(&self, number: u32, key: StreamKey, version: Version) -> Result<StreamBefore> {
+        if version == Version::FIRST {
+            return Ok(StreamBefore::default());
+        }
+        for earlier in (self.first_segment..number).rev() {
+            let part = self.get(earlier)?;
+            if self.ask(&part, |index| index.run(key))?.is_some() {
+                return Ok(StreamBefore { version: version.previous(), latest: earlier });
+            }
+        }
+        let path = index_path(&self.files.store, u64::from(number));
+        Err(Error::corrupt(path, 0, "a stream's first event isn't version 1", None))
+    }
+
+    /// Asks a segment's index. Where its file can't answer, the index is made anew and asked again.
+    pub(crate) fn ask<T>(
+        &self,
+        part: &SealedPart,
+        mut question: impl FnMut(&dyn IndexPart) -> IndexResult<T>,
+    ) -> Result<T> {
+        let fault = match question(&*part.index()) {
+            Ok(answer) => return Ok(answer),
+            Err(fault) => fault,
+        };
+        let made = self.make_index(part.number, part.end, &fault)?;
+        *part.part.write() = Arc::clone(&made);
+        question(&*made).map_err(|fault| {
+            let path = index_path(&self.files.store, u64::from(part.number));
+            crate::index::files::index_error(&path, fault)
+        })
+    }
+}
+
+/// Whether an index is of this segment.
+pub(crate) fn check_index(opened: &SealedIndex, segment: &Segment) -> IndexResult<()> {
+    let (span, header) = (opened.span(), &segment.header);
+    let end = opened.chain_end();
+    let is_its = span.segment == segment_number(header.number)
+        && span.base == header.base
+        && span.first_position == header.first_position
+        && span.first_position.plus(u64::from(span.events)) == end.next_position;
+    if is_its { Ok(()) } else { Err(IndexFault::Damaged("it is of another segment")) }
+}

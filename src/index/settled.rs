@@ -1,0 +1,434 @@
+//! The index of everything before the live tail: the directory, the sealed segments, and the few parts that
+//! aren't among them yet. Immutable but for what is made anew; the background replaces it whole.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use parking_lot::RwLock;
+
+use crate::{
+    error::{Error, Result},
+    index::{
+        directory::{Directory, StreamHead},
+        files::{from_memory, index_error},
+        folding::{Question, fold, known_in},
+        key::StreamKey,
+        memory::{MemoryIndex, StreamBefore},
+        part::{Direction, IndexPart, IndexResult, Run},
+        sealed_parts::{SealedPart, SealedParts},
+    },
+    log::{fetch, scan::ChainEnd, view::SegmentView, window::Window},
+    position::{LogOffset, Position, Version},
+    trace,
+};
+
+/// All parts of the index but the tail.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// What it knows of streams is as of the end of the last sealed segment below.
+    directory: RwLock<Arc<Directory>>,
+    sealed: Arc<SealedParts>,
+    /// How many segments of `sealed` the directory covers; more may have come since.
+    sealed_count: usize,
+    /// Oldest first, all behind the sealed ones.
+    recent: Vec<RecentPart>,
+}
+
+/// A part that isn't among the sealed ones yet.
+#[derive(Clone, Debug)]
+pub(crate) enum RecentPart {
+    /// The beginning of the active segment, as the index file of the last closing has it.
+    Begun(Arc<SealedPart>),
+    /// What was the tail until its segment was sealed; its index file is being made.
+    Frozen(Arc<FrozenPart>),
+}
+
+/// The index in memory of a segment that was sealed, or of its end.
+#[derive(Debug)]
+pub(crate) struct FrozenPart {
+    pub(crate) index: MemoryIndex,
+    pub(crate) view: Arc<SegmentView>,
+    pub(crate) end: ChainEnd,
+}
+
+/// One part of the index, and the segment it points into.
+#[derive(Clone, Debug)]
+pub(crate) enum SettledPart {
+    Sealed(Arc<SealedPart>),
+    Frozen(Arc<FrozenPart>),
+}
+
+/// A stream's run in one part, with the versions of its events.
+#[derive(Debug)]
+pub(crate) struct FoundRun {
+    pub(crate) part: SettledPart,
+    pub(crate) first: Version,
+    pub(crate) last: Version,
+}
+
+impl SettledPart {
+    /// The segment's bytes.
+    pub(crate) fn view(&self) -> &Arc<SegmentView> {
+        match self {
+            Self::Sealed(part) => &part.view,
+            Self::Frozen(part) => &part.view,
+        }
+    }
+
+    /// The positions of its events, the second one excluded.
+    pub(crate) fn positions(&self) -> (Position, Position) {
+        let span = match self {
+            Self::Sealed(part) => part.index().span(),
+            Self::Frozen(part) => part.index.span(),
+        };
+        (span.first_position, span.first_position.plus(u64::from(span.events)))
+    }
+
+    fn number(&self) -> u32 {
+        match self {
+            Self::Sealed(part) => part.number,
+            Self::Frozen(part) => part.index.span().segment,
+        }
+    }
+}
+
+impl RecentPart {
+    fn part(&self) -> SettledPart {
+        match self {
+            Self::Begun(part) => SettledPart::Sealed(Arc::clone(part)),
+            Self::Frozen(part) => SettledPart::Frozen(Arc::clone(part)),
+        }
+    }
+}
+
+impl Settled {
+    pub(crate) fn new(
+        directory: Directory,
+        sealed: Arc<SealedParts>,
+        recent: Vec<RecentPart>,
+    ) -> Self {
+        let sealed_count = sealed.count();
+        Self { directory: RwLock::new(Arc::new(directory)), sealed, sealed_count, recent }
+    }
+
+    /// The same, with another part behind all others.
+    pub(crate) fn with_recent(&self, part: RecentPart) -> Self {
+        let mut recent = self.recent.clone();
+        recent.push(part);
+        let directory = RwLock::new(self.directory());
+        Self { directory, sealed: Arc::clone(&self.sealed), sealed_count: self.sealed_count, recent }
+    }
+
+    /// The same, with a segment among the sealed ones that was recent, and a directory that knows it.
+    pub(crate) fn with_sealed(&self, number: u32, directory: Arc<Directory>) -> Self {
+        let recent = self.recent.iter().filter(|part| part.part().number() != number).cloned().collect();
+        let sealed = Arc::clone(&self.sealed);
+        Self { directory: RwLock::new(directory), sealed, sealed_count: self.sealed_count + 1, recent }
+    }
+
+    /// The sealed segments.
+    pub(crate) fn sealed(&self) -> &Arc<SealedParts> {
+        &self.sealed
+    }
+
+    /// The directory, as it is now.
+    pub(crate) fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.read())
+    }
+
+    /// The oldest part that waits for its index file.
+    pub(crate) fn oldest_frozen(&self) -> Option<Arc<FrozenPart>> {
+        self.recent.iter().find_map(|part| match part {
+            RecentPart::Frozen(part) => Some(Arc::clone(part)),
+            RecentPart::Begun(_) => None,
+        })
+    }
+
+    /// How many events of the active segment its index file holds; none if it isn't in use.
+    pub(crate) fn begun(&self) -> Option<&Arc<SealedPart>> {
+        match self.recent.last() {
+            Some(RecentPart::Begun(part)) => Some(part),
+            _ => None,
+        }
+    }
+
+    /// Whether a part of this segment ends where the position stands.
+    pub(crate) fn begins_before(&self, number: u32, position: Position) -> bool {
+        self.recent.iter().map(RecentPart::part).any(|part| {
+            let (first, end) = part.positions();
+            part.number() == number && first < position && end <= position
+        })
+    }
+
+    /// The numbers of the sealed segments that the directory covers.
+    pub(crate) fn sealed_numbers(&self) -> std::ops::Range<u32> {
+        let all = self.sealed.numbers();
+        let count = u32::try_from(self.sealed_count).expect("numbers have 32 bits");
+        all.start..all.start + count
+    }
+
+    /// The parts that aren't among the sealed ones, the oldest first.
+    pub(crate) fn recent_parts(&self) -> impl Iterator<Item = SettledPart> {
+        self.recent.iter().map(RecentPart::part)
+    }
+
+    /// What the directory knows of the stream with this hash.
+    pub(crate) fn known(&self, hash: u64) -> Result<Option<(StreamKey, StreamHead)>> {
+        self.ask_directory(|directory| known_in(directory, hash))
+    }
+
+    /// All parts, the newest first.
+    pub(crate) fn parts_backwards(&self) -> impl Iterator<Item = Result<SettledPart>> {
+        let recent = self.recent.iter().rev().map(|part| Ok(part.part()));
+        let sealed = self.sealed_numbers().rev();
+        recent.chain(sealed.map(|number| self.sealed.get(number).map(SettledPart::Sealed)))
+    }
+
+    /// Asks a part.
+    pub(crate) fn ask<T>(
+        &self,
+        part: &SettledPart,
+        mut question: impl FnMut(&dyn IndexPart) -> IndexResult<T>,
+    ) -> Result<T> {
+        match part {
+            SettledPart::Sealed(part) => self.sealed.ask(part, question),
+            SettledPart::Frozen(part) => from_memory(question(&part.index)),
+        }
+    }
+
+    /// Asks the directory. Where its file can't answer, it is made anew from the sealed segments' indexes.
+    pub(crate) fn ask_directory<T>(
+        &self,
+        mut question: impl FnMut(&Directory) -> IndexResult<T>,
+    ) -> Result<T> {
+        let fault = match question(&self.directory()) {
+            Ok(answer) => return Ok(answer),
+            Err(fault) => fault,
+        };
+        let path = self.sealed.files().directory_path();
+        trace::warn("made the stream directory anew", &path, format_args!("{fault:?}"));
+        let mut made = Directory::empty();
+        let unmade = |fault| index_error(&path, fault);
+        for number in self.sealed_numbers() {
+            let part = self.sealed.get(number)?;
+            let ask = |question: Question<'_>| self.sealed.ask(&part, question);
+            let known = |hash| known_in(&made, hash).map_err(unmade);
+            let changes = fold(number, &part.view, ask, known)?;
+            made = made.with(changes.into_iter()).map_err(unmade)?;
+        }
+        let made = Arc::new(made);
+        *self.directory.write() = Arc::clone(&made);
+        question(&made).map_err(|fault| index_error(&path, fault))
+    }
+
+    /// What the directory knows of a stream.
+    pub(crate) fn head(&self, key: StreamKey) -> Result<Option<StreamHead>> {
+        self.ask_directory(|directory| directory.get(key))
+    }
+
+    /// A stream's version and its latest run.
+    pub(crate) fn before(&self, key: StreamKey) -> Result<StreamBefore> {
+        let head = self.head(key)?;
+        let mut before = head.map_or_else(StreamBefore::default, |head| StreamBefore {
+            version: head.version,
+            latest: head.latest,
+        });
+        for recent in &self.recent {
+            let part = recent.part();
+            if let Some(run) = self.ask(&part, |index| index.run(key))? {
+                if before.version == Version::NONE && !self.begins_with(&part, key)? {
+                    continue;
+                }
+                before.version = before.version.plus(u64::from(run.count));
+                before.latest = part.number();
+            }
+        }
+        Ok(before)
+    }
+
+    /// Whether the run that a part has under a key's hash is that key's: an index file doesn't keep the check
+    /// that the directory keeps of every stream in it.
+    fn begins_with(&self, part: &SettledPart, key: StreamKey) -> Result<bool> {
+        let mut places = Vec::with_capacity(1);
+        self.ask(part, |index| {
+            places.clear();
+            let Some(run) = index.run(key)? else { return Ok(()) };
+            index.run_places(&run, 0, Direction::Forwards, 1, &mut places)
+        })?;
+        let Some(place) = places.first() else { return Ok(false) };
+        let mut window = Window::new(0);
+        let (record, _) = fetch::record_at(part.view(), *place, &mut window)?;
+        Ok(StreamKey::of(record.event.stream, part.view().header.store_id) == key)
+    }
+
+    /// Whether another stream has the key's hash, which two can't have: the index files tell streams apart by it.
+    pub(crate) fn is_taken(&self, key: StreamKey) -> Result<bool> {
+        if self.ask_directory(|directory| directory.check_of(key.hash))?.is_some() {
+            return Ok(true);
+        }
+        for recent in &self.recent {
+            let has_it = match recent {
+                RecentPart::Frozen(part) => part.index.has_hash(key.hash).is_some(),
+                RecentPart::Begun(part) => self.sealed.ask(part, |index| index.run(key))?.is_some(),
+            };
+            if has_it {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A stream's version.
+    pub(crate) fn version(&self, key: StreamKey) -> Result<Version> {
+        self.before(key).map(|before| before.version)
+    }
+
+    /// Visits a stream's runs, the newest first, until the visitor has enough.
+    pub(crate) fn each_run_backwards(
+        &self,
+        key: StreamKey,
+        visit: &mut dyn FnMut(FoundRun) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let mut last = self.before(key)?.version;
+        for recent in self.recent.iter().rev() {
+            let part = recent.part();
+            if let Some(run) = self.ask(&part, |index| index.run(key))? {
+                let found = found_run(part, last, &run);
+                last = found.first.previous();
+                if visit(found)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        let mut number = self.head(key)?.map_or(0, |head| head.latest);
+        while number != 0 {
+            let part = self.sealed.get(number)?;
+            let Some(run) = self.sealed.ask(&part, |index| index.run(key))? else {
+                return Err(self.lost_run(&part));
+            };
+            number = run.previous;
+            let found = found_run(SettledPart::Sealed(part), last, &run);
+            last = found.first.previous();
+            if visit(found)?.is_break() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Checksums were right and links are wrong: the files are of different histories.
+    fn lost_run(&self, part: &SealedPart) -> Error {
+        let path = self.sealed.files().directory_path();
+        let reason = format!(
+            "the index names a stream in segment {} that isn't there; remove streams.dir and the .idx files \
+             below segments, and they are made anew",
+            part.number
+        );
+        Error::corrupt(path, 0, reason, None)
+    }
+
+    /// The places of a stream's events from a version on, some at least if there are any, `places_max` at most.
+    pub(crate) fn stream_places(
+        &self,
+        key: StreamKey,
+        from: Version,
+        direction: Direction,
+        places_max: usize,
+        places: &mut Vec<LogOffset>,
+    ) -> Result<()> {
+        let start = places.len();
+        let mut behind = Vec::new();
+        self.each_run_backwards(key, &mut |run| {
+            if run.first > from {
+                behind.push(run);
+                return Ok(ControlFlow::Continue(()));
+            }
+            self.run_places(key, &run, from, direction, places_max, places)?;
+            Ok(ControlFlow::Break(()))
+        })?;
+        if direction == Direction::Forwards {
+            while let Some(run) = behind.pop() {
+                let room = places_max - (places.len() - start);
+                if room == 0 {
+                    break;
+                }
+                self.run_places(key, &run, run.first, direction, room, places)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_places(
+        &self,
+        key: StreamKey,
+        run: &FoundRun,
+        from: Version,
+        direction: Direction,
+        places_max: usize,
+        places: &mut Vec<LogOffset>,
+    ) -> Result<()> {
+        let start = places.len();
+        let last = run.last.get() - run.first.get();
+        let number = u32::try_from((from.get() - run.first.get()).min(last)).expect("a run has 32 bits");
+        self.ask(&run.part, |index| {
+            places.truncate(start);
+            match index.run(key)? {
+                Some(found) => index.run_places(&found, number, direction, places_max, places),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// The first answer that `look` gives for an event, in the parts that hold a stream, whose caller-given id has
+    /// this hash; the newest part first.
+    pub(crate) fn find_id<T>(
+        &self,
+        key: StreamKey,
+        hash: u32,
+        look: &mut dyn FnMut(&SegmentView, LogOffset) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let mut found = None;
+        let mut places = Vec::new();
+        self.each_run_backwards(key, &mut |run| {
+            self.ask(&run.part, |index| {
+                places.clear();
+                index.id_places(hash, &mut places)
+            })?;
+            for place in &places {
+                found = look(run.part.view(), *place)?;
+                if found.is_some() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
+    /// The part that holds a position of an event.
+    pub(crate) fn part_of_position(&self, position: Position) -> Result<SettledPart> {
+        for recent in self.recent.iter().rev() {
+            let part = recent.part();
+            if part.positions().0 <= position {
+                return Ok(part);
+            }
+        }
+        self.sealed.get(self.sealed.number_of_position(position)).map(SettledPart::Sealed)
+    }
+
+    /// The segment that holds a place.
+    pub(crate) fn view_of(&self, place: LogOffset) -> Result<Arc<SegmentView>> {
+        for recent in self.recent.iter().rev() {
+            let part = recent.part();
+            if part.view().header.base <= place {
+                return Ok(Arc::clone(part.view()));
+            }
+        }
+        let part = self.sealed.get(self.sealed.number_of_place(place))?;
+        Ok(Arc::clone(&part.view))
+    }
+}
+
+fn found_run(part: SettledPart, last: Version, run: &Run) -> FoundRun {
+    let first = Version::new(last.get().saturating_sub(u64::from(run.count)) + 1);
+    FoundRun { part, first, last }
+}

@@ -1,0 +1,113 @@
+//! Index files are made beside the writer: of a segment when it is sealed, and of the active one at closing.
+//!
+//! All of it is derived from the log. Where it can't be made, the index stays in memory until the next opening.
+
+use std::{path::Path, sync::Arc};
+
+use crate::{
+    committed::Committed,
+    error::Result,
+    format::layout::bytes,
+    index::{
+        directory::{Covered, Directory},
+        files::index_error,
+        folding::{Question, fold},
+        key::StreamKey,
+        memory::{MemoryIndex, StreamBefore},
+        part::IndexPart,
+        scanning::index_until,
+        sealed::SealedIndex,
+        settled::{Settled, SettledPart},
+    },
+    log::scan::ChainEnd,
+    position::Version,
+    trace,
+};
+
+/// How much of the active segment may lack in its index file when a store is closed, in bytes: the next opening
+/// reads it.
+const UNINDEXED_BYTES_MAX: u64 = 1 << 20;
+
+/// Makes the index file of the oldest segment that waits for one. False: none does.
+pub(crate) fn index_sealed_segment(committed: &Committed) -> Result<bool> {
+    let settled = committed.settled();
+    let Some(frozen) = settled.oldest_frozen() else { return Ok(false) };
+    let sealed = settled.sealed();
+    let number = frozen.index.span().segment;
+    let times = write_index(&settled, &frozen.index, number, &frozen.end)?;
+    sealed.push(&frozen.view.header, frozen.end, times);
+    let part = sealed.get(number)?;
+    let changes = fold(
+        number,
+        &part.view,
+        |question: Question<'_>| settled.ask(&SettledPart::Sealed(Arc::clone(&part)), question),
+        |hash| settled.known(hash),
+    )?;
+    let changed = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
+    let directory = if changed.is_due() { write_directory(&settled, changed)? } else { changed };
+    committed.settle(number, Arc::new(directory));
+    Ok(true)
+}
+
+/// Makes the index file of the active segment, if the one that it has lacks much, and the directory's file. For
+/// closing: nothing is appended any more, and everything is durable.
+pub(crate) fn index_active_segment(committed: &Committed, end: &ChainEnd) -> Result<()> {
+    while index_sealed_segment(committed)? {}
+    let settled = committed.settled();
+    let state = committed.state();
+    let begun_end = settled.begun().map_or(0, |begun| begun.end());
+    let lacks_much = begun_end == 0 || end.file_offset - begun_end > UNINDEXED_BYTES_MAX;
+    if state.tail.span().events > 0 && lacks_much {
+        write_index(&settled, &state.tail, state.tail.span().segment, end)?;
+    }
+    drop(state);
+    let directory = settled.directory();
+    if !directory.is_whole() {
+        let same = settled.ask_directory(|directory| directory.with(std::iter::empty()))?;
+        write_directory(&settled, same)?;
+    }
+    Ok(())
+}
+
+/// Writes a segment's index, of which `tail` is all or the end. Returns the times of its first and last event.
+fn write_index(
+    settled: &Settled,
+    tail: &MemoryIndex,
+    number: u32,
+    end: &ChainEnd,
+) -> Result<Option<(crate::time::Timestamp, crate::time::Timestamp)>> {
+    let files = settled.sealed().files();
+    let begun_elsewhere = settled.begins_before(number, tail.span().first_position);
+    let read_anew = if begun_elsewhere {
+        let mut before = |key: StreamKey, _: Version| {
+            Ok(settled.head(key)?.map_or_else(StreamBefore::default, |head| StreamBefore {
+                version: head.version,
+                latest: head.latest,
+            }))
+        };
+        Some(index_until(&*files.disk, &files.store, number, end.file_offset, &mut before)?.0)
+    } else {
+        None
+    };
+    let index = read_anew.as_ref().unwrap_or(tail);
+    let content = SealedIndex::encode(index, end, files.store_id);
+    files.write_index(number, &content);
+    trace::info("indexed a segment", Path::new("the store"), format_args!("{number}: {} bytes", bytes(content.len())));
+    Ok(index.first_timestamp().zip(index.last_timestamp()))
+}
+
+/// Writes the directory's file, and returns the directory as it is in it; as it was, if that can't be.
+fn write_directory(settled: &Settled, directory: Directory) -> Result<Directory> {
+    let sealed = settled.sealed();
+    let files = sealed.files();
+    let table = sealed.table();
+    let covered = Covered {
+        first_segment: sealed.numbers().start,
+        segments: table.entries,
+        end: table.end,
+        last_timestamp: table.last_timestamp,
+    };
+    let encoded = directory.encode(&covered, files.store_id);
+    let content = encoded.map_err(|fault| index_error(&files.directory_path(), fault))?;
+    Ok(files.write_directory(&content).unwrap_or(directory))
+}
