@@ -55,10 +55,10 @@ impl Make {
         let step_bytes = self.work.segment_bytes / 64;
         let step = (step_bytes / EVENT_BYTES / self.work.batch).max(1);
         // Where the segment began that is being filled, which was there before if no other came.
-        let (mut segments, mut begun) = (store.info().segments, None);
+        let (mut segments, mut begun) = (store.info()?.segments, None);
         loop {
             appender.wait_for_all()?;
-            let info = store.info();
+            let info = store.info()?;
             if info.segments > segments {
                 (segments, begun) = (info.segments, Some(info.log_bytes));
             }
@@ -73,7 +73,7 @@ impl Make {
         }
         let appends = appender.appends;
         drop(appender);
-        let info = store.info();
+        let info = store.info()?;
         let made = Made { appends, segments: info.segments, log_bytes: info.log_bytes };
         if info.events != appends * self.work.batch {
             return Err(format!("{} events were acknowledged by {appends} appends", info.events).into());
