@@ -150,6 +150,13 @@ pub enum Error {
         intact: Option<Position>,
     },
 
+    /// A follower's store isn't the one any more that it has shown: its log ends earlier, since the directory was
+    /// replaced, or since a sync failed and what wasn't durable is gone. Open the follower again.
+    Replaced {
+        /// The store's directory.
+        path: PathBuf,
+    },
+
     /// The operating system refused an action. Nothing of the caller's was written by it.
     Io {
         /// What was tried: `open`, `create`, `read`, …
@@ -293,6 +300,7 @@ impl fmt::Display for Error {
             | Self::NotAStore { .. }
             | Self::NewerFormat { .. }
             | Self::Corrupt { .. }
+            | Self::Replaced { .. }
             | Self::Io { .. }
             | Self::OutcomeUnknown { .. } => self.fmt_of_file(formatter),
         }
@@ -321,6 +329,12 @@ impl Error {
                 "{}, offset {offset}: {reason}. {}; \"annals verify\" shows the rest",
                 path.display(),
                 intact_message(*intact)
+            ),
+            Self::Replaced { path } => write!(
+                formatter,
+                "the log in {} ends before what was read of it: it was replaced, or a failed sync has lost its \
+                 end; open it again",
+                path.display()
             ),
             Self::Io { action, path, .. } => write!(formatter, "can't {action} {}", path.display()),
             Self::OutcomeUnknown { action, path, .. } => write!(

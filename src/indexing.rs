@@ -10,17 +10,18 @@ use crate::{
     format::layout::bytes,
     index::{
         directory::{Covered, Directory},
-        files::index_error,
+        files::{Access, index_error},
         folding::{Question, fold},
         key::StreamKey,
         memory::{MemoryIndex, StreamBefore},
         part::IndexPart,
         scanning::index_until,
         sealed::SealedIndex,
-        settled::{Settled, SettledPart},
+        settled::{FrozenPart, Settled},
     },
     log::scan::ChainEnd,
     position::Version,
+    time::Timestamp,
     trace,
 };
 
@@ -32,21 +33,51 @@ const UNINDEXED_BYTES_MAX: u64 = 1 << 20;
 pub(crate) fn index_sealed_segment(committed: &Committed) -> Result<bool> {
     let settled = committed.settled();
     let Some(frozen) = settled.oldest_frozen() else { return Ok(false) };
+    let times = write_index(&settled, &frozen.index, frozen.index.span().segment, &frozen.end)?;
+    take_among_sealed(committed, &settled, &frozen, times)?;
+    Ok(true)
+}
+
+/// Goes over from the index in memory of a sealed segment to that in its file, and to the directory behind it.
+fn take_among_sealed(
+    committed: &Committed,
+    settled: &Settled,
+    frozen: &FrozenPart,
+    times: Option<(Timestamp, Timestamp)>,
+) -> Result<()> {
     let sealed = settled.sealed();
     let number = frozen.index.span().segment;
-    let times = write_index(&settled, &frozen.index, number, &frozen.end)?;
     sealed.push(&frozen.view.header, frozen.end, times);
     let part = sealed.get(number)?;
     let changes = fold(
         number,
         &part.view,
-        |question: Question<'_>| settled.ask(&SettledPart::Sealed(Arc::clone(&part)), question),
+        |question: Question<'_>| sealed.ask(&part, question),
         |hash| settled.known(hash),
     )?;
     let changed = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
-    let directory = if changed.is_due() { write_directory(&settled, changed)? } else { changed };
+    let is_writer = sealed.files().access == Access::Owner;
+    let directory =
+        if is_writer && changed.is_due() { write_directory(settled, changed)? } else { changed };
     committed.settle(number, Arc::new(directory));
-    Ok(true)
+    Ok(())
+}
+
+/// Takes the index file of the oldest segment that waits for one, if the writer has made it. False: there is
+/// none. For those who follow the writer.
+pub(crate) fn adopt_index_file(committed: &Committed) -> Result<bool> {
+    let settled = committed.settled();
+    let Some(frozen) = settled.oldest_frozen() else { return Ok(false) };
+    let number = frozen.index.span().segment;
+    let is_whole = |index: &SealedIndex| index.chain_end() == frozen.end;
+    match settled.sealed().files().open_index(number).ok().filter(is_whole) {
+        Some(index) => {
+            let times = index.first_timestamp().zip(index.last_timestamp());
+            take_among_sealed(committed, &settled, &frozen, times)?;
+            Ok(true)
+        }
+        None => Ok(false),
+    }
 }
 
 /// Makes the index file of the active segment, if the one that it has lacks much, and the directory's file. For
@@ -75,7 +106,7 @@ fn write_index(
     tail: &MemoryIndex,
     number: u32,
     end: &ChainEnd,
-) -> Result<Option<(crate::time::Timestamp, crate::time::Timestamp)>> {
+) -> Result<Option<(Timestamp, Timestamp)>> {
     let files = settled.sealed().files();
     let begun_elsewhere = settled.begins_before(number, tail.span().first_position);
     let read_anew = if begun_elsewhere {

@@ -19,6 +19,7 @@
 //! ```
 //!
 //! - [`EventStore`] opens, appends and reads; a [`Reader`] reads alone; [`Options`] say how durable an append is, and more.
+//! - [`Follower`] reads a store that another process writes.
 //! - [`EventData`] is what a program gives, [`StoredEvent`] and [`EventRef`] what it gets back.
 //! - [`ExpectedVersion`] is what an append demands of its stream; [`Error::is_conflict`] says that another was
 //!   first.
@@ -51,6 +52,8 @@ mod disk;
 mod error;
 mod event;
 mod events;
+mod follower;
+mod following;
 mod format;
 mod group;
 mod index;
@@ -97,6 +100,7 @@ pub use event::{
     StoredEvent, UuidV7,
 };
 pub use events::Events;
+pub use follower::Follower;
 pub use format::layout::COMMIT_BYTES_MAX;
 pub use group::GroupMember;
 pub use inspect::{Damage, Progress, Verification, verify, verify_on};

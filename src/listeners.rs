@@ -138,6 +138,11 @@ impl Listeners {
         fence(Ordering::SeqCst);
     }
 
+    /// Whether tasks are listed.
+    pub(crate) fn has_ears(&self) -> bool {
+        !self.ears.lock().is_empty()
+    }
+
     /// Takes an ear out of the list.
     pub(crate) fn strike_out(&self, ear: &Arc<Ear>) {
         let mut ears = self.ears.lock();

@@ -19,8 +19,11 @@ const STRAIGHT_LIVES: u64 = 4;
 
 /// Prints past the test harness, which keeps what tests print to itself.
 fn say(what: &str, counts: SimulationCounts) -> io::Result<()> {
-    let SimulationCounts { cuts, openings, events, .. } = counts;
-    writeln!(io::stderr(), "{what}: {cuts} cuts, {openings} openings, {events} events found, 0 lost")
+    let SimulationCounts { cuts, openings, events, looks, .. } = counts;
+    writeln!(
+        io::stderr(),
+        "{what}: {cuts} cuts, {openings} openings, {events} events found, {looks} looks by followers, 0 lost"
+    )
 }
 
 /// Lives all of some seeds; a failure names the command that repeats it.

@@ -39,6 +39,8 @@ mod conflicts;
 mod documents;
 #[path = "suite/failures.rs"]
 mod failures;
+#[path = "suite/follower.rs"]
+mod follower;
 #[path = "suite/format.rs"]
 mod format;
 #[path = "suite/full_disk.rs"]

@@ -143,7 +143,16 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "Store",
-        &["opening", "store", "inspect", "simulation/history", "simulation/session", "simulation/scenario"],
+        &[
+            "opening",
+            "following",
+            "follower",
+            "store",
+            "inspect",
+            "simulation/history",
+            "simulation/session",
+            "simulation/scenario",
+        ],
     ),
 ];
 

@@ -27,7 +27,9 @@ pub(crate) const CONTENT_BYTES: usize = 256;
 const SECTION_ALIGNMENT: usize = 64;
 
 const SECTIONS_MAX: usize = 12;
-const SECTION_BYTES: usize = 16;
+/// A section's entry in the header, in bytes.
+pub(crate) const SECTION_BYTES: usize = 16;
+
 /// A page's checksum in the table behind the pages, in bytes.
 pub(crate) const CHECKSUM_BYTES: usize = 4;
 

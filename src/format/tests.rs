@@ -16,8 +16,14 @@ use crate::{
         },
         head_page::{HEAD_FIELDS, HeadConstant},
         layout::{PAYLOAD_BYTES_MAX, checksum, get_u32, put_u16, put_u32},
+        paged::{CONTENT_BYTES, PAGE_BYTES, PAGED_FIELDS, SECTION_BYTES, SECTION_FIELDS},
         record::{RECORD_FIELDS, RECORD_FIXED_BYTES},
         segment_header::{SEGMENT_FIELDS, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentHeaderFault},
+    },
+    index::{
+        chain_end::{CHAIN_END_BYTES, CHAIN_END_FIELDS},
+        directory::{DIRECTORY_FIELDS, SEGMENT_BYTES, SEGMENT_ENTRY_FIELDS, STREAM_BYTES, STREAM_FIELDS},
+        sealed_layout::{ID_BYTES, ID_FIELDS, NAME_BYTES, NAME_FIELDS, RUN_BYTES, RUN_FIELDS, SEALED_FIELDS},
     },
     position::{LogOffset, Position},
 };
@@ -59,6 +65,16 @@ fn the_tables_of_the_page_are_the_constants() {
         ("RECORD_FIELDS", RECORD_FIXED_BYTES, RECORD_FIELDS),
         ("ENVELOPE_FIELDS", ENVELOPE_BYTES, ENVELOPE_FIELDS),
         ("HEAD_FIELDS", SHARED_PAGE_BYTES, HEAD_FIELDS),
+        ("PAGED_FIELDS", PAGE_BYTES, PAGED_FIELDS),
+        ("SECTION_FIELDS", SECTION_BYTES, SECTION_FIELDS),
+        ("CHAIN_END_FIELDS", CHAIN_END_BYTES, CHAIN_END_FIELDS),
+        ("SEALED_FIELDS", CONTENT_BYTES, SEALED_FIELDS),
+        ("RUN_FIELDS", RUN_BYTES, RUN_FIELDS),
+        ("NAME_FIELDS", NAME_BYTES, NAME_FIELDS),
+        ("ID_FIELDS", ID_BYTES, ID_FIELDS),
+        ("DIRECTORY_FIELDS", CONTENT_BYTES, DIRECTORY_FIELDS),
+        ("STREAM_FIELDS", STREAM_BYTES, STREAM_FIELDS),
+        ("SEGMENT_ENTRY_FIELDS", SEGMENT_BYTES, SEGMENT_ENTRY_FIELDS),
     ];
     let wanted: Vec<(String, usize, Vec<Field>)> = constants
         .iter()

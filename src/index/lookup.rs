@@ -106,3 +106,49 @@ fn share(hash: u64, low_hash: u64, high_hash: u64, count: u64) -> u64 {
     let share = distance * u128::from(count) / whole;
     u64::try_from(share).unwrap_or(u64::MAX).min(count - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        format::{
+            paged::{PagedIdentity, PagedKind, PagedWriter},
+            paged_file::PagedFile,
+        },
+        index::tests::disk_file,
+        options::ReadMode,
+    };
+
+    /// Looks up each hash and its neighbours among items of 8 bytes, 512 a page.
+    fn check(mut hashes: Vec<u32>) {
+        hashes.sort_unstable();
+        let identity = PagedIdentity { store_id: 7, kind: PagedKind::SegmentIndex, subject: 1 };
+        let mut writer = PagedWriter::new(identity, 0);
+        writer.begin(hashes.len() * 8);
+        for hash in &hashes {
+            writer.put(&u64::from(*hash).to_le_bytes());
+        }
+        let file = disk_file(&writer.finish(&[]), true);
+        let file =
+            PagedFile::open(file, ReadMode::Mapped, 7, PagedKind::SegmentIndex).expect("it is undamaged");
+        let items = HashedItems { width: HashWidth::Four, item_bytes: 8, count: bytes(hashes.len()) };
+        let neighbours =
+            hashes.iter().flat_map(|hash| [hash.saturating_sub(1), *hash, hash.saturating_add(1)]);
+        for hash in neighbours.chain([0, 1 << 31, u32::MAX]) {
+            let found = items.first_from(&mut file.section(0), of_32_bits(hash)).expect("it is undamaged");
+            assert_eq!(found, bytes(hashes.partition_point(|other| *other < hash)), "{hash}");
+        }
+    }
+
+    #[test]
+    fn the_first_of_equal_hashes_is_found_however_they_are_spread() {
+        let spread = |count: u32| (0..count).map(|number| number.wrapping_mul(2_654_435_761));
+        for count in [0, 1, 511, 512, 513, 4_000] {
+            check(spread(count).collect());
+            check(spread(count).map(|hash| hash % 5).collect());
+            check(spread(count).map(|hash| hash | 0xFFFF_FF00).collect());
+            // A hash that many have, over several pages, among others.
+            check(spread(count).chain(vec![1 << 31; 1_500]).collect());
+        }
+    }
+}

@@ -5,7 +5,10 @@ use std::{
     convert::Infallible,
     io,
     ops::ControlFlow,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use proptest::prelude::*;
@@ -30,9 +33,23 @@ pub(crate) const FIRST: Position = Position::new(5_000);
 
 /// A file in memory that nobody changes.
 #[derive(Debug)]
-struct TestFile {
+pub(crate) struct TestFile {
     bytes: Arc<TestMapping>,
     is_mapped: bool,
+    reads: AtomicUsize,
+}
+
+impl TestFile {
+    /// A file with these bytes, on a disk that maps or doesn't.
+    pub(crate) fn new(bytes: &[u8], is_mapped: bool) -> Arc<Self> {
+        let bytes = Arc::new(TestMapping(bytes.to_vec()));
+        Arc::new(Self { bytes, is_mapped, reads: AtomicUsize::new(0) })
+    }
+
+    /// How often it was read, but for its map.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug)]
@@ -48,6 +65,7 @@ impl Mapping for TestMapping {
 
 impl DiskFile for TestFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let offset = usize::try_from(offset).expect("64 bits");
         let from = self.bytes.0.get(offset..).unwrap_or_default();
         let count = from.len().min(buffer.len());
@@ -84,7 +102,7 @@ impl DiskFile for TestFile {
 
 /// A file with these bytes, on a disk that maps or doesn't.
 pub(crate) fn disk_file(bytes: &[u8], is_mapped: bool) -> Arc<dyn DiskFile> {
-    Arc::new(TestFile { bytes: Arc::new(TestMapping(bytes.to_vec())), is_mapped })
+    TestFile::new(bytes, is_mapped)
 }
 
 /// An event of the model.
@@ -226,10 +244,11 @@ fn check_runs(part: &dyn IndexPart, model: &Model) {
         ControlFlow::Continue(())
     };
     part.each_run(&mut visit).expect("an undamaged part answers");
+    let all_places = model.places();
     for stream in &streams {
         let run = part.run(Model::key(*stream)).expect("an undamaged part answers").expect("it is there");
         assert_eq!(visited.remove(&Model::key(*stream).hash), Some(run));
-        let places = model.places().into_iter().zip(&model.events);
+        let places = all_places.iter().copied().zip(&model.events);
         let all: Vec<_> =
             places.filter(|(_, event)| event.stream == *stream).map(|(place, _)| place).collect();
         assert_eq!((run.count, run.previous), (count_of(all.len()), Model::before(*stream).latest));
@@ -256,12 +275,13 @@ fn check_runs(part: &dyn IndexPart, model: &Model) {
 
 fn check_ids(part: &dyn IndexPart, model: &Model) {
     let given = model.events.iter().filter_map(|event| event.id);
+    let all_places = model.places();
     for hash in given.chain([0, 3, 77, u32::MAX]).collect::<BTreeSet<u32>>() {
         let mut places = Vec::new();
         part.id_places(hash, &mut places).expect("an undamaged part answers");
         places.sort_unstable();
         let with_id =
-            model.places().into_iter().zip(&model.events).filter(|(_, event)| event.id == Some(hash));
+            all_places.iter().copied().zip(&model.events).filter(|(_, event)| event.id == Some(hash));
         assert_eq!(places, with_id.map(|(place, _)| place).collect::<Vec<_>>(), "id {hash}");
     }
 }
@@ -292,10 +312,10 @@ fn check_matching(
     filter: &PartFilter,
     passes: impl Fn(&ModelEvent) -> bool,
 ) {
+    let all: Vec<(u32, LogOffset)> = (0..).zip(model.places()).collect();
     for (from, direction, count_max) in questions(model.events.len()) {
         let mut found = Vec::new();
         part.matching(filter, from, direction, count_max, &mut found).expect("an undamaged part answers");
-        let all: Vec<(u32, LogOffset)> = (0..).zip(model.places()).collect();
         let mut wanted = slice(&all, from, direction, usize::MAX);
         wanted.retain(|(ordinal, _)| passes(&model.events[usize::try_from(*ordinal).expect("64 bits")]));
         wanted.truncate(count_max);

@@ -13,7 +13,7 @@ use crate::{
         head_page::{COMMITTED_AT, HEAD_CONSTANT_BYTES, HeadConstant, WAITERS, WAKE_WORD_AT},
         layout::put_u64,
     },
-    log::head::{boot_id, head_path},
+    log::head::{boot_id, head_path, wake},
     position::LogOffset,
 };
 
@@ -94,20 +94,27 @@ impl FollowedPage {
         LogOffset::new(self.page.load_u64(COMMITTED_AT))
     }
 
-    /// Sleeps until the writer has committed more than was seen, or the time is over; may wake without a
-    /// reason.
-    pub(crate) fn wait(&self, seen: LogOffset, timeout: Duration) {
+    /// Sleeps until the writer has committed more than was seen, it is over (which is looked at behind each
+    /// [`wake`](Self::wake)), or the time is; may wake without a reason.
+    pub(crate) fn wait(&self, seen: LogOffset, timeout: Duration, is_over: &dyn Fn() -> bool) {
         if self.mode == ShareMode::Read {
             let begun = Instant::now();
-            while self.committed() == seen && begun.elapsed() < timeout {
+            while self.committed() == seen && !is_over() && begun.elapsed() < timeout {
                 thread::sleep(LOOK_AGAIN.min(timeout));
             }
             return;
         }
         let word = self.page.set_bits_u32(WAKE_WORD_AT, WAITERS) | WAITERS;
         // Behind the bit, as the writer's look at the bit is behind its store: one of the two sees the other.
-        if self.committed() == seen {
+        if self.committed() == seen && !is_over() {
             self.page.wait(WAKE_WORD_AT, word, timeout);
+        }
+    }
+
+    /// Wakes all who sleep, in all processes: those whom it doesn't concern sleep on.
+    pub(crate) fn wake(&self) {
+        if self.mode == ShareMode::ReadWrite {
+            wake(&*self.page);
         }
     }
 }

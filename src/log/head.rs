@@ -85,8 +85,9 @@ impl Head {
     }
 }
 
-/// Clears the bit, counts, and wakes all. While the bit is set no one but the writer changes the word.
-fn wake(page: &dyn SharedPage) {
+/// Clears the bit, counts, and wakes all. Where two do it at once, the bit of one who came between them may be
+/// lost, but not his waking.
+pub(crate) fn wake(page: &dyn SharedPage) {
     page.store_u32(WAKE_WORD_AT, (page.load_u32(WAKE_WORD_AT) | WAITERS).wrapping_add(1));
     page.wake_all(WAKE_WORD_AT);
 }

@@ -31,6 +31,20 @@ pub(crate) struct ChainEnd {
     pub(crate) seal: Option<Seal>,
 }
 
+impl ChainEnd {
+    /// What a segment's first frame must go on from.
+    pub(crate) fn beginning(header: &SegmentHeader) -> Self {
+        Self {
+            file_offset: bytes(SEGMENT_HEADER_BYTES),
+            chain: header.chain,
+            epoch: header.epoch,
+            mode: header.mode,
+            next_position: header.first_position,
+            seal: None,
+        }
+    }
+}
+
 /// Walks over the frames of a segment.
 #[derive(Debug)]
 pub(crate) struct Scan<'a> {
@@ -77,15 +91,18 @@ impl<'a> ScannedFrame<'a> {
 impl<'a> Scan<'a> {
     /// Begins behind the segment's header.
     pub(crate) fn new(file: &'a dyn DiskFile, header: &'a SegmentHeader) -> io::Result<Self> {
-        let end = ChainEnd {
-            file_offset: bytes(SEGMENT_HEADER_BYTES),
-            chain: header.chain,
-            epoch: header.epoch,
-            mode: header.mode,
-            next_position: header.first_position,
-            seal: None,
-        };
-        Ok(Self { file, file_bytes: file.len()?, header, window: Window::new(AHEAD_BYTES), end })
+        Self::until(file, header, u64::MAX)
+    }
+
+    /// The same, and nothing is read from an offset in the file on.
+    pub(crate) fn until(
+        file: &'a dyn DiskFile,
+        header: &'a SegmentHeader,
+        bytes_max: u64,
+    ) -> io::Result<Self> {
+        let file_bytes = file.len()?.min(bytes_max);
+        let end = ChainEnd::beginning(header);
+        Ok(Self { file, file_bytes, header, window: Window::new(AHEAD_BYTES), end })
     }
 
     /// Goes on behind frames that an earlier scan found valid.

@@ -217,6 +217,8 @@ impl SegmentedLog {
     /// time it succeeded: where a full disk refuses what comes behind one, it has happened all the same.
     pub(crate) fn prepare(&mut self, payload_bytes: usize) -> Result<Vec<SegmentChange>, LogFailure> {
         if !self.epoch_is_begun && self.end.seal.is_none() {
+            // The sector that the EPOCH goes into may be on its way to the disk since the last closing cut the file off.
+            self.sync()?;
             self.begin_epoch()?;
         }
         let length = bytes(frame_bytes(payload_bytes));

@@ -60,6 +60,38 @@ impl History {
         self.events.len()
     }
 
+    /// How many events were acknowledged.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.acknowledged
+    }
+
+    /// Compares events that a follower shows, behind so many that it has shown before. Returns how many those are
+    /// together.
+    pub(crate) fn compare_shown(
+        &self,
+        before: usize,
+        found: impl Iterator<Item = Result<StoredEvent>>,
+    ) -> Result<usize, String> {
+        let mut count = before;
+        for event in found {
+            let event = event.map_err(|error| format!("event {} can't be read: {error}", count + 1))?;
+            let Some(expected) = self.events.get(count) else {
+                return Err(format!("event {} was never appended", count + 1));
+            };
+            count += 1;
+            let is_expected = event.position.get() == count as u64
+                && event.stream == expected.stream
+                && event.data == payload(expected.tag);
+            if !is_expected {
+                return Err(format!("event {count} isn't the one that was appended"));
+            }
+        }
+        if count > 0 && !self.commit_ends.contains(&count) {
+            return Err(format!("what is shown ends after event {count}, inside a commit"));
+        }
+        Ok(count)
+    }
+
     /// A stream's version, if all there may be is there.
     pub(crate) fn version(&self, stream: &StreamId) -> Version {
         let count = self.events.iter().filter(|event| event.stream == *stream).count();

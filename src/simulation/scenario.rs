@@ -13,10 +13,11 @@ use crate::{
     },
     error::Error,
     inspect::verify_on,
-    options::{Durability, SEGMENT_BYTES_MIN},
+    options::{Durability, Options, SEGMENT_BYTES_MIN},
     simulation::{
         history::History,
         session::{STORE, Session, options},
+        watcher::Watcher,
     },
 };
 
@@ -39,6 +40,8 @@ pub struct SimulationCounts {
     pub openings: u64,
     /// How many events were found at all these openings.
     pub events: u64,
+    /// How often a follower beside the store looked, and was right.
+    pub looks: u64,
 }
 
 impl SimulationCounts {
@@ -47,6 +50,7 @@ impl SimulationCounts {
         self.cuts += other.cuts;
         self.openings += other.openings;
         self.events += other.events;
+        self.looks += other.looks;
     }
 }
 
@@ -63,7 +67,8 @@ pub fn simulate(seed: u64) -> Result<SimulationCounts, String> {
     if random.one_in(3) {
         disk.set_short_writes(4);
     }
-    let mut run = Run { disk, history: History::default(), counts: SimulationCounts::default() };
+    let mut run = Run::new(disk);
+    run.watcher = random.one_in(2).then(Watcher::default);
     for _ in 0..=random.below(OPENINGS_MAX) {
         // The mode may change from one opening to the next.
         let durability = if random.one_in(5) { Durability::Fsync } else { durability };
@@ -84,16 +89,13 @@ pub fn simulate_every_operation(durability: Durability, seed: u64) -> Result<Sim
     let mut counts = SimulationCounts::default();
     for nth in 1.. {
         let at = |what: String| format!("cut at operation {nth} with seed {seed} ({durability:?}): {what}");
-        let mut run = Run {
-            disk: SimDisk::new(seed.wrapping_mul(1_000_003).wrapping_add(nth)),
-            history: History::default(),
-            counts: SimulationCounts::default(),
-        };
+        let mut run = Run::new(SimDisk::new(seed.wrapping_mul(1_000_003).wrapping_add(nth)));
+        // A follower syncs what it shows beside no writer: every second life goes without.
+        run.watcher = (nth % 2 == 1).then(Watcher::default);
         run.disk.cut_at(nth);
         run.live_straight(durability, seed).map_err(at)?;
         let was_cut = run.disk.is_cut();
-        run.disk.power_cut();
-        run.counts.cuts += 1;
+        run.cut_power();
         run.recover_cut_at_every_operation(durability).map_err(at)?;
         counts.add(run.counts);
         if !was_cut {
@@ -115,15 +117,74 @@ struct Run {
     disk: SimDisk,
     history: History,
     counts: SimulationCounts,
+    /// The present writer's mount.
+    writer: SimDisk,
+    watcher: Option<Watcher>,
+    /// Whether all openings so far were in `Fsync` mode.
+    is_always_synced: bool,
 }
 
 impl Run {
+    fn new(disk: SimDisk) -> Self {
+        let writer = disk.mount();
+        let (history, counts) = (History::default(), SimulationCounts::default());
+        Self { disk, history, counts, writer, watcher: None, is_always_synced: true }
+    }
+
+    /// Opens the store in a new program.
+    fn open(&mut self, options: &Options) -> Result<Result<Session, Error>, String> {
+        self.writer = self.disk.mount();
+        Session::open(&self.writer, options, &mut self.history)
+    }
+
+    /// Lets the follower look, if there is one, beside a writer that lives.
+    fn watch(&mut self, durability: Durability) -> Result<(), String> {
+        let Some(shown) = self.look()? else { return Ok(()) };
+        if shown < self.history.acknowledged() {
+            return Err(format!(
+                "a follower shows {shown} events beside a writer, and more are acknowledged"
+            ));
+        }
+        if durability == Durability::Fsync {
+            self.history.make_certain(shown);
+        }
+        Ok(())
+    }
+
+    /// Lets the follower look, if there is one, beside no writer: what it shows must stay in any mode.
+    fn watch_alone(&mut self) -> Result<(), String> {
+        if let Some(shown) = self.look()? {
+            self.history.make_certain(shown);
+        }
+        Ok(())
+    }
+
+    fn look(&mut self) -> Result<Option<usize>, String> {
+        let Some(watcher) = &mut self.watcher else { return Ok(None) };
+        let shown = watcher.look(&self.disk, &self.history)?;
+        self.counts.looks += u64::from(shown.is_some());
+        Ok(shown)
+    }
+
+    fn cut_power(&mut self) {
+        self.disk.power_cut();
+        self.counts.cuts += 1;
+        self.end_watcher();
+    }
+
+    fn end_watcher(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.end();
+        }
+    }
+
     /// One opening, from a reopening that may be cut to an end of any kind.
     fn live(&mut self, random: &mut Random, durability: Durability) -> Result<(), String> {
         let segment_bytes = SEGMENT_BYTES_MIN << random.below(3);
         self.plan_faults(random);
+        self.is_always_synced &= durability == Durability::Fsync;
         let options = options(durability, segment_bytes);
-        let mut session = match Session::open(&self.disk, &options, &mut self.history)? {
+        let mut session = match self.open(&options)? {
             Ok(session) => session,
             Err(error) => {
                 refuse_corruption(&error)?;
@@ -131,8 +192,7 @@ impl Run {
                     // A sync failed, which may take from the system what it had and the disk had not.
                     self.history.cut();
                 }
-                self.end(random, SyncsFailed::Perhaps);
-                return Ok(());
+                return self.end(random, SyncsFailed::Perhaps);
             }
         };
         self.note_opening();
@@ -150,12 +210,15 @@ impl Run {
                     break;
                 }
             }
+            // In `Buffered` mode a failed sync may have taken from the system what was acknowledged.
+            if syncs_failed == SyncsFailed::No || durability == Durability::Fsync {
+                self.watch(durability)?;
+            }
         }
         if random.one_in(3) && !session.close(&mut self.history) {
             syncs_failed = SyncsFailed::Perhaps;
         }
-        self.end(random, syncs_failed);
-        Ok(())
+        self.end(random, syncs_failed)
     }
 
     /// What is to go wrong in the next opening.
@@ -183,53 +246,59 @@ impl Run {
     }
 
     /// Ends an opening as the world does: by a power cut, or by a kill with the system going on.
-    fn end(&mut self, random: &mut Random, syncs_failed: SyncsFailed) {
-        self.counts.cuts += 1;
-        if !random.one_in(3) {
-            self.disk.power_cut();
+    fn end(&mut self, random: &mut Random, syncs_failed: SyncsFailed) -> Result<(), String> {
+        if random.one_in(3) {
+            self.counts.cuts += 1;
+            self.writer.kill();
+            // A sync that failed may have taken from the cache what was acknowledged without it.
+            if syncs_failed == SyncsFailed::No {
+                self.history.kill();
+            } else if !self.is_always_synced {
+                self.end_watcher();
+            }
+        } else {
+            self.cut_power();
             self.history.cut();
-            return;
         }
-        self.disk.crash_process();
-        // A sync that failed may have taken from the cache what was acknowledged without it.
-        if syncs_failed == SyncsFailed::No {
-            self.history.kill();
-        }
+        self.disk.clear_faults();
+        if syncs_failed == SyncsFailed::No { self.watch_alone() } else { Ok(()) }
     }
 
     /// A fixed life that makes a store, crosses segments, does every job, and closes.
     fn live_straight(&mut self, durability: Durability, seed: u64) -> Result<(), String> {
         let mut random = Random::new(seed);
         let options = options(durability, SEGMENT_BYTES_MIN);
-        let Ok(mut session) = Session::open(&self.disk, &options, &mut self.history)? else {
+        let Ok(mut session) = self.open(&options)? else {
             return Ok(());
         };
         for _ in 0..4 {
+            self.watch(durability)?;
             let goes_on = session.append(&mut random, &mut self.history)?;
+            self.watch(durability)?;
             let job = session.choose_job(&mut random);
             if !goes_on || !session.run_job(job, &mut self.history) {
                 return Ok(());
             }
         }
         session.close(&mut self.history);
-        Ok(())
+        self.watch_alone()
     }
 
     /// Opens again and again, cut one operation later each time, until an opening comes through.
     fn recover_cut_at_every_operation(&mut self, durability: Durability) -> Result<(), String> {
         let options = options(durability, SEGMENT_BYTES_MIN);
         for nth in 1.. {
+            self.watch_alone()?;
             self.disk.cut_at(nth);
-            let session = Session::open(&self.disk, &options, &mut self.history)
-                .map_err(|what| format!("recovery cut at operation {nth}: {what}"))?;
+            let session =
+                self.open(&options).map_err(|what| format!("recovery cut at operation {nth}: {what}"))?;
             if let Err(error) = &session {
                 refuse_corruption(error)
                     .map_err(|what| format!("recovery cut at operation {nth}: {what}"))?;
             }
             let is_open = session.is_ok();
             drop(session);
-            self.disk.power_cut();
-            self.counts.cuts += 1;
+            self.cut_power();
             if is_open {
                 break;
             }
@@ -242,13 +311,13 @@ impl Run {
         let options = options(durability, SEGMENT_BYTES_MIN);
         let mut logs = Vec::new();
         for _ in 0..2 {
-            let session = Session::open(&self.disk, &options, &mut self.history)?;
+            let session = self.open(&options)?;
             session.map_err(|error| format!("the store doesn't open: {error}"))?;
             self.note_opening();
             logs.push(self.log_bytes());
             // What was shown must stay, also if the power goes at once.
-            self.disk.power_cut();
-            self.counts.cuts += 1;
+            self.cut_power();
+            self.watch_alone()?;
         }
         if logs[0] != logs[1] {
             return Err("opening twice changed the log".to_owned());

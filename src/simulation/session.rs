@@ -62,19 +62,19 @@ struct Handed {
 }
 
 impl Session {
-    /// Opens the store, and compares what it shows with the history.
+    /// Opens the store on a mount of the disk, and compares what it shows with the history.
     pub(crate) fn open(
-        simulated: &SimDisk,
+        mount: &SimDisk,
         options: &Options,
         history: &mut History,
     ) -> Result<Result<Self, Error>, String> {
-        let disk: Arc<dyn Disk> = Arc::new(simulated.mount());
+        let disk: Arc<dyn Disk> = Arc::new(mount.clone());
         let opened = match opening::open(&disk, Path::new(STORE), options) {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
         // An opening goes on where it can't write the page for other processes; the cut was there.
-        if simulated.is_cut() {
+        if mount.is_cut() {
             return Ok(Err(Error::io("open", STORE, std::io::Error::other("the disk was cut off"))));
         }
         history.settle(Events::new(&opened.committed, Query::all().select()))?;

@@ -10,9 +10,8 @@ use std::{
 };
 
 use annals::{
-    Appended, Clock, Disk, DiskFile, DiskOperation, Durability, Error, EventData, EventStore,
-    ExpectedVersion, Fault, OpenMode, Options, PendingAppend, Position, Result, SimDisk, SyncFailure,
-    Timestamp,
+    Appended, Clock, Disk, DiskOperation, Durability, Error, EventData, EventStore, ExpectedVersion, Fault,
+    OpenMode, Options, PendingAppend, Position, Result, SimDisk, SyncFailure, Timestamp,
 };
 
 use crate::support::{Outcome, buffered, event, events, gated_store, small_segments, stream, types, version};

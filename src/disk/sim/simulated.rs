@@ -115,7 +115,8 @@ impl SimDisk {
     }
 
     /// Ends the program that has this mount, as kill -9 does, and no other: its locks are free and its open
-    /// files dead, but what it wrote is there. The disk itself, which isn't a mount, has no program.
+    /// files dead, but what it wrote is there. If the disk is cut off, that was in the midst of the program's operation,
+    /// and the others go on. The disk itself, which isn't a mount, has no program.
     pub fn kill(&self) {
         if let Some(program) = self.program {
             self.state.lock().kill(program.mount);

@@ -103,10 +103,12 @@ impl State {
         self.faults.restart();
     }
 
-    /// Ends the handles and locks of one program.
+    /// Ends the handles and locks of one program. A cut in the midst of its operation was its end, and the
+    /// disk goes on for the others.
     pub(crate) fn kill(&mut self, mount: u64) {
         self.killed.push(mount);
         self.locked.retain(|lock| lock.mount != mount);
+        self.faults.restart();
     }
 
     /// Leaves of the un-synced what the style says, or the seed.

@@ -21,7 +21,7 @@ use crate::{
         memory::{MemoryEvent, MemoryIndex, StreamBefore},
         part::{Direction, IndexFault, IndexPart, IndexResult, Run},
         sealed::SealedIndex,
-        tests::{BASE, FIRST, Model, ModelEvent, SEGMENT, STORE, check_part, disk_file, models},
+        tests::{BASE, FIRST, Model, ModelEvent, SEGMENT, STORE, TestFile, check_part, disk_file, models},
     },
     log::scan::ChainEnd,
     options::ReadMode,
@@ -223,4 +223,22 @@ fn an_index_file_has_up_to_30_bytes_an_event() {
     assert!(index.streams().len() > 80_000, "{} streams", index.streams().len());
     let file = encode(&index);
     assert!(file.len() <= 30 * 190_000, "{} bytes", file.len());
+}
+
+/// What a look-up costs where each look is a read: the guess is right, or its neighbour is.
+#[test]
+fn a_stream_or_an_id_is_found_in_two_pages_as_a_rule() {
+    let file = TestFile::new(&encode(&full_segment()), false);
+    let sealed = SealedIndex::open(file.clone(), ReadMode::Mapped, STORE).expect("an undamaged file opens");
+    let before = file.reads();
+    let mut places = Vec::new();
+    for number in 0..1_000_u32 {
+        let key = StreamKey::of(&format!("order-{number}"), STORE);
+        sealed.run(key).expect("an undamaged file answers");
+        sealed
+            .id_places(number.wrapping_mul(2_654_435_761) ^ 5, &mut places)
+            .expect("an undamaged file answers");
+    }
+    let reads = file.reads() - before;
+    assert!(reads < 2 * 2_000, "{reads} pages for 2,000 look-ups");
 }
