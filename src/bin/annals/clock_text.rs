@@ -114,6 +114,31 @@ pub(crate) fn parse_as_of(text: &str) -> Result<AsOf, String> {
     }
 }
 
+/// Where a reader begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Beginning {
+    /// With the first event.
+    Start,
+    /// With what comes from now on.
+    Now,
+    /// At a version or a position.
+    Number(u64),
+    /// With what was stored at this time, or later.
+    Time(Timestamp),
+}
+
+/// Reads `start`, `now`, a number, or the first moment that a bound names.
+pub(crate) fn parse_beginning(text: &str) -> Result<Beginning, String> {
+    match (text, text.parse()) {
+        ("start", _) => Ok(Beginning::Start),
+        ("now", _) => Ok(Beginning::Now),
+        (_, Ok(number)) => Ok(Beginning::Number(number)),
+        (_, Err(_)) => parse_since(text)
+            .map(Beginning::Time)
+            .map_err(|wrong| format!("{wrong}; or start, now, a version or a position")),
+    }
+}
+
 /// What a bound names: a moment, or a day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct TimeBound {
@@ -243,6 +268,13 @@ mod tests {
         assert_eq!(parse_as_of("17"), Ok(AsOf::Position(Position::new(17))));
         let time = Timestamp::from_micros(-1);
         assert_eq!(parse_as_of("@-1us+0m"), Ok(AsOf::Time(time)));
+        assert_eq!(parse_beginning("17"), Ok(Beginning::Number(17)));
+        assert_eq!(parse_beginning("@-1us+0m"), Ok(Beginning::Time(time)));
+        assert_eq!(
+            (parse_beginning("start"), parse_beginning("now")),
+            (Ok(Beginning::Start), Ok(Beginning::Now))
+        );
+        assert!(parse_beginning("soon").expect_err("no time").ends_with("a version or a position"));
         assert!(parse_as_of("-17").expect_err("no position").ends_with("; or a position"));
     }
 
