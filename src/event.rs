@@ -87,10 +87,7 @@ impl From<Uuid> for EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            IdForm::Uuid(uuid) => uuid.hyphenated().fmt(formatter),
-            IdForm::Text(text) => text.fmt(formatter),
-        }
+        EventIdRef::from(self).fmt(formatter)
     }
 }
 
@@ -357,6 +354,15 @@ impl EventIdRef<'_> {
     }
 }
 
+impl<'a> From<&'a EventId> for EventIdRef<'a> {
+    fn from(id: &'a EventId) -> Self {
+        match &id.0 {
+            IdForm::Uuid(uuid) => Self::Uuid(*uuid),
+            IdForm::Text(text) => Self::Text(text),
+        }
+    }
+}
+
 impl fmt::Display for EventIdRef<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -412,6 +418,26 @@ impl EventRef<'_> {
     /// [`Invalid`] if it isn't JSON, or not of this type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Invalid> {
         decode_json(self.event_type, self.data)
+    }
+}
+
+impl<'a> From<&'a StoredEvent> for EventRef<'a> {
+    fn from(event: &'a StoredEvent) -> Self {
+        Self {
+            position: event.position,
+            stream: event.stream.as_str(),
+            version: event.version,
+            id: (&event.id).into(),
+            event_type: &event.event_type,
+            timestamp: event.timestamp,
+            occurred_at: event.occurred_at,
+            schema_version: event.schema_version,
+            data: &event.data,
+            content_type: event.content_type,
+            metadata_bytes: &event.metadata_bytes,
+            metadata_content_type: event.metadata_content_type,
+            checksum: event.checksum,
+        }
     }
 }
 

@@ -4,13 +4,17 @@ use std::{path::PathBuf, time::Duration};
 
 use annals::{Durability, EventId, ExpectedVersion, OccurredAt, StreamId};
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    Args, CommandFactory, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
+    error::ErrorKind,
 };
 
 use crate::{
     clock_text,
     input::{JsonArgument, Source},
+    reading_arguments::{
+        ExportArguments, InfoArguments, NamesArguments, ReadArguments, StreamsArguments, TailArguments,
+    },
 };
 
 const EXAMPLES: &str = r#"Examples:
@@ -18,6 +22,8 @@ const EXAMPLES: &str = r#"Examples:
   annals append order-17 --type OrderPaid --expect 1
   annals read order-17
   annals read --all --format json --after 5000 --limit 100
+  annals read --category order --type OrderPaid --since '2h ago'
+  annals tail --category order --follow
   zcat history.ndjson.gz | annals import -
   annals --store copy.annals import <(annals export)
 
@@ -26,8 +32,8 @@ Exit codes:
   1  an error that has no number of its own
   2  the command line is wrong
   3  the stream isn't at the expected version; nothing was written
-  4  not found: there is no store, or no such stream
-  5  another process has the store open
+  4  not found: there is no store, or no such stream, event or checkpoint
+  5  another process has the store open for writing, and this command would have to write
   6  the store's files are damaged"#;
 
 /// An event store in a directory: append events to streams, read them back in order.
@@ -45,10 +51,18 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Append one event, or a batch of them, to a stream.
     Append(AppendArguments),
-    /// Print a stream's events, or all.
+    /// Print a stream's events, a category's, all, or one by its id.
     Read(ReadArguments),
+    /// Print the events that are there, and with --follow those that come.
+    Tail(TailArguments),
     /// List the streams, by name.
     Streams(StreamsArguments),
+    /// List the categories, and how many events are in each.
+    Categories(NamesArguments),
+    /// List the event types, and how many events are of each.
+    Types(NamesArguments),
+    /// List how far consumers have come, or delete a checkpoint.
+    Checkpoints(CheckpointsArguments),
     /// Say how much is in the store, or in one stream.
     Info(InfoArguments),
     /// Take events in, one JSON object a line.
@@ -57,6 +71,19 @@ pub(crate) enum Command {
     Export(ExportArguments),
     /// Read every byte of the store and check it.
     Verify(VerifyArguments),
+}
+
+impl Arguments {
+    /// What the command line says, if it makes sense; else the program ends here, with the code 2.
+    pub(crate) fn given() -> Self {
+        let arguments = Self::parse();
+        if let Command::Tail(tail) = &arguments.command
+            && let Some(problem) = tail.problem()
+        {
+            Self::command().error(ErrorKind::ArgumentConflict, problem).exit();
+        }
+        arguments
+    }
 }
 
 /// How results are printed.
@@ -148,7 +175,7 @@ pub(crate) struct WritingArguments {
 /// How long a command waits for the store.
 #[derive(Args, Debug)]
 pub(crate) struct WaitingArguments {
-    /// How long to wait while another process has the store open: 500ms, 10s, 2m; 0 not at all.
+    /// How long to wait while another process has the store open for writing: 500ms, 10s, 2m; 0 not at all.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = clock_text::parse_duration)]
     pub(crate) wait: Duration,
 }
@@ -171,78 +198,6 @@ impl From<DurabilityArgument> for Durability {
     }
 }
 
-const READ_EXAMPLES: &str = "Examples:
-  annals read order-17
-  annals read order-17 --after 3
-  annals read order-17 --backwards --limit 1
-  annals read --all --from 100 --to 200 --format json
-
-Bounds are versions for a stream, and positions with --all. A stream that doesn't exist has no events:
-nothing is printed, and the exit code is 0.";
-
-#[derive(Args, Debug)]
-#[command(after_long_help = READ_EXAMPLES)]
-pub(crate) struct ReadArguments {
-    /// The stream.
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    pub(crate) stream: Option<StreamId>,
-    /// Read the events of all streams, in the order of their positions.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Only from this one on, itself included.
-    #[arg(long, value_name = "N", conflicts_with = "after")]
-    pub(crate) from: Option<u64>,
-    /// Only what comes after this one.
-    #[arg(long, value_name = "N")]
-    pub(crate) after: Option<u64>,
-    /// Only up to this one, itself included.
-    #[arg(long, value_name = "N", conflicts_with = "before")]
-    pub(crate) to: Option<u64>,
-    /// Only what comes before this one.
-    #[arg(long, value_name = "N")]
-    pub(crate) before: Option<u64>,
-    /// The last event first.
-    #[arg(long)]
-    pub(crate) backwards: bool,
-    /// No more events than this; it counts in the order in which they are printed.
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<u64>,
-    #[command(flatten)]
-    pub(crate) waiting: WaitingArguments,
-    /// How the events are printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct StreamsArguments {
-    /// Only streams whose name begins with this.
-    #[arg(long)]
-    pub(crate) prefix: Option<String>,
-    /// Only streams of this category: what stands before the first `-` of the name.
-    #[arg(long)]
-    pub(crate) category: Option<String>,
-    /// No more streams than this.
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
-    #[command(flatten)]
-    pub(crate) waiting: WaitingArguments,
-    /// How the streams are printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct InfoArguments {
-    /// The stream; without it, the whole store.
-    pub(crate) stream: Option<StreamId>,
-    #[command(flatten)]
-    pub(crate) waiting: WaitingArguments,
-    /// How the result is printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
 const IMPORT_EXAMPLES: &str = r#"Examples:
   annals import events.ndjson
   zcat events.ndjson.gz | annals import -
@@ -254,7 +209,11 @@ A line, all but "stream" and "type" optional; a field of another name is an erro
 "position", "version" and "timestamp" may be there, as in what export prints: the store gives its own. Data
 that isn't JSON comes as "dataBase64". Order is kept. A line whose id is in its stream already adds nothing,
 so an import that was cut off is simply repeated. A line without an id gets one made of what it says
-and of how many equal lines came before it; the same line in another file is taken for the same event."#;
+and of how many equal lines came before it; the same line in another file is taken for the same event.
+
+With --time-from the store's own times, which --since and --until ask for, are those of the lines. They can't
+go back along the log: an event that is earlier than the one before it gets that one's time, and keeps its own
+as occurredAt; how many did is told at the end."#;
 
 #[derive(Args, Debug)]
 #[command(after_long_help = IMPORT_EXAMPLES)]
@@ -262,6 +221,12 @@ pub(crate) struct ImportArguments {
     /// The file of JSON lines; `-`: standard input.
     #[arg(value_name = "FILE|-", value_parser = source_parser())]
     pub(crate) source: Source,
+    /// Which of a line's times becomes the store's time of the event; without it, that is now.
+    ///
+    /// Events of one time are stored together, those of the next time behind them: with many times, --durability
+    /// buffered is much faster.
+    #[arg(long, value_enum, value_name = "FIELD")]
+    pub(crate) time_from: Option<TimeSource>,
     #[command(flatten)]
     pub(crate) writing: WritingArguments,
     /// How the result is printed.
@@ -272,18 +237,44 @@ pub(crate) struct ImportArguments {
     pub(crate) format: Format,
 }
 
+/// Where an import finds the time of an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum TimeSource {
+    /// `occurredAt` of the line, or where that is missing, of its metadata.
+    #[value(name = "occurredAt")]
+    OccurredAt,
+    /// `timestamp` of the line: the time of the store that it was exported from.
+    #[value(name = "timestamp")]
+    Timestamp,
+}
+
 #[derive(Args, Debug)]
-#[command(after_long_help = "Example:
-  annals export | gzip > events.ndjson.gz")]
-pub(crate) struct ExportArguments {
-    /// Only from this position on, itself included.
-    #[arg(long, value_name = "POSITION")]
-    pub(crate) from: Option<u64>,
-    /// Only up to this position, itself included.
-    #[arg(long, value_name = "POSITION")]
-    pub(crate) to: Option<u64>,
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct CheckpointsArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<CheckpointsCommand>,
+    /// How the checkpoints are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckpointsCommand {
+    /// List the checkpoints, by name; so does leaving `list` out.
+    List(NamesArguments),
+    /// Delete a checkpoint: its consumer begins anew.
+    Delete(DeleteCheckpointArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DeleteCheckpointArguments {
+    /// The checkpoint.
+    pub(crate) name: String,
     #[command(flatten)]
     pub(crate) waiting: WaitingArguments,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 #[derive(Args, Debug)]

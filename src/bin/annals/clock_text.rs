@@ -1,13 +1,20 @@
 //! Times and durations as text: RFC 3339, with microseconds and the zone's offset.
 //!
+//! Where a time bounds what is read, it can also be a date, which is that whole day in UTC, or how long ago it was.
+//!
 //! RFC 3339 can't say every time that a store can hold (years above 9999, offsets of days). Such a time is
 //! printed as `@` with its microseconds since 1970 and its offset in minutes, `@253402300800000000us+0m`,
 //! and read back from that, so that one odd event doesn't make a store impossible to export.
 
 use std::time::Duration;
 
-use annals::{OccurredAt, Timestamp};
-use jiff::{SignedDuration, civil::DateTime, fmt::temporal::Pieces, tz::Offset};
+use annals::{AsOf, OccurredAt, Position, Timestamp};
+use jiff::{
+    SignedDuration, Span,
+    civil::{Date, DateTime, Time},
+    fmt::temporal::Pieces,
+    tz::{Offset, TimeZone},
+};
 
 const SECONDS_PER_MINUTE: i32 = 60;
 const NANOSECONDS_PER_MICROSECOND: i128 = 1_000;
@@ -89,6 +96,96 @@ pub(crate) fn parse_occurred_at(text: &str) -> Result<OccurredAt, String> {
     }
 }
 
+/// Reads the first moment that a bound names: a date's midnight.
+pub(crate) fn parse_since(text: &str) -> Result<Timestamp, String> {
+    parse_bound(text, jiff::Timestamp::now()).map(|bound| bound.first)
+}
+
+/// Reads the last moment that a bound names: the end of a date.
+pub(crate) fn parse_until(text: &str) -> Result<Timestamp, String> {
+    parse_bound(text, jiff::Timestamp::now()).map(|bound| bound.last)
+}
+
+/// Reads a position, which is a plain number, or the last moment that a bound names.
+pub(crate) fn parse_as_of(text: &str) -> Result<AsOf, String> {
+    match text.parse() {
+        Ok(position) => Ok(AsOf::Position(Position::new(position))),
+        Err(_) => parse_until(text).map(AsOf::Time).map_err(|wrong| format!("{wrong}; or a position")),
+    }
+}
+
+/// Where a reader begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Beginning {
+    /// With the first event.
+    Start,
+    /// With what comes from now on.
+    Now,
+    /// At a version or a position.
+    Number(u64),
+    /// With what was stored at this time, or later.
+    Time(Timestamp),
+}
+
+/// Reads `start`, `now`, a number, or the first moment that a bound names.
+pub(crate) fn parse_beginning(text: &str) -> Result<Beginning, String> {
+    match (text, text.parse()) {
+        ("start", _) => Ok(Beginning::Start),
+        ("now", _) => Ok(Beginning::Now),
+        (_, Ok(number)) => Ok(Beginning::Number(number)),
+        (_, Err(_)) => parse_since(text)
+            .map(Beginning::Time)
+            .map_err(|wrong| format!("{wrong}; or start, now, a version or a position")),
+    }
+}
+
+/// What a bound names: a moment, or a day.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct TimeBound {
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl TimeBound {
+    fn moment(time: Timestamp) -> Self {
+        Self { first: time, last: time }
+    }
+}
+
+fn parse_bound(text: &str, now: jiff::Timestamp) -> Result<TimeBound, String> {
+    if text == "now" {
+        return Ok(TimeBound::moment(Timestamp::from_micros(now.as_microsecond())));
+    }
+    if let Some(bound) = parse_ago(text, now).or_else(|| parse_day(text)) {
+        return Ok(bound);
+    }
+    let time = parse_occurred_at(text).map(|time| TimeBound::moment(time.time));
+    time.map_err(|_| {
+        "it is a time with its offset, such as 2025-11-21T09:30:00+01:00, a date, such as 2025-11-21, or how long \
+         ago it was, such as 2h ago"
+            .to_owned()
+    })
+}
+
+/// `2h ago`, `3 days ago`; days are those of UTC.
+fn parse_ago(text: &str, now: jiff::Timestamp) -> Option<TimeBound> {
+    let span: Span = text.ends_with("ago").then(|| text.parse().ok())??;
+    let time = now.to_zoned(TimeZone::UTC).checked_add(span).ok()?.timestamp();
+    Some(TimeBound::moment(Timestamp::from_micros(time.as_microsecond())))
+}
+
+/// A date, which is all of that day in UTC.
+fn parse_day(text: &str) -> Option<TimeBound> {
+    let pieces = Pieces::parse(text).ok()?;
+    let is_date = pieces.time().is_none()
+        && pieces.to_numeric_offset().is_none()
+        && pieces.time_zone_annotation().is_none();
+    let begin = |date: Date| micros_of(date.to_datetime(Time::midnight()), Offset::UTC);
+    let first = is_date.then(|| begin(pieces.date()))??;
+    let next = pieces.date().tomorrow().ok().and_then(begin)?;
+    Some(TimeBound { first: Timestamp::from_micros(first), last: Timestamp::from_micros(next - 1) })
+}
+
 fn micros_of(local: DateTime, offset: Offset) -> Option<i64> {
     let nanoseconds = offset.to_timestamp(local).ok()?.as_nanosecond();
     i64::try_from(nanoseconds.div_euclid(NANOSECONDS_PER_MICROSECOND)).ok()
@@ -143,6 +240,42 @@ mod tests {
     fn timestamps_have_six_digits() {
         assert_eq!(print_timestamp(Timestamp::from_micros(0)), "1970-01-01T00:00:00.000000Z");
         assert_eq!(print_timestamp(Timestamp::from_micros(-1)), "1969-12-31T23:59:59.999999Z");
+    }
+
+    #[track_caller]
+    fn check_bound(text: &str, first: &str, last: &str) {
+        let now = "2025-11-21T12:00:00.5Z".parse().expect("a time");
+        let TimeBound { first: found_first, last: found_last } = parse_bound(text, now).expect("a bound");
+        assert_eq!((print_timestamp(found_first), print_timestamp(found_last)), (first.into(), last.into()));
+    }
+
+    #[test]
+    fn a_bound_is_a_time_a_day_or_how_long_ago() {
+        let moment = |text, printed| check_bound(text, printed, printed);
+        moment("2016-02-27T11:07:26-05:00", "2016-02-27T16:07:26.000000Z");
+        moment("@-1us+0m", "1969-12-31T23:59:59.999999Z");
+        moment("now", "2025-11-21T12:00:00.500000Z");
+        moment("2h ago", "2025-11-21T10:00:00.500000Z");
+        moment("1 month 1 day ago", "2025-10-20T12:00:00.500000Z");
+        check_bound("2016-02-28", "2016-02-28T00:00:00.000000Z", "2016-02-28T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn what_could_be_another_time_is_refused_as_a_bound() {
+        for text in ["", "2h", "-2h", "ago", "yesterday", "2016-02-27T11:07:26", "2016-02-30", "11:07"] {
+            assert!(parse_since(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_as_of("17"), Ok(AsOf::Position(Position::new(17))));
+        let time = Timestamp::from_micros(-1);
+        assert_eq!(parse_as_of("@-1us+0m"), Ok(AsOf::Time(time)));
+        assert_eq!(parse_beginning("17"), Ok(Beginning::Number(17)));
+        assert_eq!(parse_beginning("@-1us+0m"), Ok(Beginning::Time(time)));
+        assert_eq!(
+            (parse_beginning("start"), parse_beginning("now")),
+            (Ok(Beginning::Start), Ok(Beginning::Now))
+        );
+        assert!(parse_beginning("soon").expect_err("no time").ends_with("a version or a position"));
+        assert!(parse_as_of("-17").expect_err("no position").ends_with("; or a position"));
     }
 
     #[test]

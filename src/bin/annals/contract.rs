@@ -158,6 +158,8 @@ pub(crate) fn write_event(event: &EventRef<'_>, line: &mut Vec<u8>) -> serde_jso
 pub(crate) struct Incoming {
     /// The stream, where the line names one.
     pub(crate) stream: Option<StreamId>,
+    /// When the store had it that the line comes from, where the line says so.
+    pub(crate) timestamp: Option<OccurredAt>,
     pub(crate) event: EventData,
 }
 
@@ -175,8 +177,8 @@ struct Fields<'a> {
     event_type: String,
     #[serde(default, deserialize_with = "from_text")]
     id: Option<EventId>,
-    #[serde(default, rename = "timestamp")]
-    _timestamp: IgnoredAny,
+    #[serde(default, borrow)]
+    timestamp: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "occurred_at")]
     occurred_at: Option<OccurredAt>,
     #[serde(default)]
@@ -222,7 +224,7 @@ impl TryFrom<Fields<'_>> for Incoming {
             .with_schema_version(fields.schema_version.unwrap_or(1));
         event.id = fields.id;
         event.occurred_at = fields.occurred_at;
-        Ok(Self { stream: fields.stream, event })
+        Ok(Self { stream: fields.stream, timestamp: fields.timestamp.and_then(timestamp), event })
     }
 }
 
@@ -272,6 +274,12 @@ fn occurred_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Occu
         clock_text::parse_occurred_at(&text).map_err(wrong)
     });
     time.transpose()
+}
+
+/// A time that is there and can be read. Whether it must be there is for who needs it to say.
+fn timestamp(value: &RawValue) -> Option<OccurredAt> {
+    let text: Cow<'_, str> = serde_json::from_str(value.get()).ok()?;
+    clock_text::parse_occurred_at(&text).ok()
 }
 
 fn base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {

@@ -4,13 +4,10 @@ use std::path::Path;
 
 use annals::{Position, Query};
 
-use crate::{
-    arguments::{ExportArguments, Format},
-    opening, read,
-};
+use crate::{arguments::Format, opening, read, reading_arguments::ExportArguments};
 
 pub(crate) fn run(store: &Path, arguments: &ExportArguments) -> anyhow::Result<()> {
-    let store = opening::for_reading(store, &arguments.waiting)?;
+    let store = opening::for_reading(store)?;
     let mut query = Query::all();
     if let Some(from) = arguments.from {
         query = query.from(Position::new(from));
@@ -18,6 +15,5 @@ pub(crate) fn run(store: &Path, arguments: &ExportArguments) -> anyhow::Result<(
     if let Some(to) = arguments.to {
         query = query.to(Position::new(to));
     }
-    read::print(store.read(query), Format::Json)?;
-    Ok(store.close()?)
+    read::print(store.read(query), Format::Json)
 }

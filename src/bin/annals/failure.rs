@@ -31,6 +31,18 @@ impl fmt::Display for Damaged {
 
 impl std::error::Error for Damaged {}
 
+/// What was asked for isn't in the store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct NotFound(pub(crate) String);
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl std::error::Error for NotFound {}
+
 /// Says what went wrong: the message, and below it one line for each reason behind it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<OutputError>().is_some_and(OutputError::is_broken_pipe) {
@@ -54,9 +66,14 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref::<Damaged>().is_some() {
         return CORRUPT;
     }
+    if error.downcast_ref::<NotFound>().is_some() {
+        return NOT_FOUND;
+    }
     match error.chain().find_map(|part| part.downcast_ref::<Error>()) {
         Some(Error::VersionConflict { .. }) => CONFLICT,
-        Some(Error::NotAStore { .. } | Error::StreamNotFound { .. }) => NOT_FOUND,
+        Some(Error::NotAStore { .. } | Error::StreamNotFound { .. } | Error::CheckpointNotFound { .. }) => {
+            NOT_FOUND
+        }
         Some(Error::Locked { .. }) => LOCKED,
         Some(Error::Corrupt { .. }) => CORRUPT,
         _ => FAILED,

@@ -5,27 +5,31 @@
 //! are read, what is stored is told at once, and no more than [`LINES_ON_THEIR_WAY_MAX`] lines wait for
 //! their answer. Each line has an id, its own or a derived one: so what is stored already is recognised, and an
 //! import that was cut off is repeated from the beginning.
+//!
+//! With `--time-from` the store's clock is set by the lines, each time when all lines before it are answered.
 
 use std::{
     collections::HashSet,
     path::Path,
     sync::{
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
 };
 
-use annals::{Error, EventStore, ExpectedVersion, PendingAppend, Position};
+use annals::{Error, EventStore, ExpectedVersion, PendingAppend, Position, Timestamp};
 use anyhow::anyhow;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{
-    arguments::{Format, ImportArguments},
+    arguments::{Format, ImportArguments, TimeSource},
     contract::Incoming,
     identity::Identities,
     input::{Lines, Problem},
+    line_time::{self, SetClock},
     opening,
     output::{Output, OutputError, count},
     progress::Bar,
@@ -38,13 +42,15 @@ pub(crate) fn run(store: &Path, arguments: &ImportArguments) -> anyhow::Result<(
     // The source comes first, so that a slip in its name doesn't make a store.
     let mut lines = Lines::open(&arguments.source)?;
     let bar = Bar::of_bytes(arguments.source.bytes_total());
-    let store = opening::for_writing(store, &arguments.writing)?;
+    let (store, mut clock) = open(store, arguments)?;
     let stop = AtomicBool::new(false);
     let (submitted, told) = thread::scope(|scope| {
         let (sender, receiver) = sync_channel(LINES_ON_THEIR_WAY_MAX);
         let stop = &stop;
-        let teller = scope.spawn(move || tell(&receiver, arguments.format, stop));
-        let submitted = submit(&store, &mut lines, &sender, &bar, stop);
+        let told = Told { times_raised: clock.as_ref().map(|_| 0), ..Told::default() };
+        let teller = scope.spawn(move || tell(&receiver, told, arguments.format, stop));
+        let mut submitting = Submitting { store: &store, clock: clock.as_mut(), sender: &sender, stop };
+        let submitted = submitting.run(&mut lines, &bar);
         // Without a sender, the teller comes to its end.
         drop(sender);
         (submitted, teller.join())
@@ -58,10 +64,47 @@ pub(crate) fn run(store: &Path, arguments: &ImportArguments) -> anyhow::Result<(
 
 const REFUSED: &str = "the store doesn't take this event";
 
+/// The store's clock, where the lines set it.
+struct LineClock {
+    source: TimeSource,
+    clock: Arc<SetClock>,
+    /// Where it stands, or the last event's time if that is later.
+    time: Timestamp,
+}
+
+/// Opens the store, with a clock that the lines set, if they are to.
+fn open(store: &Path, arguments: &ImportArguments) -> anyhow::Result<(EventStore, Option<LineClock>)> {
+    let Some(source) = arguments.time_from else {
+        return Ok((opening::for_writing(store, &arguments.writing)?, None));
+    };
+    let clock = Arc::new(SetClock::new());
+    let store = opening::for_writing_by(store, &arguments.writing, Arc::clone(&clock) as _)?;
+    let time = line_time::last_time(&store)?;
+    Ok((store, Some(LineClock { source, clock, time })))
+}
+
+/// What goes to the thread that waits for answers.
+enum Message {
+    Submitted(Submitted),
+    /// All before it are to be answered; then this is told.
+    Quiet(SyncSender<()>),
+}
+
+impl Message {
+    /// Whether dealing with it needs no waiting.
+    fn is_done(&self) -> bool {
+        match self {
+            Self::Submitted(submitted) => submitted.pending.is_done(),
+            Self::Quiet(_) => true,
+        }
+    }
+}
+
 /// A line that the store has taken and not answered yet.
 struct Submitted {
     line: u64,
     stream_hash: u128,
+    is_time_raised: bool,
     pending: PendingAppend,
 }
 
@@ -71,43 +114,73 @@ struct Stopped {
     reason: anyhow::Error,
 }
 
-/// Hands lines over until there are no more, one can't be taken, or an answer was an error.
-fn submit(
-    store: &EventStore,
-    lines: &mut Lines,
-    sender: &SyncSender<Submitted>,
-    bar: &Bar,
-    stop: &AtomicBool,
-) -> Result<(), Stopped> {
-    let mut identities = Identities::default();
-    while !stop.load(Ordering::Relaxed) {
-        let submitted = submit_next(store, lines, &mut identities)
-            .map_err(|reason| Stopped { line: lines.number(), reason })?;
-        let Some(submitted) = submitted else { break };
-        bar.set_position(lines.bytes_read());
-        if sender.send(submitted).is_err() {
-            break;
-        }
-    }
-    Ok(())
+/// Hands lines over to the store.
+struct Submitting<'a> {
+    store: &'a EventStore,
+    clock: Option<&'a mut LineClock>,
+    sender: &'a SyncSender<Message>,
+    stop: &'a AtomicBool,
 }
 
-fn submit_next(
-    store: &EventStore,
-    lines: &mut Lines,
-    identities: &mut Identities,
-) -> anyhow::Result<Option<Submitted>> {
-    let Some(line) = lines.next()? else { return Ok(None) };
-    let Incoming { stream, mut event } = line.parse()?;
-    let stream = stream.ok_or_else(|| line.problem("the line names no stream"))?;
-    if event.id.is_none() {
-        event.id = Some(identities.next(&stream, &event)?);
+impl Submitting<'_> {
+    /// Hands lines over until there are no more, one can't be taken, or an answer was an error.
+    fn run(&mut self, lines: &mut Lines, bar: &Bar) -> Result<(), Stopped> {
+        let mut identities = Identities::default();
+        while !self.stop.load(Ordering::Relaxed) {
+            let submitted = self
+                .submit_next(lines, &mut identities)
+                .map_err(|reason| Stopped { line: lines.number(), reason })?;
+            let Some(submitted) = submitted else { break };
+            bar.set_position(lines.bytes_read());
+            if self.sender.send(Message::Submitted(submitted)).is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
-    let pending = store
-        .submit(&stream, ExpectedVersion::Any, [event])
-        .map_err(|error| anyhow::Error::new(error).context(line.problem(REFUSED)))?;
-    let stream_hash = xxh3_128(stream.as_str().as_bytes());
-    Ok(Some(Submitted { line: line.number, stream_hash, pending }))
+
+    /// Hands the next line over; none if there is none, or no more is wanted.
+    fn submit_next(
+        &mut self,
+        lines: &mut Lines,
+        identities: &mut Identities,
+    ) -> anyhow::Result<Option<Submitted>> {
+        let Some(line) = lines.next()? else { return Ok(None) };
+        let incoming: Incoming = line.parse()?;
+        let mut is_time_raised = false;
+        if let Some(clock) = &mut self.clock {
+            let time = line_time::time_of(&incoming, clock.source).map_err(|wrong| line.problem(wrong))?;
+            is_time_raised = time < clock.time;
+            if time > clock.time {
+                wait_for_answers(self.sender);
+                if self.stop.load(Ordering::Relaxed) {
+                    return Ok(None);
+                }
+                clock.time = time;
+                clock.clock.set(time);
+            }
+        }
+        let Incoming { stream, mut event, .. } = incoming;
+        let stream = stream.ok_or_else(|| line.problem("the line names no stream"))?;
+        if event.id.is_none() {
+            event.id = Some(identities.next(&stream, &event)?);
+        }
+        let pending = self
+            .store
+            .submit(&stream, ExpectedVersion::Any, [event])
+            .map_err(|error| anyhow::Error::new(error).context(line.problem(REFUSED)))?;
+        let stream_hash = xxh3_128(stream.as_str().as_bytes());
+        Ok(Some(Submitted { line: line.number, stream_hash, is_time_raised, pending }))
+    }
+}
+
+/// Waits until the store has answered everything that it was handed.
+fn wait_for_answers(sender: &SyncSender<Message>) {
+    let (done, quiet) = sync_channel(1);
+    // Where the other thread has ended, nothing waits any more.
+    if sender.send(Message::Quiet(done)).is_ok() {
+        quiet.recv().ok();
+    }
 }
 
 /// What the store has answered so far.
@@ -116,6 +189,8 @@ struct Told {
     lines: u64,
     added: u64,
     repeated: u64,
+    /// How many were added with a later time than the line's; none where lines don't say the time.
+    times_raised: Option<u64>,
     position: Position,
     streams_added_to: HashSet<u128>,
     /// The first line whose answer was an error.
@@ -128,22 +203,28 @@ struct Told {
 
 /// A group of answers as JSON, counted from the beginning of the import.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Report {
     lines: u64,
     added: u64,
     repeated: u64,
     position: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times_raised: Option<u64>,
 }
 
 /// Waits for the answers, in the order of the lines. What has been answered at once is one group.
-fn tell(receiver: &Receiver<Submitted>, format: Format, stop: &AtomicBool) -> Told {
-    let mut told = Told::default();
+fn tell(receiver: &Receiver<Message>, mut told: Told, format: Format, stop: &AtomicBool) -> Told {
     let mut output = Output::new();
     let mut next = receiver.recv().ok();
-    while let Some(submitted) = next {
-        told.take(submitted, stop);
+    while let Some(message) = next {
+        match message {
+            Message::Submitted(submitted) => told.take(submitted, stop),
+            // Who asked for it waits for it, and is there.
+            Message::Quiet(done) => done.send(()).unwrap_or_default(),
+        }
         next = receiver.try_recv().ok();
-        let group_goes_on = next.as_ref().is_some_and(|more| more.pending.is_done());
+        let group_goes_on = next.as_ref().is_some_and(Message::is_done);
         if !group_goes_on {
             told.print(format, &mut output);
             next = next.or_else(|| receiver.recv().ok());
@@ -165,6 +246,9 @@ impl Told {
                     self.repeated += 1;
                 } else {
                     self.added += 1;
+                    if let Some(times_raised) = &mut self.times_raised {
+                        *times_raised += u64::from(submitted.is_time_raised);
+                    }
                     self.streams_added_to.insert(submitted.stream_hash);
                 }
                 self.lines_behind_failed += u64::from(self.failed.is_some());
@@ -186,6 +270,7 @@ impl Told {
             added: self.added,
             repeated: self.repeated,
             position: self.position.get(),
+            times_raised: self.times_raised,
         };
         self.mute = output.json(&report).and_then(|()| output.flush()).err();
     }
@@ -234,9 +319,14 @@ fn conclude(format: Format, told: Told) -> anyhow::Result<()> {
     if format == Format::Text {
         let streams = u64::try_from(told.streams_added_to.len()).unwrap_or(u64::MAX);
         let were = if told.repeated == 1 { "was" } else { "were" };
+        let raised = match told.times_raised {
+            None | Some(0) => String::new(),
+            Some(1) => "; 1 was earlier than the one before it, and got its time".to_owned(),
+            Some(raised) => format!("; {raised} were earlier than the one before them, and got its time"),
+        };
         let mut output = Output::new();
         output.line(format_args!(
-            "imported {} into {} ({} {were} already there)",
+            "imported {} into {} ({} {were} already there){raised}",
             count(told.added, "event"),
             count(streams, "stream"),
             told.repeated,

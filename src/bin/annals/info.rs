@@ -2,25 +2,25 @@
 
 use std::path::Path;
 
-use annals::{EventStore, StreamId};
+use annals::{Reader, StreamId};
 use serde::Serialize;
 
 use crate::{
-    arguments::{Format, InfoArguments},
+    arguments::Format,
     clock_text, opening,
     output::{self, Output},
+    reading_arguments::InfoArguments,
     streams::StreamReport,
 };
 
 pub(crate) fn run(store: &Path, arguments: &InfoArguments) -> anyhow::Result<()> {
-    let store = opening::for_reading(store, &arguments.waiting)?;
+    let store = opening::for_reading(store)?;
     let mut output = Output::new();
     match &arguments.stream {
         Some(stream) => print_stream(&store, stream, arguments.format, &mut output)?,
         None => print_store(&store, arguments.format, &mut output)?,
     }
-    output.flush()?;
-    Ok(store.close()?)
+    Ok(output.flush()?)
 }
 
 /// The store as JSON.
@@ -35,7 +35,7 @@ struct StoreReport<'a> {
     last_position: u64,
 }
 
-fn print_store(store: &EventStore, format: Format, output: &mut Output) -> anyhow::Result<()> {
+fn print_store(store: &Reader, format: Format, output: &mut Output) -> anyhow::Result<()> {
     let info = store.info()?;
     let report = StoreReport {
         store: &info.path.to_string_lossy(),
@@ -58,7 +58,7 @@ fn print_store(store: &EventStore, format: Format, output: &mut Output) -> anyho
 }
 
 fn print_stream(
-    store: &EventStore,
+    store: &Reader,
     stream: &StreamId,
     format: Format,
     output: &mut Output,

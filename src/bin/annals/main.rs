@@ -5,40 +5,49 @@
 //! failure it was ([`failure`]).
 //!
 //! ```text
-//! arguments   what can be asked, and the help
-//! append  read  streams  info  import  export  verify      one command each
-//! contract    events as JSON lines, in and out             identity   ids for lines that have none
+//! arguments  reading_arguments  selection                  what can be asked, and the help
+//! append  read  tail  streams  names  checkpoints  info  import  export  verify          the commands
+//! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
+//! identity    ids for lines that have none                 line_time  times for the store from lines
 //! output      standard output, and text that is safe on a terminal
 //! clock_text  times as RFC 3339                            opening    how commands open the store
+//! saving      checkpoints, beside others who write         interrupt  Ctrl-C
 //! failure     messages and exit codes                      progress   a bar, on a terminal only
 //! ```
 
 mod append;
 mod arguments;
+mod checkpoints;
 mod clock_text;
 mod contract;
+mod event_text;
 mod export;
 mod failure;
 mod identity;
 mod import;
 mod info;
 mod input;
+mod interrupt;
+mod line_time;
+mod names;
 mod opening;
 mod output;
 mod progress;
 mod read;
+mod reading_arguments;
+mod saving;
+mod selection;
 mod streams;
+mod tail;
 mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::given();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
@@ -50,6 +59,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
         Command::Append(arguments) => append::run(store, arguments),
         Command::Read(arguments) => read::run(store, arguments),
+        Command::Tail(arguments) => tail::run(store, arguments),
+        Command::Categories(arguments) => names::categories(store, arguments),
+        Command::Types(arguments) => names::types(store, arguments),
+        Command::Checkpoints(arguments) => checkpoints::run(store, arguments),
         Command::Streams(arguments) => streams::run(store, arguments),
         Command::Info(arguments) => info::run(store, arguments),
         Command::Import(arguments) => import::run(store, arguments),

@@ -1,22 +1,52 @@
-//! How commands open the store.
+//! How commands open the store: to read it, as a follower beside whoever writes; or to write to it.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc, time::Duration};
 
-use annals::{Creation, Error, EventStore, Options};
+use annals::{Clock, Creation, Error, EventStore, Follower, Options, SystemClock};
 use anyhow::Context;
 
-use crate::arguments::{WaitingArguments, WritingArguments};
+use crate::{arguments::WritingArguments, progress::Bar};
 
 /// Opens the store to write to it; where there is none, one is made.
 pub(crate) fn for_writing(path: &Path, arguments: &WritingArguments) -> anyhow::Result<EventStore> {
-    let options = Options::new().durability(arguments.durability.into()).lock_wait(arguments.waiting.wait);
-    Ok(EventStore::open_with(path, options)?)
+    for_writing_by(path, arguments, Arc::new(SystemClock))
 }
 
-/// Opens a store that is there to read from it.
-pub(crate) fn for_reading(path: &Path, arguments: &WaitingArguments) -> anyhow::Result<EventStore> {
-    let options = Options::new().creation(Creation::Never).lock_wait(arguments.wait);
-    explain_missing(EventStore::open_with(path, options))
+/// The same, with timestamps from this clock.
+pub(crate) fn for_writing_by(
+    path: &Path,
+    arguments: &WritingArguments,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<EventStore> {
+    let options =
+        Options::new().durability(arguments.durability.into()).lock_wait(arguments.waiting.wait).clock(clock);
+    Ok(showing_progress(options, |options| EventStore::open_with(path, options))?)
+}
+
+/// Opens a store that is there to change it.
+pub(crate) fn for_changing(path: &Path, wait: Duration) -> anyhow::Result<EventStore> {
+    let options = Options::new().creation(Creation::Never).lock_wait(wait);
+    explain_missing(showing_progress(options, |options| EventStore::open_with(path, options)))
+}
+
+/// Opens a store that is there to read from it, whether somebody writes to it or not.
+pub(crate) fn for_reading(path: &Path) -> anyhow::Result<Follower> {
+    explain_missing(showing_progress(Options::new(), |options| Follower::open_with(path, options)))
+}
+
+/// Shows how far an opening is, where it has to read segments whose index files are missing or damaged.
+fn showing_progress<T>(
+    options: Options,
+    open: impl FnOnce(Options) -> annals::Result<T>,
+) -> annals::Result<T> {
+    let bar = Arc::new(Bar::of_segments());
+    let told = Arc::clone(&bar);
+    let opened = open(options.on_opening_progress(move |progress| {
+        told.set_length(progress.segments_total);
+        told.set_position(progress.segments);
+    }));
+    bar.clear();
+    opened
 }
 
 /// Says how to name another store where there is none.

@@ -97,6 +97,15 @@ fn is_dangerous(character: char) -> bool {
         )
 }
 
+/// Names longer than this don't widen the column for all others.
+const NAME_COLUMN_CHARACTERS_MAX: usize = 48;
+
+/// How wide a column of names is, in characters.
+pub(crate) fn column_width(names: &[String]) -> usize {
+    let widths = names.iter().map(|name| name.chars().count());
+    widths.filter(|&width| width <= NAME_COLUMN_CHARACTERS_MAX).max().unwrap_or(0)
+}
+
 /// `1 event`, `2 events`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };

@@ -5,9 +5,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 const STYLE_WITH_LENGTH: &str = "{wide_bar} {bytes}/{total_bytes}, {eta} left";
 const STYLE_WITHOUT_LENGTH: &str = "{spinner} {bytes}";
 
-/// How far the work is, in bytes.
+const STYLE_OF_SEGMENTS: &str = "{wide_bar} {pos}/{len} segments read anew, {eta} left";
+
+/// How far the work is.
 pub(crate) struct Bar {
     bar: ProgressBar,
+    style_with_length: &'static str,
 }
 
 impl Bar {
@@ -16,18 +19,24 @@ impl Bar {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         let style = if total.is_some() { STYLE_WITH_LENGTH } else { STYLE_WITHOUT_LENGTH };
         bar.set_style(style_of(style));
-        Self { bar }
+        Self { bar, style_with_length: STYLE_WITH_LENGTH }
     }
 
-    pub(crate) fn set_position(&self, bytes: u64) {
-        self.bar.set_position(bytes);
+    /// A bar over segments, of which nothing is seen until there is a position.
+    pub(crate) fn of_segments() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        Self { bar, style_with_length: STYLE_OF_SEGMENTS }
+    }
+
+    pub(crate) fn set_position(&self, position: u64) {
+        self.bar.set_position(position);
     }
 
     /// Sets the total when it is known later.
-    pub(crate) fn set_length(&self, bytes: u64) {
-        if self.bar.length() != Some(bytes) {
-            self.bar.set_length(bytes);
-            self.bar.set_style(style_of(STYLE_WITH_LENGTH));
+    pub(crate) fn set_length(&self, length: u64) {
+        if self.bar.length() != Some(length) {
+            self.bar.set_length(length);
+            self.bar.set_style(style_of(self.style_with_length));
         }
     }
 

@@ -1,29 +1,44 @@
-//! `annals read`: a stream's events, or all, as text or as JSON lines.
+//! `annals read`: a stream's events, a category's, all, or the one with an id.
 
 use std::path::Path;
 
-use annals::{Bound, EventRef, Events, Position, Query, Version};
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use annals::{AsOf, Bound, EventId, Events, Position, Query, Reader};
 
 use crate::{
-    arguments::{Format, ReadArguments},
-    clock_text,
-    contract::{self, Payload},
-    opening,
-    output::{self, Output},
+    arguments::Format, event_text, failure::NotFound, opening, output::Output,
+    reading_arguments::ReadArguments,
 };
 
 pub(crate) fn run(store: &Path, arguments: &ReadArguments) -> anyhow::Result<()> {
-    let store = opening::for_reading(store, &arguments.waiting)?;
-    let events = match &arguments.stream {
-        Some(stream) => store.read(bounded::<Version>(Query::stream(stream), arguments)),
-        None => store.read(bounded::<Position>(Query::all(), arguments)),
+    let store = opening::for_reading(store)?;
+    if let Some(id) = &arguments.event {
+        return print_event(&store, id, arguments.format);
+    }
+    let events = match &arguments.selection.stream {
+        Some(stream) => {
+            let query = arguments.selection.of_stream(stream);
+            let as_it_was = match arguments.as_of {
+                Some(moment) => query.as_of(moment),
+                None => query,
+            };
+            store.read(bounded(as_it_was, arguments))
+        }
+        None => store.read(bounded(all_as_it_was(arguments), arguments)),
     };
-    print(events, arguments.format)?;
-    Ok(store.close()?)
+    print(events, arguments.format)
 }
 
-fn bounded<B: Bound + From<u64>>(mut query: Query<B>, arguments: &ReadArguments) -> Query<B> {
+/// What is asked of all streams, as they were at the moment that is asked for.
+fn all_as_it_was(arguments: &ReadArguments) -> Query<Position> {
+    let query = arguments.selection.of_all();
+    match arguments.as_of {
+        Some(AsOf::Position(position)) => query.to(position),
+        Some(AsOf::Time(time)) => query.until(time),
+        None => query,
+    }
+}
+
+fn bounded<B: Bound>(mut query: Query<B>, arguments: &ReadArguments) -> Query<B> {
     if let Some(from) = arguments.from {
         query = query.from(B::from(from));
     }
@@ -36,10 +51,28 @@ fn bounded<B: Bound + From<u64>>(mut query: Query<B>, arguments: &ReadArguments)
     if let Some(before) = arguments.before {
         query = query.before(B::from(before));
     }
+    if let Some(since) = arguments.since {
+        query = query.since(since);
+    }
+    if let Some(until) = arguments.until {
+        query = query.until(until);
+    }
     if let Some(limit) = arguments.limit {
         query = query.limit(limit);
     }
     if arguments.backwards { query.backwards() } else { query }
+}
+
+/// Prints the event that has an id.
+fn print_event(store: &Reader, id: &EventId, format: Format) -> anyhow::Result<()> {
+    let Some(event) = store.event(id)? else {
+        return Err(NotFound(format!("there is no event with the id {id}")).into());
+    };
+    let mut output = Output::new();
+    let mut line = Vec::new();
+    event_text::write(&(&event).into(), format, &mut line)?;
+    output.write(&line)?;
+    Ok(output.flush()?)
 }
 
 /// Prints events one by one, however many they are.
@@ -48,42 +81,8 @@ pub(crate) fn print(mut events: Events, format: Format) -> anyhow::Result<()> {
     let mut line = Vec::new();
     while let Some(event) = events.try_next()? {
         line.clear();
-        match format {
-            Format::Json => contract::write_event(&event, &mut line)?,
-            Format::Text => write_text(&event, &mut line),
-        }
+        event_text::write(&event, format, &mut line)?;
         output.write(&line)?;
     }
     Ok(output.flush()?)
-}
-
-/// `17  order-1  3  OrderPlaced  2025-11-21T08:30:00.000000Z  {"total":1200}  {"userId":"u-7"}`
-fn write_text(event: &EventRef<'_>, line: &mut Vec<u8>) {
-    let stream = output::safe(event.stream);
-    let event_type = output::safe(event.event_type);
-    let time = clock_text::print_timestamp(event.timestamp);
-    let mut text = format!("{}  {stream}  {}  {event_type}  {time}", event.position, event.version);
-    let payloads = [Some(Payload::of_data(event)), Payload::of_metadata(event)];
-    for payload in payloads.iter().flatten() {
-        text.push_str("  ");
-        push_payload(&mut text, payload);
-    }
-    text.push('\n');
-    line.extend_from_slice(text.as_bytes());
-}
-
-fn push_payload(text: &mut String, payload: &Payload<'_>) {
-    match payload {
-        Payload::Json(value) => output::push_safe(text, value.get()),
-        Payload::Bytes([]) => text.push_str("(empty)"),
-        Payload::Bytes(bytes) => {
-            if let Ok(readable) = std::str::from_utf8(bytes) {
-                text.push_str("text:");
-                output::push_safe(text, readable);
-            } else {
-                text.push_str("base64:");
-                BASE64.encode_string(bytes, text);
-            }
-        }
-    }
 }

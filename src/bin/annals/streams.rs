@@ -6,16 +6,14 @@ use annals::{StreamFilter, StreamInfo};
 use serde::Serialize;
 
 use crate::{
-    arguments::{Format, StreamsArguments},
+    arguments::Format,
     clock_text, opening,
     output::{self, Output},
+    reading_arguments::StreamsArguments,
 };
 
-/// Names longer than this don't widen the column for all others.
-const NAME_COLUMN_CHARACTERS_MAX: usize = 48;
-
 pub(crate) fn run(store: &Path, arguments: &StreamsArguments) -> anyhow::Result<()> {
-    let store = opening::for_reading(store, &arguments.waiting)?;
+    let store = opening::for_reading(store)?;
     let mut filter = StreamFilter::all();
     if let Some(prefix) = &arguments.prefix {
         filter = filter.prefix(prefix);
@@ -25,6 +23,9 @@ pub(crate) fn run(store: &Path, arguments: &StreamsArguments) -> anyhow::Result<
     }
     if let Some(limit) = arguments.limit {
         filter = filter.limit(limit);
+    }
+    if arguments.including_system {
+        filter = filter.including_system();
     }
     let streams = store.streams(&filter)?;
     let mut output = Output::new();
@@ -36,8 +37,7 @@ pub(crate) fn run(store: &Path, arguments: &StreamsArguments) -> anyhow::Result<
         }
         Format::Text => print_text(&streams, &mut output)?,
     }
-    output.flush()?;
-    Ok(store.close()?)
+    Ok(output.flush()?)
 }
 
 /// A stream as JSON.
@@ -66,8 +66,7 @@ impl<'a> StreamReport<'a> {
 
 fn print_text(streams: &[StreamInfo], output: &mut Output) -> anyhow::Result<()> {
     let names: Vec<String> = streams.iter().map(|info| output::safe(info.stream.as_str())).collect();
-    let widths = names.iter().map(|name| name.chars().count());
-    let name_width = widths.filter(|&width| width <= NAME_COLUMN_CHARACTERS_MAX).max().unwrap_or(0);
+    let name_width = output::column_width(&names);
     let version_width = streams.iter().map(|info| info.version.to_string().len()).max().unwrap_or(0);
     for (info, name) in streams.iter().zip(&names) {
         let version = info.version.to_string();

@@ -1,0 +1,133 @@
+//! What the command line asks for.
+
+use std::path::PathBuf;
+
+use crate::{
+    Outcome,
+    work::{EVENT_BYTES, Work},
+};
+
+/// How many events the scattered stream has in a segment, about.
+const SCATTERED_EVENTS_A_SEGMENT: u64 = 10;
+
+pub(crate) struct Settings {
+    events: u64,
+    streams: u64,
+    compare: Option<u64>,
+    compare_streams: Option<u64>,
+    batch: u64,
+    given_ids: bool,
+    segment_bytes: u64,
+    scattered_segment_bytes: u64,
+    scattered_segments: u64,
+    pub(crate) rounds: u64,
+    seed: u64,
+    pub(crate) directory: PathBuf,
+    pub(crate) keep: bool,
+}
+
+impl Settings {
+    /// What was asked for, and otherwise something small.
+    pub(crate) fn given() -> Outcome<Self> {
+        let mut settings = Self {
+            events: 200_000,
+            streams: 10_000,
+            compare: None,
+            compare_streams: None,
+            batch: 10,
+            given_ids: false,
+            segment_bytes: 64 << 20,
+            scattered_segment_bytes: 1 << 20,
+            scattered_segments: 100,
+            rounds: 7,
+            seed: 1,
+            directory: std::env::temp_dir().join("annals-bench"),
+            keep: false,
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--events" => settings.events = value()?.parse()?,
+                "--streams" => settings.streams = value()?.parse()?,
+                "--compare" => settings.compare = Some(value()?.parse()?),
+                "--compare-streams" => settings.compare_streams = Some(value()?.parse()?),
+                "--batch" => settings.batch = value()?.parse()?,
+                "--given-ids" => settings.given_ids = true,
+                "--segment-bytes" => settings.segment_bytes = value()?.parse()?,
+                "--scattered-segment-bytes" => settings.scattered_segment_bytes = value()?.parse()?,
+                "--scattered-segments" => settings.scattered_segments = value()?.parse()?,
+                "--rounds" => settings.rounds = value()?.parse()?,
+                "--seed" => settings.seed = value()?.parse()?,
+                "--dir" => settings.directory = value()?.into(),
+                "--keep" => settings.keep = true,
+                // cargo passes this to every benchmark.
+                "--bench" => {}
+                other => return Err(format!("unknown option {other}").into()),
+            }
+        }
+        let counts = [settings.events, settings.streams, settings.batch, settings.rounds];
+        if counts.contains(&0) {
+            return Err("--events, --streams, --batch and --rounds are at least 1".into());
+        }
+        Ok(settings)
+    }
+
+    pub(crate) fn work(&self) -> Work {
+        Work {
+            events: self.events,
+            streams: self.streams,
+            batch: self.batch,
+            given_ids: self.given_ids,
+            segment_bytes: self.segment_bytes,
+            segments_min: 1,
+            scattered_every: None,
+            seed: self.seed,
+        }
+    }
+
+    /// The smaller store beside it.
+    pub(crate) fn compared_work(&self) -> Option<Work> {
+        let streams = self.compare_streams.unwrap_or(self.streams);
+        self.compare.map(|events| Work { events, streams, ..self.work() })
+    }
+
+    /// The store of the scattered stream: one event an append, so that its events are in many places.
+    pub(crate) fn scattered_work(&self) -> Work {
+        let events_a_segment = self.scattered_segment_bytes / EVENT_BYTES;
+        Work {
+            events: 1,
+            streams: self.streams.min(10_000),
+            batch: 1,
+            segment_bytes: self.scattered_segment_bytes,
+            segments_min: self.scattered_segments,
+            scattered_every: Some((events_a_segment / SCATTERED_EVENTS_A_SEGMENT).max(1)),
+            ..self.work()
+        }
+    }
+
+    /// The command that measures the same again.
+    pub(crate) fn command(&self) -> String {
+        let mut command = format!(
+            "cargo bench --bench scale -- --events {} --streams {} --batch {} --segment-bytes {} \
+             --scattered-segment-bytes {} --scattered-segments {} --rounds {} --seed {}",
+            self.events,
+            self.streams,
+            self.batch,
+            self.segment_bytes,
+            self.scattered_segment_bytes,
+            self.scattered_segments,
+            self.rounds,
+            self.seed,
+        );
+        for (option, value) in [("--compare", self.compare), ("--compare-streams", self.compare_streams)] {
+            if let Some(value) = value {
+                command.extend([" ".to_owned(), option.to_owned(), format!(" {value}")]);
+            }
+        }
+        if self.given_ids {
+            command.push_str(" --given-ids");
+        }
+        command
+    }
+}

@@ -1,0 +1,113 @@
+//! Which events a store has. Everything follows from the number of an append and the seed, so what a stream
+//! must hold can be said without asking the store.
+
+use annals::{ContentType, EventData, StreamId};
+use serde::{Deserialize, Serialize};
+
+use crate::Outcome;
+
+/// What an event takes in the log, in bytes, about; its data, metadata and name alone are 271.
+pub(crate) const EVENT_BYTES: u64 = 390;
+
+const CATEGORIES: &[&str] = &["order", "quote", "claim", "stock", "cargo"];
+const TYPES: &[&str] = &["OrderPlaced", "OrderPaid", "OrderPacked", "OrderSent", "OrderDelivered"];
+
+/// Where the number stands in an event's data.
+const NUMBER_BEGINS: usize = 13;
+const NUMBER_DIGITS: usize = 12;
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Work {
+    pub(crate) events: u64,
+    pub(crate) streams: u64,
+    pub(crate) batch: u64,
+    pub(crate) given_ids: bool,
+    pub(crate) segment_bytes: u64,
+    /// At least so many segments, even if that takes more events.
+    pub(crate) segments_min: u64,
+    /// How many appends apart those to the scattered stream are, where there is one.
+    pub(crate) scattered_every: Option<u64>,
+    pub(crate) seed: u64,
+}
+
+/// What a stream holds.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub(crate) struct Truth {
+    pub(crate) events: u64,
+    /// The sum of their positions.
+    pub(crate) positions: u64,
+}
+
+impl Work {
+    /// The stream of an append, by numbers.
+    pub(crate) fn stream_of(&self, append: u64) -> u64 {
+        match self.scattered_every {
+            Some(every) if append.is_multiple_of(every) => self.scattered_stream(),
+            _ => mixed(self.seed ^ mixed(append)) % self.streams,
+        }
+    }
+
+    /// The number of the stream that is in every segment.
+    pub(crate) fn scattered_stream(&self) -> u64 {
+        self.streams
+    }
+
+    /// A stream to read in a round: that of one of the first `appends`, so that it has events.
+    pub(crate) fn stream_by_chance(&self, round: u64, appends: u64) -> u64 {
+        self.stream_of(mixed(!self.seed ^ mixed(round)) % appends)
+    }
+
+    /// What a stream holds after so many appends.
+    pub(crate) fn truth(&self, stream: u64, appends: u64) -> Truth {
+        let mut truth = Truth::default();
+        for append in (0..appends).filter(|append| self.stream_of(*append) == stream) {
+            truth.events += self.batch;
+            truth.positions += self.positions(append).sum::<u64>();
+        }
+        truth
+    }
+
+    /// The positions of an append's events: there is one caller, so they follow from its number.
+    fn positions(&self, append: u64) -> impl Iterator<Item = u64> {
+        let first = append * self.batch + 1;
+        first..first + self.batch
+    }
+
+    /// The events of an append.
+    pub(crate) fn events_of(&self, append: u64) -> impl Iterator<Item = EventData> {
+        self.positions(append).map(move |position| event(position, append, self.given_ids))
+    }
+}
+
+/// A stream's name, of 14 bytes.
+pub(crate) fn name(stream: u64) -> Outcome<StreamId> {
+    let count = u64::try_from(CATEGORIES.len())?;
+    let category = CATEGORIES[usize::try_from(stream % count)?];
+    Ok(StreamId::new(format!("{category}-{stream:08}"))?)
+}
+
+fn event(position: u64, append: u64, id_is_given: bool) -> EventData {
+    let data = format!(
+        r#"{{"sequence":"{position:012}","orderId":"6f1c2a34-90ab-4def-8123-456789abcdef","item":"a book on event sourcing","quantity":3,"priceCents":4999,"currency":"EUR","customer":"c-48213","note":"gift wrapped"}}"#
+    );
+    let metadata = format!(r#"{{"correlationId":"c-{append:016x}","userId":"u-48213"}}"#);
+    let event_type = TYPES[usize::try_from(mixed(position)).unwrap_or_default() % TYPES.len()];
+    let event = EventData::new(event_type, data)
+        .with_content_type(ContentType::JSON)
+        .with_metadata_bytes(metadata, ContentType::JSON);
+    if id_is_given { event.with_id(uuid::Uuid::from_u64_pair(mixed(position), position)) } else { event }
+}
+
+/// The position that an event's data name.
+pub(crate) fn position_in(data: &[u8]) -> Option<u64> {
+    let digits = data.get(NUMBER_BEGINS..NUMBER_BEGINS + NUMBER_DIGITS)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// `SplitMix64`: small, and the same everywhere.
+fn mixed(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

@@ -1,0 +1,63 @@
+//! Which events are asked for: the options that `read` and `tail` share, and the queries that they make.
+
+use annals::{Bound, GroupMember, Position, Query, StreamId, Version};
+use clap::Args;
+
+#[derive(Args, Debug)]
+#[group(skip)]
+pub(crate) struct Selection {
+    /// The stream.
+    #[arg(group = "source", conflicts_with_all = ["group", "including_system"])]
+    pub(crate) stream: Option<StreamId>,
+    /// The events of all streams, in the order of their positions.
+    #[arg(long, group = "source")]
+    pub(crate) all: bool,
+    /// The events of this category's streams, in the order of their positions. Given again: also those of that one.
+    ///
+    /// A category is what stands before the first `-` of a stream's name.
+    #[arg(long, group = "source", value_name = "CATEGORY")]
+    pub(crate) category: Vec<String>,
+    /// Only events of this type. Given again: also those of that one.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) event_type: Vec<String>,
+    /// Only events whose metadata have this correlationId. Given again: also those with that one.
+    #[arg(long, value_name = "ID")]
+    pub(crate) correlation: Vec<String>,
+    /// Only the streams that fall to member M of a group of N, as in 1/4: each stream falls to one of them.
+    #[arg(long, value_name = "M/N")]
+    pub(crate) group: Option<GroupMember>,
+    /// Also the store's own streams, whose names begin with `$`: checkpoints are kept there.
+    #[arg(long)]
+    pub(crate) including_system: bool,
+}
+
+impl Selection {
+    /// What is asked of one stream, without bounds.
+    pub(crate) fn of_stream(&self, stream: &StreamId) -> Query<Version> {
+        self.narrow(Query::stream(stream))
+    }
+
+    /// What is asked of all streams, without bounds.
+    pub(crate) fn of_all(&self) -> Query<Position> {
+        let mut query = self.narrow(Query::all());
+        for category in &self.category {
+            query = query.category(category);
+        }
+        if let Some(member) = self.group {
+            query = query.group(member);
+        }
+        // Who names one of the store's own categories asks for it.
+        let names_system = self.category.iter().any(|category| category.starts_with('$'));
+        if self.including_system || names_system { query.including_system() } else { query }
+    }
+
+    fn narrow<B: Bound>(&self, mut query: Query<B>) -> Query<B> {
+        for event_type in &self.event_type {
+            query = query.event_type(event_type);
+        }
+        for correlation in &self.correlation {
+            query = query.correlation(correlation);
+        }
+        query
+    }
+}

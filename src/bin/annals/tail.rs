@@ -1,0 +1,154 @@
+//! `annals tail`: the events that are there, and with `--follow` those that come.
+
+use std::{path::Path, time::Duration};
+
+use annals::{Cursor, Delivery, Position, Query, Reader, StreamId, Subscription, Version};
+use anyhow::Context;
+
+use crate::{
+    arguments::Format,
+    clock_text::Beginning,
+    event_text,
+    interrupt::at_interrupt,
+    opening,
+    output::{Output, OutputError},
+    reading_arguments::TailArguments,
+    saving::Saving,
+};
+
+pub(crate) fn run(store: &Path, arguments: &TailArguments) -> anyhow::Result<()> {
+    let (saving, saved) = match &arguments.checkpoint {
+        Some(name) => {
+            let (saving, saved) = Saving::begin(store, name, arguments.wait)?;
+            (Some(saving), saved)
+        }
+        None => (None, None),
+    };
+    let store = opening::for_reading(store)?;
+    let subscription = subscribe(&store, arguments, saved)?;
+    if arguments.follow {
+        let canceller = subscription.canceller();
+        at_interrupt(move || canceller.cancel()).context("can't wait for Ctrl-C")?;
+    }
+    let (format, output, line) = (arguments.format, Output::new(), Vec::new());
+    Tail { subscription, saving, format, output, line }.run(arguments.follow)
+}
+
+/// What is asked for, from where it is to begin.
+fn subscribe(
+    store: &Reader,
+    arguments: &TailArguments,
+    saved: Option<Cursor>,
+) -> anyhow::Result<Subscription> {
+    let limit = arguments.limit.unwrap_or(u64::MAX);
+    Ok(match &arguments.selection.stream {
+        Some(stream) => store.subscribe(of_stream(store, stream, arguments, saved)?.limit(limit)),
+        None => store.subscribe(of_all(store, arguments, saved).limit(limit)),
+    })
+}
+
+fn of_stream(
+    store: &Reader,
+    stream: &StreamId,
+    arguments: &TailArguments,
+    saved: Option<Cursor>,
+) -> anyhow::Result<Query<Version>> {
+    let query = arguments.selection.of_stream(stream);
+    if let Some(cursor) = saved {
+        // A stream has no cursors: this looks whether the checkpoint is of this log.
+        store.read(Query::all().including_system().after_cursor(cursor)).try_next()?;
+        return Ok(query.after(store.stream_version_as_of(stream, cursor.position)?));
+    }
+    Ok(match arguments.from {
+        None | Some(Beginning::Start) => query,
+        Some(Beginning::Now) => query.after(store.stream_version(stream)?),
+        Some(Beginning::Number(version)) => query.from(Version::new(version)),
+        Some(Beginning::Time(time)) => query.since(time),
+    })
+}
+
+fn of_all(store: &Reader, arguments: &TailArguments, saved: Option<Cursor>) -> Query<Position> {
+    let query = arguments.selection.of_all();
+    match (saved, arguments.from) {
+        (Some(cursor), _) => query.after_cursor(cursor),
+        (None, None | Some(Beginning::Start)) => query,
+        (None, Some(Beginning::Now)) => query.after(store.last_position()),
+        (None, Some(Beginning::Number(position))) => query.from(Position::new(position)),
+        (None, Some(Beginning::Time(time))) => query.since(time),
+    }
+}
+
+/// Whether more is to come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    End,
+}
+
+struct Tail<'a> {
+    subscription: Subscription,
+    saving: Option<Saving<'a>>,
+    format: Format,
+    output: Output,
+    line: Vec<u8>,
+}
+
+impl Tail<'_> {
+    fn run(mut self, follow: bool) -> anyhow::Result<()> {
+        let printed = self.print_all(follow);
+        if printed.as_ref().is_err_and(anyhow::Error::is::<OutputError>) {
+            // What nobody could read doesn't count as printed.
+            return printed;
+        }
+        self.output.flush()?;
+        let cursor = self.subscription.cursor();
+        let saved = self.saving.as_mut().map_or(Ok(()), |saving| saving.finish(cursor));
+        printed.and(saved)
+    }
+
+    fn print_all(&mut self, follow: bool) -> anyhow::Result<()> {
+        loop {
+            let delivery = match self.subscription.try_next()? {
+                None if self.subscription.has_ended() => return Ok(()),
+                None => self.wait()?,
+                delivery => delivery,
+            };
+            if self.take(delivery, follow)? == Next::End {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for what comes, until there is something to save.
+    fn wait(&mut self) -> anyhow::Result<Option<Delivery>> {
+        self.output.flush()?;
+        let cursor = self.subscription.cursor();
+        let due_in = self.saving.as_ref().and_then(|saving| saving.due_in(cursor));
+        Ok(self.subscription.next_timeout(due_in.unwrap_or(Duration::MAX))?)
+    }
+
+    fn take(&mut self, delivery: Option<Delivery>, follow: bool) -> anyhow::Result<Next> {
+        match delivery {
+            Some(Delivery::Event(event)) => {
+                self.line.clear();
+                event_text::write(&(&event).into(), self.format, &mut self.line)?;
+                self.output.write(&self.line)?;
+            }
+            Some(Delivery::CaughtUp(_)) if !follow => return Ok(Next::End),
+            Some(Delivery::CaughtUp(_)) => self.save()?,
+            _ => {}
+        }
+        let cursor = self.subscription.cursor();
+        if self.saving.as_ref().is_some_and(|saving| saving.is_due(cursor)) {
+            self.save()?;
+        }
+        Ok(Next::GoOn)
+    }
+
+    /// Saves what was printed. It is brought to who reads it before, so that nothing is saved that nobody got.
+    fn save(&mut self) -> anyhow::Result<()> {
+        let Some(saving) = &mut self.saving else { return Ok(()) };
+        self.output.flush()?;
+        saving.save(self.subscription.cursor())
+    }
+}
