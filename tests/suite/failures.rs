@@ -200,7 +200,7 @@ fn a_write_error_is_final_and_leaves_nothing_half() -> Outcome {
             let name = format!("write {nth}: {told:?}");
             match &told {
                 Err(Error::Io { action: "write", .. }) => assert_eq!(nth, 1, "the EPOCH's: {name}"),
-                Err(Error::OutcomeUnknown { action: "write", .. }) => assert_eq!(nth, 3, "{name}"),
+                Err(Error::OutcomeUnknown { action: "write", .. }) => assert_eq!(nth, 2, "{name}"),
                 _ => panic!("{name}"),
             }
             check_reading(&store);
