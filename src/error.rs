@@ -99,6 +99,12 @@ pub enum Error {
         last_position: Position,
     },
 
+    /// There is no checkpoint of this name. Nothing was written.
+    CheckpointNotFound {
+        /// The checkpoint's name.
+        name: String,
+    },
+
     /// Another writer has the store open.
     Locked {
         /// The store's directory.
@@ -255,6 +261,9 @@ impl fmt::Display for Error {
             Self::CursorMismatch { cursor, found, last_position } => {
                 formatter.write_str(&mismatch_message(*cursor, *found, *last_position))
             }
+            Self::CheckpointNotFound { name } => {
+                write!(formatter, "there is no checkpoint {name:?}: it was never saved, or is deleted")
+            }
             Self::Closed => formatter.write_str("the store is closed: this append wasn't written"),
             Self::QueueFull => {
                 formatter.write_str("the queue of appends is full: wait, or use submit, which does")
@@ -262,23 +271,20 @@ impl fmt::Display for Error {
             Self::Forked => formatter.write_str(
                 "this process didn't open the store (it was forked from one that did): open it here",
             ),
-            Self::Failed { reason } => write!(
-                formatter,
-                "the store takes no more appends since an earlier failure ({reason}): reopen it"
-            ),
             Self::Locked { .. }
             | Self::NotAStore { .. }
             | Self::NewerFormat { .. }
             | Self::Corrupt { .. }
             | Self::Replaced { .. }
             | Self::Io { .. }
-            | Self::OutcomeUnknown { .. } => self.fmt_of_file(formatter),
+            | Self::OutcomeUnknown { .. }
+            | Self::Failed { .. } => self.fmt_of_file(formatter),
         }
     }
 }
 
 impl Error {
-    /// The messages about files and directories.
+    /// The messages about files and directories, and about what failed with them.
     fn fmt_of_file(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked { path, holder } => write!(
@@ -311,6 +317,10 @@ impl Error {
                 formatter,
                 "can't {action} {}: it is unknown whether the append is stored; reopen the store and look",
                 path.display()
+            ),
+            Self::Failed { reason } => write!(
+                formatter,
+                "the store takes no more appends since an earlier failure ({reason}): reopen it"
             ),
             _ => Ok(()),
         }

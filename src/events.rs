@@ -39,7 +39,9 @@ pub struct Events {
     /// How many records are left to walk over.
     left: u64,
     /// How many events may still be given.
-    events_left: u64,
+    limit_left: u64,
+    /// Whether there are events behind the query's last moment.
+    is_cut: bool,
     /// The places of the next records; those before `taken` are done.
     places: Vec<LogOffset>,
     taken: usize,
@@ -78,7 +80,8 @@ impl Events {
             start,
             next: selection.first,
             left: 0,
-            events_left: selection.limit,
+            limit_left: selection.limit,
+            is_cut: false,
             places: Vec::new(),
             taken: 0,
             segment: None,
@@ -116,21 +119,20 @@ impl Events {
         while let Some((place, number)) = self.step() {
             let segment = here(&self.committed, &mut self.segment, &mut self.window, place);
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
-            let filter = &self.selection.filter;
-            if !filter.leaves_out(record.event.stream) {
+            if !self.selection.leaves_out(record.event.stream) {
                 self.passed = record.event.cursor();
             }
-            if filter.admits_event(&record.event) {
+            if self.selection.filter.admits_event(&record.event) {
                 return Ok(Some((place, number)));
             }
-            self.events_left += 1;
+            self.limit_left += 1;
         }
         Ok(None)
     }
 
     /// Takes the next record's place, as if it were given.
     fn step(&mut self) -> Option<(LogOffset, u64)> {
-        if self.left == 0 || self.events_left == 0 {
+        if self.left == 0 || self.limit_left == 0 {
             return None;
         }
         if self.taken == self.places.len() {
@@ -139,7 +141,7 @@ impl Events {
         let (place, number) = (self.places[self.taken], self.next);
         self.taken += 1;
         self.left -= 1;
-        self.events_left -= 1;
+        self.limit_left -= 1;
         self.next = match self.selection.direction {
             Direction::Forwards => number + 1,
             Direction::Backwards => number - 1,
@@ -165,16 +167,27 @@ impl Events {
                 if let Some(cursor) = self.selection.filter.cursor {
                     check_cursor(&self.committed, cursor)?;
                 }
-                let low = self.low(self.selection.first, newest.min(self.selection.last))?;
-                let high = self.high(low, newest.min(self.selection.last))?;
-                self.left = (high + 1).saturating_sub(low);
-                self.next = match self.selection.direction {
-                    Direction::Forwards => low,
-                    Direction::Backwards => high,
-                };
-                Ok(())
+                self.bound(self.selection.first, newest)
             }
         }
+    }
+
+    /// Lets the cursor walk over what is wanted from a number to the newest.
+    fn bound(&mut self, first: u64, newest: u64) -> Result<()> {
+        let last = newest.min(self.selection.last);
+        let low = self.low(first, last)?;
+        let high = self.high(low, last)?;
+        self.is_cut = high < last;
+        self.left = (high + 1).saturating_sub(low);
+        self.next = match self.selection.direction {
+            Direction::Forwards => low,
+            Direction::Backwards => high,
+        };
+        if self.left > 0 {
+            // All that comes behind is late enough.
+            self.selection.filter.since = None;
+        }
+        Ok(())
     }
 
     /// The first number from `low` on whose event isn't too early; the one behind `high` if all are.
@@ -209,6 +222,66 @@ impl Events {
             }
         }
         Ok(low)
+    }
+
+    /// What is walked over.
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// The last event that was given or passed over, or where the query begins.
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.passed
+    }
+
+    /// Begins, and counts what stands before the first event as passed over. For everything, forwards.
+    pub(crate) fn begin_behind(&mut self) -> Result<()> {
+        self.begin()?;
+        let before = self.next.saturating_sub(1);
+        if matches!(self.selection.source, Source::All) && before <= self.committed.head().get() {
+            self.pass_over(Position::new(before))?;
+        }
+        Ok(())
+    }
+
+    /// Counts everything up to a position as passed over, which is committed.
+    pub(crate) fn pass_over(&mut self, position: Position) -> Result<()> {
+        if position > self.passed.position {
+            let selection = &self.selection;
+            let cursor = |record: &Record<'_>| {
+                (!selection.leaves_out(record.event.stream)).then(|| record.event.cursor())
+            };
+            let passed = look_at(&self.committed, &Source::All, position.get(), cursor)?;
+            self.passed = passed.unwrap_or(self.passed);
+        }
+        Ok(())
+    }
+
+    /// Lets a cursor that goes forwards, and has come to its end, walk over what was committed since.
+    pub(crate) fn extend_to_head(&mut self) -> Result<()> {
+        assert!(self.left == 0 || self.limit_left == 0, "only what was walked over is extended");
+        if self.is_cut {
+            return Ok(());
+        }
+        let newest = newest_of(&self.committed, &self.selection.source);
+        self.bound(self.next, newest)
+    }
+
+    /// Whether nothing can come any more, for a cursor that goes forwards and has come to its end, which was at
+    /// this position at least.
+    pub(crate) fn is_final(&self, looked: Position) -> Result<bool> {
+        let filter = &self.selection.filter;
+        if self.limit_left == 0 || self.is_cut || self.next > self.selection.last {
+            return Ok(true);
+        }
+        if filter.position_max.is_some_and(|last| last <= looked) {
+            return Ok(true);
+        }
+        if filter.until.is_none() || looked == Position::NONE {
+            return Ok(false);
+        }
+        let is_too_late = |record: &Record<'_>| !filter.is_before_end(record.event.timestamp, Position::NONE);
+        look_at(&self.committed, &Source::All, looked.get(), is_too_late)
     }
 
     /// The number of the last record that is within the query's bounds; 0 or the one before the first if there is

@@ -12,6 +12,7 @@ use crate::{
     disk::{contract::Disk, os::OsDisk},
     error::Result,
     following::Following,
+    lookout::Lookout,
     news::News,
     options::Options,
     position::Position,
@@ -82,7 +83,7 @@ impl Follower {
     pub fn open_on(disk: Arc<dyn Disk>, path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let following = Arc::new(Following::open(disk, &path, options.read)?);
-        let news = Arc::clone(&following) as Arc<dyn News>;
+        let news: Arc<dyn News> = Arc::new(Lookout::new(Arc::clone(&following)));
         let reader = Reader::new(Arc::clone(following.committed()), news);
         Ok(Self { path, reader, following })
     }

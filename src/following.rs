@@ -31,14 +31,14 @@ use crate::{
         segment::{Segment, segment_path},
         verdict::{Verdict, judge},
     },
-    news::News,
     opening::{add_to_index, check_directory},
     options::{Creation, ReadMode},
     position::{LogOffset, Position},
+    stream,
 };
 
 /// How long it may take to notice that a writer has died or another page has come.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often is looked where there is no page to sleep on.
 const LOOK_WITHOUT_PAGE: Duration = Duration::from_millis(50);
@@ -49,6 +49,7 @@ const MAPPED_BYTES_MIN: u64 = 64 << 20;
 /// A log that is followed.
 #[derive(Debug)]
 pub(crate) struct Following {
+    path: PathBuf,
     head: FollowedHead,
     committed: Arc<Committed>,
     /// What the last look saw.
@@ -98,11 +99,27 @@ impl Following {
         let mut chase = Chase::begin(disk, store, read, meta)?;
         let committed = Arc::new(Committed::new(TailIndex::default(), vec![Arc::clone(&chase.segment)]));
         let sight = look(&head, &mut chase, &committed, Judgement::Due)?;
-        Ok(Self { head, committed, sight: RwLock::new(sight), chase: Mutex::new(chase) })
+        Ok(Self {
+            path: store.to_owned(),
+            head,
+            committed,
+            sight: RwLock::new(sight),
+            chase: Mutex::new(chase),
+        })
     }
 
     pub(crate) fn committed(&self) -> &Arc<Committed> {
         &self.committed
+    }
+
+    /// The store's directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Shows what is committed; one look at the page, where nothing is new.
+    pub(crate) fn refresh(&self) -> Result<()> {
+        if self.sight.read().is_current() || self.follow_page()? { Ok(()) } else { self.look_again() }
     }
 
     /// Looks at the page anew, whether a writer is alive, and shows what is committed.
@@ -141,7 +158,8 @@ impl Following {
         }
     }
 
-    fn sleep(&self, timeout: Duration) {
+    /// Sleeps until the page tells of something new, or the time is over; may wake without a reason.
+    pub(crate) fn sleep(&self, timeout: Duration) {
         let sight = self.sight.read();
         let (page, seen) = (sight.page.clone(), sight.seen);
         drop(sight);
@@ -149,12 +167,6 @@ impl Following {
             Some(page) => page.wait(seen, timeout.min(LOOK_AGAIN)),
             None => thread::sleep(timeout.min(LOOK_WITHOUT_PAGE)),
         }
-    }
-}
-
-impl News for Following {
-    fn refresh(&self) -> Result<()> {
-        if self.sight.read().is_current() || self.follow_page()? { Ok(()) } else { self.look_again() }
     }
 }
 
@@ -384,6 +396,9 @@ impl Chase {
             for (file_offset, record) in frame.records() {
                 add_to_index(&mut state.index, segment.log_offset(file_offset), &record)
                     .map_err(|reason| segment.corrupt(file_offset, reason))?;
+                if !stream::is_system(record.event.stream) {
+                    state.last_ordinary = record.event.position;
+                }
             }
             Ok(())
         })

@@ -27,20 +27,26 @@
 //! - [`Store`] is the trait of these operations, for programs that run on other stores too.
 //! - [`Query`] says what is read: a stream or everything; by category, type, time, correlation; as of a moment.
 //!   [`StreamFilter`] says which streams are listed.
+//! - [`Subscription`] delivers what is there and then what comes, each event once.
+//! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
 //! - [`verify`] checks every byte of a store; [`SimDisk`] tests programs against power cuts.
 //!
 //! # Features
 //!
 //! - `cli` (default): the program `annals`. Embedders leave it out with `default-features = false`.
+//! - `async`: a [`Subscription`] as a `futures_core::Stream`; it asks for no runtime.
 //! - `tracing`: tells of openings, recoveries and failures.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("Annals maps its files, and needs a 64-bit system");
 
 mod background;
+mod checkpoint;
 mod committed;
 mod cursor;
+#[cfg(feature = "async")]
+mod delivery_stream;
 mod disk;
 mod error;
 mod event;
@@ -53,7 +59,9 @@ mod index;
 mod inspect;
 mod interface;
 mod invalid;
+mod listeners;
 mod log;
+mod lookout;
 mod metadata;
 mod news;
 mod opening;
@@ -65,11 +73,15 @@ mod simulation;
 mod store;
 mod stream;
 mod stream_list;
+mod subscription;
 mod time;
 mod trace;
 mod writer;
 
+pub use checkpoint::Checkpoint;
 pub use cursor::Cursor;
+#[cfg(feature = "async")]
+pub use delivery_stream::DeliveryStream;
 pub use disk::contract::{
     DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, FileLock, LockKind, Mapping, OpenMode,
     SECTOR_BYTES, SHARED_PAGE_BYTES, ShareMode, SharedPage, WriteError,
@@ -102,6 +114,7 @@ pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operat
 pub use store::{EventStore, StoreInfo};
 pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};
+pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
 pub use writer::{
     answer::{PendingAppend, PendingCommit},

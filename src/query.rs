@@ -316,6 +316,21 @@ pub(crate) struct Selection {
     pub(crate) filter: Filter,
 }
 
+impl Selection {
+    /// Whether events of the store's own streams are among what is wanted.
+    pub(crate) fn shows_system(&self) -> bool {
+        match &self.source {
+            Source::Stream(stream) => stream.is_system(),
+            Source::All => self.filter.system == SystemStreams::Included,
+        }
+    }
+
+    /// Whether an event is left out only since its stream is the store's own.
+    pub(crate) fn leaves_out(&self, stream: &str) -> bool {
+        is_system(stream) && !self.shows_system()
+    }
+}
+
 /// Whether the store's own streams are read.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum SystemStreams {
@@ -366,11 +381,6 @@ impl Filter {
     /// The same of an event as it was read.
     pub(crate) fn admits_event(&self, event: &EventRef<'_>) -> bool {
         self.admits(event.stream, event.event_type, event.metadata_bytes)
-    }
-
-    /// Whether an event is left out only since its stream is the store's own.
-    pub(crate) fn leaves_out(&self, stream: &str) -> bool {
-        self.system == SystemStreams::LeftOut && is_system(stream)
     }
 
     /// Whether an event comes before the last moment that is wanted.

@@ -3,15 +3,18 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
+    checkpoint::{CHECKPOINT_CATEGORY, Checkpoint, checkpoint_of, checkpoint_stream},
     committed::Committed,
+    cursor::Cursor,
     error::{Error, Result},
     event::{EventId, EventIdRef, StoredEvent},
-    events::Events,
+    events::{Events, check_cursor},
     news::News,
     position::{Position, Version},
     query::{AsOf, Bound, Query},
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
+    subscription::Subscription,
 };
 
 /// Reads a store. An [`EventStore`](crate::EventStore) is one by its `Deref`; a clone goes to another thread
@@ -175,6 +178,43 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+
+    /// The checkpoint of this name; none if it was never saved, or is deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if no checkpoint can have this name; [`Error::Io`] and [`Error::Corrupt`] where it can't be
+    /// looked up.
+    pub fn checkpoint(&self, name: &str) -> Result<Option<Checkpoint>> {
+        self.checkpoint_in(&checkpoint_stream(name)?)
+    }
+
+    fn checkpoint_in(&self, stream: &StreamId) -> Result<Option<Checkpoint>> {
+        let mut last = self.read(Query::stream(stream).backwards().limit(1));
+        Ok(last.try_next()?.map(|event| checkpoint_of(&event)).transpose()?.flatten())
+    }
+
+    /// All checkpoints, sorted by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Corrupt`] where they can't be looked up.
+    pub fn checkpoints(&self) -> Result<Vec<Checkpoint>> {
+        let streams = self.streams(&StreamFilter::all().category(CHECKPOINT_CATEGORY).including_system())?;
+        let checkpoints = streams.iter().map(|info| self.checkpoint_in(&info.stream));
+        checkpoints.filter_map(Result::transpose).collect()
+    }
+
+    /// Refuses a cursor whose event isn't there, or is another one.
+    pub(crate) fn check_cursor(&self, cursor: Cursor) -> Result<()> {
+        self.news.refresh()?;
+        check_cursor(&self.committed, cursor)
+    }
+
+    /// Goes on where a query ends: what is there, then what comes, for as long as it is wanted.
+    pub fn subscribe<B: Bound>(&self, query: Query<B>) -> Subscription {
+        Subscription::new(&self.committed, &self.news, query.select())
     }
 
     /// The position of the last event, also of one in the store's own streams; 0 if there is none.

@@ -9,7 +9,9 @@ use std::{
 
 use crate::{
     background::{Background, Jobs},
+    checkpoint::{checkpoint_deleted, checkpoint_stream},
     committed::Committed,
+    cursor::Cursor,
     disk::{
         contract::{DirectoryLock, Disk},
         os::OsDisk,
@@ -201,7 +203,8 @@ impl EventStore {
     ///
     /// # Errors
     ///
-    /// Those of [`append`](Self::append), [`Error::StreamTwice`] and [`Error::MixedRepeat`].
+    /// Those of [`append`](Self::append), [`Error::StreamTwice`], [`Error::MixedRepeat`], and
+    /// [`Error::CursorMismatch`] for a checkpoint that isn't of this log.
     pub fn commit(&self, commit: Commit) -> Result<Vec<Appended>> {
         self.submit_commit(commit)?.wait()
     }
@@ -212,7 +215,68 @@ impl EventStore {
     ///
     /// Those of [`commit`](Self::commit) that can be known at once.
     pub fn submit_commit(&self, commit: Commit) -> Result<PendingCommit> {
+        for (_, cursor) in commit.checkpoints() {
+            self.reader.check_cursor(cursor)?;
+        }
         self.writer.submit(commit.encode(&*self.ids)?, WhenFull::Wait).map(PendingCommit)
+    }
+
+    /// Saves how far a consumer has come, under a name of its own, and waits until it is stored. The next one
+    /// replaces it. [`Commit::checkpoint`] saves it in one step with events.
+    ///
+    /// ```
+    /// use annals::{EventData, EventStore, ExpectedVersion, Query, StreamId};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("shop.annals");
+    /// let store = EventStore::open(path)?;
+    /// let order = StreamId::new("order-17")?;
+    /// store.append(&order, ExpectedVersion::NoStream, [EventData::new("OrderPlaced", "{}")])?;
+    ///
+    /// let event = store.read_all().next().expect("an event")?;
+    /// store.save_checkpoint("mailer", event.cursor())?;
+    ///
+    /// let saved = store.checkpoint("mailer")?.expect("it was saved");
+    /// assert_eq!(store.read(Query::all().after_cursor(saved.cursor)).count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Durability
+    ///
+    /// As [`append`](Self::append).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CursorMismatch`] if the cursor isn't of this log, or is beyond its end; [`Error::Invalid`] if no
+    /// checkpoint can have this name; those of an append.
+    pub fn save_checkpoint(&self, name: &str, cursor: Cursor) -> Result<()> {
+        self.commit(Commit::new().checkpoint(name, cursor)).map(drop)
+    }
+
+    /// Deletes a checkpoint, and waits until that is stored.
+    ///
+    /// # Durability
+    ///
+    /// As [`append`](Self::append).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CheckpointNotFound`] if there is none of this name, [`Error::Invalid`] if there can't be, and those
+    /// of an append.
+    pub fn delete_checkpoint(&self, name: &str) -> Result<()> {
+        let stream = checkpoint_stream(name)?;
+        loop {
+            let version = self.reader.stream_version(&stream)?;
+            if self.reader.checkpoint(name)?.is_none() {
+                return Err(Error::CheckpointNotFound { name: name.to_owned() });
+            }
+            let commit = EncodedCommit::system(&stream, version.into(), checkpoint_deleted(), &*self.ids)?;
+            match self.writer.submit(commit, WhenFull::Wait)?.wait() {
+                // Somebody saved it meanwhile: it is looked at again.
+                Err(Error::VersionConflict { .. }) => {}
+                outcome => return outcome.map(drop),
+            }
+        }
     }
 
     /// What reads the store, which this store is too, by its `Deref`. A clone of it reads on another thread, and

@@ -10,6 +10,7 @@
 //! ```
 
 pub(crate) mod answer;
+pub(crate) mod bell;
 pub(crate) mod core;
 pub(crate) mod futex;
 pub(crate) mod plan;

@@ -5,6 +5,8 @@
 
 #[path = "suite/append.rs"]
 mod append;
+#[path = "suite/checkpoints.rs"]
+mod checkpoints;
 #[cfg(feature = "cli")]
 #[path = "suite/cli.rs"]
 mod cli;
@@ -63,11 +65,17 @@ mod names;
 mod opening;
 #[path = "suite/pending.rs"]
 mod pending;
+#[path = "suite/queries.rs"]
+mod queries;
+#[path = "suite/random_queries.rs"]
+mod random_queries;
 #[path = "suite/reading.rs"]
 mod reading;
 #[path = "suite/requirements.rs"]
 mod requirements;
 #[path = "suite/streams.rs"]
 mod streams;
+#[path = "suite/subscriptions.rs"]
+mod subscriptions;
 #[path = "suite/support.rs"]
 mod support;

@@ -19,7 +19,8 @@ use crate::{
     stream::StreamId,
     time::Timestamp,
     writer::{
-        answer::{self, Bell, Patience, PendingOutcome},
+        answer::{self, Patience, PendingOutcome},
+        bell::Bell,
         request::{Appended, Commit},
     },
 };

@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use crate::{
     error::{Error, Result},
     writer::{
-        futex,
+        bell::Bell,
         request::{Appended, EncodedCommit, Reached},
     },
 };
@@ -33,36 +33,6 @@ pub(crate) type Outcome = Result<Reached>;
 /// How often a lone waiter looks before it sleeps, where an answer needs no sync: longer than a wake-up takes
 /// (docs/benchmarks.md, "The hand-over"), some 40 microseconds.
 const LOOKS_MAX: u32 = 2_000;
-
-/// Rung once for each frame that is answered.
-#[derive(Debug, Default)]
-pub(crate) struct Bell {
-    rung: AtomicU32,
-    sleepers: AtomicU32,
-}
-
-impl Bell {
-    /// Wakes all who sleep.
-    pub(crate) fn ring(&self) {
-        // Sequentially consistent with the sleeper's count and its second look, so that none sleeps on.
-        self.rung.fetch_add(1, Ordering::SeqCst);
-        if self.sleepers.load(Ordering::SeqCst) > 0 {
-            futex::wake_all(&self.rung);
-        }
-    }
-
-    fn sleep_until(&self, is_done: impl Fn() -> bool) {
-        self.sleepers.fetch_add(1, Ordering::SeqCst);
-        loop {
-            let rung = self.rung.load(Ordering::SeqCst);
-            if is_done() {
-                break;
-            }
-            futex::wait(&self.rung, rung);
-        }
-        self.sleepers.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 /// How a waiter begins to wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,7 +122,7 @@ impl PendingOutcome {
     }
 
     pub(crate) fn wait(&self) -> Outcome {
-        if self.patience == Patience::Look && self.bell.sleepers.load(Ordering::Relaxed) == 0 {
+        if self.patience == Patience::Look && !self.bell.has_sleepers() {
             for _ in 0..LOOKS_MAX {
                 if self.is_done() {
                     return self.take();
@@ -160,7 +130,7 @@ impl PendingOutcome {
                 hint::spin_loop();
             }
         }
-        self.bell.sleep_until(|| self.is_done());
+        self.bell.sleep_until(None, || self.is_done());
         self.take()
     }
 

@@ -130,6 +130,11 @@ impl Core {
         Self { log, committed, head, durability, last_timestamp, failure: None, frame: Frame::default() }
     }
 
+    /// What is committed.
+    pub(crate) fn committed(&self) -> &Arc<Committed> {
+        &self.committed
+    }
+
     /// The log, for the background's jobs.
     pub(crate) fn log(&self) -> &SegmentedLog {
         &self.log
@@ -225,6 +230,9 @@ impl Core {
             for staged in &frame.staged {
                 let mut at = staged.start;
                 for (append, reached) in staged.appends() {
+                    if append.events > 0 && !append.stream.is_system() {
+                        state.last_ordinary = reached.position;
+                    }
                     for number in 0..append.events {
                         let place = segment.log_offset(start + bytes(at));
                         let event = IndexedEvent {
@@ -253,10 +261,10 @@ fn add_to_index(index: &mut TailIndex, append: &EncodedAppend, event: IndexedEve
 }
 
 impl Staged {
-    /// The appends that are answered, and what they reach.
+    /// The appends that are written, and what they reach.
     fn appends(&self) -> impl Iterator<Item = (&EncodedAppend, &Appended)> {
         let appends = self.request.commit().appends.iter();
-        appends.filter(|append| append.kind == AppendKind::Append).zip(&self.reached)
+        appends.filter(|append| append.kind != AppendKind::Check).zip(&self.reached)
     }
 }
 
@@ -296,7 +304,7 @@ impl Frame {
         self.buffer.extend_from_slice(&commit.records);
         let mut at = start;
         let mut reached = Reached::with_capacity(commit.appends.len());
-        for append in commit.appends.iter().filter(|append| append.kind == AppendKind::Append) {
+        for append in commit.appends.iter().filter(|append| append.kind != AppendKind::Check) {
             let before = self.version(append, state);
             if append.events == 0 {
                 reached.push(Appended::nothing(before));
@@ -352,7 +360,8 @@ impl Frame {
 
     /// The frame is stored: everyone hears what was reached.
     fn answer(&mut self) {
-        for Staged { request, reached, .. } in self.staged.drain(..) {
+        for Staged { request, mut reached, .. } in self.staged.drain(..) {
+            reached.truncate(request.commit().answers());
             request.answer(Ok(reached));
         }
         for (request, outcome) in self.settled.drain(..) {

@@ -6,14 +6,16 @@ pub(crate) use system::{wait, wake_all, wake_one};
 
 #[cfg(target_os = "linux")]
 mod system {
-    use std::sync::atomic::AtomicU32;
+    use std::{sync::atomic::AtomicU32, time::Duration};
 
-    use rustix::thread::futex::{self, Flags};
+    use rustix::thread::futex::{self, Flags, Timespec};
 
-    /// Sleeps if the word still has this value, until woken; may wake without a reason.
-    pub(crate) fn wait(word: &AtomicU32, value: u32) {
-        // Interrupted, or the word has another value by now: the caller looks again either way.
-        futex::wait(word, Flags::PRIVATE, value, None).ok();
+    /// Sleeps if the word still has this value, until woken, or as long as this; may wake without a reason.
+    pub(crate) fn wait(word: &AtomicU32, value: u32, timeout: Option<Duration>) {
+        // What the system can't count is as good as no end.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        // Interrupted, too late, or the word has another value by now: the caller looks again in any case.
+        futex::wait(word, Flags::PRIVATE, value, timeout.as_ref()).ok();
     }
 
     /// Wakes one who sleeps on the word.
@@ -30,18 +32,25 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::{
+        sync::atomic::{AtomicU32, Ordering},
+        time::Duration,
+    };
 
     use parking_lot::{Condvar, Mutex};
 
     static LOCK: Mutex<()> = Mutex::new(());
     static WOKEN: Condvar = Condvar::new();
 
-    /// Sleeps if the word still has this value, until woken; may wake without a reason.
-    pub(crate) fn wait(word: &AtomicU32, value: u32) {
+    /// Sleeps if the word still has this value, until woken, or as long as this; may wake without a reason.
+    pub(crate) fn wait(word: &AtomicU32, value: u32, timeout: Option<Duration>) {
         let mut guard = LOCK.lock();
-        if word.load(Ordering::SeqCst) == value {
-            WOKEN.wait(&mut guard);
+        if word.load(Ordering::SeqCst) != value {
+            return;
+        }
+        match timeout {
+            Some(timeout) => drop(WOKEN.wait_for(&mut guard, timeout)),
+            None => WOKEN.wait(&mut guard),
         }
     }
 

@@ -63,6 +63,7 @@ pub(crate) fn plan(commit: &EncodedCommit, heads: &impl Heads) -> Result<Plan> {
 fn find_repetition(commit: &EncodedCommit, heads: &impl Heads) -> Result<Option<Reached>> {
     let mut reached = Reached::with_capacity(commit.appends.len());
     let (mut repeated, mut new) = (None, None);
+    // What the store adds itself, such as a checkpoint, was written with the appends or wasn't, as they were.
     for (append, records) in commit.parts().filter(|(append, _)| append.kind == AppendKind::Append) {
         if append.events == 0 {
             reached.push(Appended::nothing(heads.version(append)));

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use smallvec::SmallVec;
 
 use crate::{
+    checkpoint::{checkpoint_saved, checkpoint_stream},
+    cursor::Cursor,
     error::{Error, Result},
     event::{EventData, IdGenerator},
     format::{
@@ -79,6 +81,7 @@ pub(crate) type Reached = SmallVec<[Appended; 1]>;
 #[derive(Clone, Default, Debug)]
 pub struct Commit {
     parts: Vec<Part>,
+    checkpoints: Vec<(String, Cursor)>,
 }
 
 #[derive(Clone, Debug)]
@@ -116,7 +119,24 @@ impl Commit {
         self
     }
 
-    /// What the commit consists of, in its order: stream, expected version, and the events, or none where the
+    /// Saves a checkpoint in the same step: a consumer's output and its progress are one then. It has no entry in
+    /// the list of what the appends reached.
+    ///
+    /// It is written behind the events. Where those are a repetition, nothing is written, also no checkpoint: it was
+    /// saved with them.
+    #[must_use]
+    pub fn checkpoint(mut self, name: impl Into<String>, cursor: Cursor) -> Self {
+        self.checkpoints.push((name.into(), cursor));
+        self
+    }
+
+    /// The checkpoints that are saved with it. A [`Store`](crate::Store) that keeps none refuses a commit that has
+    /// one.
+    pub fn checkpoints(&self) -> impl Iterator<Item = (&str, Cursor)> {
+        self.checkpoints.iter().map(|(name, cursor)| (name.as_str(), *cursor))
+    }
+
+    /// What the commit consists of beside checkpoints, in its order: stream, expected version, and the events, or none where the
     /// stream is only checked.
     pub fn parts(&self) -> impl Iterator<Item = (&StreamId, ExpectedVersion, Option<&[EventData]>)> {
         self.parts.iter().map(|part| (&part.stream, part.expected, part.events.as_deref()))
@@ -134,6 +154,14 @@ impl Commit {
                 Some(events) => encoded.add(&part.stream, part.expected, events, ids)?,
                 None => encoded.add_check(&part.stream, part.expected),
             }
+        }
+        // Behind all others, so that what the caller hears of comes first.
+        for (name, cursor) in self.checkpoints {
+            let stream = checkpoint_stream(&name)?;
+            if !streams.insert(stream.clone()) {
+                return Err(Error::StreamTwice { stream });
+            }
+            encoded.add_system(&stream, ExpectedVersion::Any, checkpoint_saved(cursor)?, ids)?;
         }
         Ok(encoded)
     }
@@ -163,13 +191,15 @@ pub(crate) struct EncodedAppend {
     pub(crate) given_ids: u64,
 }
 
-/// Whether a caller wants to hear of an append.
+/// Who wants an append, and whether a caller hears of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum AppendKind {
     /// It is answered, also when it has no events.
     Append,
     /// It only checks a version.
     Check,
+    /// It is an event of the store's own: written, and not answered. Those of a commit stand behind its others.
+    System,
 }
 
 impl EncodedAppend {
@@ -180,6 +210,23 @@ impl EncodedAppend {
 }
 
 impl EncodedCommit {
+    /// A commit of one event of the store's own.
+    pub(crate) fn system(
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        event: EventData,
+        ids: &dyn IdGenerator,
+    ) -> Result<Self> {
+        let mut commit = Self::default();
+        commit.add_system(stream, expected, event, ids)?;
+        Ok(commit)
+    }
+
+    /// How many appends are answered.
+    pub(crate) fn answers(&self) -> usize {
+        self.appends.iter().filter(|append| append.kind == AppendKind::Append).count()
+    }
+
     /// A commit of one append.
     pub(crate) fn single(
         stream: &StreamId,
@@ -207,7 +254,29 @@ impl EncodedCommit {
         if stream.is_system() {
             return Err(Error::ReservedStream { stream: stream.clone() });
         }
-        let mut append = EncodedAppend::new(stream, expected, AppendKind::Append);
+        self.add_of_kind(AppendKind::Append, stream, expected, events, ids)
+    }
+
+    /// Adds an event to a stream of the store's own, which no caller can append to.
+    fn add_system(
+        &mut self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        event: EventData,
+        ids: &dyn IdGenerator,
+    ) -> Result<()> {
+        self.add_of_kind(AppendKind::System, stream, expected, [event], ids)
+    }
+
+    fn add_of_kind(
+        &mut self,
+        kind: AppendKind,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: impl IntoIterator<Item = EventData>,
+        ids: &dyn IdGenerator,
+    ) -> Result<()> {
+        let mut append = EncodedAppend::new(stream, expected, kind);
         let mut seen = HashSet::new();
         for event in events {
             let (id, origin) = match &event.id {

@@ -15,13 +15,15 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::{
     background::Background,
+    committed::Committed,
     disk::process::HomeProcess,
     error::{Error, Result},
     options::Durability,
     time::Clock,
     trace,
     writer::{
-        answer::{self, Bell, Patience, PendingOutcome, Request},
+        answer::{self, Patience, PendingOutcome, Request},
+        bell::Bell,
         core::{self, Core},
         futex,
         request::EncodedCommit,
@@ -98,12 +100,13 @@ impl Writer {
             Durability::Fsync => Patience::Sleep,
             Durability::Buffered => Patience::Look,
         };
-        let its_own = Arc::clone(&shared);
+        let close_at_end =
+            CloseAtEnd { shared: Arc::clone(&shared), committed: Arc::clone(core.committed()) };
         let drive = Drive { shared: Arc::clone(&shared), core, background, clock, patience };
         let thread = std::thread::Builder::new().name("annals-writer".to_owned()).spawn(move || {
             // Dropped last, behind all answers that the drive still owes: no one may wait for ever, however
             // this ends.
-            let _close_at_end = CloseAtEnd(its_own);
+            let _close_at_end = close_at_end;
             let mut drive = drive;
             drive.run()
         })?;
@@ -198,7 +201,7 @@ impl Shared {
             return;
         }
         while self.sleep.load(Ordering::SeqCst) == ASLEEP {
-            futex::wait(&self.sleep, ASLEEP);
+            futex::wait(&self.sleep, ASLEEP, None);
         }
     }
 }
@@ -247,19 +250,24 @@ impl Drive {
     }
 }
 
-/// Closes the queue when the thread ends, also by a panic, and answers what is left in it.
-struct CloseAtEnd(Arc<Shared>);
+/// Closes the queue when the thread ends, also by a panic, answers what is left in it, and tells subscribers that
+/// nothing more will come.
+struct CloseAtEnd {
+    shared: Arc<Shared>,
+    committed: Arc<Committed>,
+}
 
 impl Drop for CloseAtEnd {
     fn drop(&mut self) {
-        let mut queue = self.0.queue.lock();
+        let mut queue = self.shared.queue.lock();
         queue.is_closed = true;
         queue.has_panicked = std::thread::panicking();
         let left = mem::take(&mut queue.requests);
         drop(queue);
         // Answers wake their callers, whose wakers may come back to the queue.
         drop(left);
-        self.0.room.notify_all();
-        self.0.bell.ring();
+        self.shared.room.notify_all();
+        self.shared.bell.ring();
+        self.committed.close();
     }
 }

@@ -33,15 +33,26 @@ fn the_readmes_program_is_the_example_and_runs() -> Outcome {
     let readme = fs::read_to_string("README.md")?;
     let example = fs::read_to_string("docs/examples/shop.rs")?;
     assert!(readme.contains(&format!("```rust\n{example}```\n")), "README.md shows docs/examples/shop.rs");
+    check_example("shop")
+}
+
+#[test]
+fn an_account_shows_its_history_its_past_its_trail_and_a_replay__B12_B18() -> Outcome {
+    check_example("account")
+}
+
+/// Runs an example in a directory of its own, where it leaves a store.
+fn check_example(name: &str) -> Outcome {
     let directory = tempfile::tempdir()?;
     let cargo = std::env::var_os("CARGO").ok_or("cargo, which runs the tests, says where it is")?;
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let output = Command::new(cargo)
-        .args(["run", "--quiet", "--locked", "--offline", "--example", "shop", "--manifest-path", manifest])
+        .args(["run", "--quiet", "--locked", "--offline", "--example", name, "--manifest-path", manifest])
         .current_dir(&directory)
         .output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(directory.path().join("shop.annals/store.meta").is_file());
+    let store = fs::read_dir(&directory)?.next().ok_or("a store")??;
+    assert!(store.path().join("store.meta").is_file());
     Ok(())
 }
 
