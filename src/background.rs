@@ -19,11 +19,7 @@ use crate::{
     disk::contract::Disk,
     error::{Error, Result},
     indexing::index_sealed_segment,
-    log::{
-        mark::Mark,
-        segment::Growth,
-        segmented_log::LogProgress,
-    },
+    log::{mark::Mark, segment::Growth, segmented_log::LogProgress},
     options::Durability,
     position::LogOffset,
     trace,

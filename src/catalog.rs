@@ -258,7 +258,8 @@ fn first_with_id(
 
 fn with_id(view: &SegmentView, places: &[LogOffset], id: &EventId) -> Result<Option<StoredEvent>> {
     for place in places {
-        let event = look(view, *place, |record| has_id(record.event.id, id).then(|| record.event.to_stored()))?;
+        let event =
+            look(view, *place, |record| has_id(record.event.id, id).then(|| record.event.to_stored()))?;
         if let Some(event) = event {
             return Ok(Some(event?));
         }

@@ -264,6 +264,9 @@ struct Chase {
     /// How much of the segment is mapped, in bytes.
     capacity: u64,
     end: ChainEnd,
+    /// The end of the last frame of events that was read: no writer says less. What stands behind it of other
+    /// kinds, and a new segment, is told only with the next events.
+    shown: LogOffset,
     /// Up to here the log was synced, or found so.
     durable: LogOffset,
     /// No sync is tried again: the system may call clean what it has lost. A writer that comes heals it.
@@ -283,9 +286,9 @@ impl Chase {
         check_link(&segment, &meta, loaded.sealed.end().0.as_ref())?;
         let mark = Mark::read(&*disk, store, meta.store_id)?;
         let begun = open_begun(loaded.sealed.files(), &segment, &mark);
-        let end = begun
-            .as_ref()
-            .map_or_else(|| ChainEnd::beginning(&segment.header), SealedIndex::chain_end);
+        let beginning = ChainEnd::beginning(&segment.header);
+        let end = begun.as_ref().map_or(beginning, SealedIndex::chain_end);
+
         let (view, capacity) = view_of(&segment, read, 0)?;
         view.publish(end.file_offset);
         let tail = new_tail(&segment, begun.as_ref());
@@ -298,6 +301,7 @@ impl Chase {
             read,
             meta,
             end,
+            shown: LogOffset::default(),
             // A sealed segment was synced before it had a successor, and an index file is believed up to
             // durable.mark alone.
             durable: segment.log_offset(end.file_offset),
@@ -324,7 +328,7 @@ impl Chase {
             Standing::Left(committed) => committed.max(self.marked()?),
             Standing::Unknown => self.valid_end(judgement)?,
         };
-        if bound < self.end() {
+        if bound < self.shown {
             return Err(Error::Replaced { path: self.store.clone() });
         }
         if !matches!(standing, Standing::Attended(_)) {
@@ -485,8 +489,10 @@ impl Chase {
                     state.last_ordinary = record.event.position;
                 }
             }
-            Ok(())
-        })
+            Ok::<(), Error>(())
+        })?;
+        self.shown = self.segment.log_offset(end);
+        Ok(())
     }
 
     /// Maps more of the present segment, which has outgrown its map. Cursors that have the old one change over.

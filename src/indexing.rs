@@ -57,8 +57,7 @@ fn take_among_sealed(
     )?;
     let changed = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
     let is_writer = sealed.files().access == Access::Owner;
-    let directory =
-        if is_writer && changed.is_due() { write_directory(settled, changed)? } else { changed };
+    let directory = if is_writer && changed.is_due() { write_directory(settled, changed)? } else { changed };
     committed.settle(number, Arc::new(directory));
     Ok(())
 }
@@ -123,7 +122,11 @@ fn write_index(
     let index = read_anew.as_ref().unwrap_or(tail);
     let content = SealedIndex::encode(index, end, files.store_id);
     files.write_index(number, &content);
-    trace::info("indexed a segment", Path::new("the store"), format_args!("{number}: {} bytes", bytes(content.len())));
+    trace::info(
+        "indexed a segment",
+        Path::new("the store"),
+        format_args!("{number}: {} bytes", bytes(content.len())),
+    );
     Ok(index.first_timestamp().zip(index.last_timestamp()))
 }
 

@@ -107,7 +107,9 @@ pub use inspect::{Damage, Progress, Verification, verify, verify_on};
 pub use interface::{EventIterator, Store};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
-pub use options::{Creation, Durability, OpeningProgress, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use options::{
+    Creation, Durability, OpeningProgress, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+};
 pub use position::{ExpectedVersion, Position, Version};
 pub use query::{AsOf, Bound, Query};
 pub use reader::{NameCount, Reader};

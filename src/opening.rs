@@ -79,7 +79,8 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
     let (before, sealed_timestamp) = loaded.sealed.end();
     let segment = open_last(&**disk, path, &meta, last, before.as_ref())?;
     let begun = open_begun(&files, &segment, &mark);
-    let known = Known { before, indexed: begun.as_ref().map(SealedIndex::chain_end), durable: loaded.durable };
+    let known =
+        Known { before, indexed: begun.as_ref().map(SealedIndex::chain_end), durable: loaded.durable };
     let mut tail = new_tail(&segment, begun.as_ref());
     let begun_timestamp = begun.as_ref().and_then(SealedIndex::last_timestamp);
     let settled = settle(loaded, &segment, begun, options.read)?;
@@ -129,7 +130,12 @@ pub(crate) fn settle(
         let view = segment.view(read, end)?;
         view.publish(end);
         let number = segment_number(segment.header.number);
-        recent.push(RecentPart::Begun(Arc::new(SealedPart::new(number, Arc::new(view), end, Arc::new(index)))));
+        recent.push(RecentPart::Begun(Arc::new(SealedPart::new(
+            number,
+            Arc::new(view),
+            end,
+            Arc::new(index),
+        ))));
     }
     Ok(Settled::new(loaded.directory, loaded.sealed, recent))
 }

@@ -15,8 +15,8 @@ use crate::{
     query::{AsOf, Bound, Query},
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
-    time::Timestamp,
     subscription::Subscription,
+    time::Timestamp,
 };
 
 /// How long before or after an id was made its event may have been stored, by a look in the index, in

@@ -110,8 +110,7 @@ impl<'a> Reading<'a> {
     ) -> Result<Self> {
         let path = segments_directory(&files.store);
         let entries = files.disk.list(&path).map_err(|error| Error::io("list", &path, error))?;
-        let present: HashSet<u64> =
-            entries.iter().filter_map(|entry| index_number(&entry.name)).collect();
+        let present: HashSet<u64> = entries.iter().filter_map(|entry| index_number(&entry.name)).collect();
         let is_missing = |number: &&u64| !present.contains(*number);
         let segments_total = numbers.iter().filter(is_missing).count() as u64;
         let missing =

@@ -94,14 +94,12 @@ pub(crate) fn index_until(
         let frame = scan.next_frame().map_err(io)?;
         let frame = frame.map_err(|stop| Error::corrupt(&segment.path, at, stop.reason, None))?;
         for (file_offset, record) in frame.records() {
-            add_record(&mut index, header.store_id, file_offset, &record, before).map_err(|fault| {
-                match fault {
+            add_record(&mut index, header.store_id, file_offset, &record, before).map_err(
+                |fault| match fault {
                     VisitFault::Failed(error) => error,
-                    VisitFault::Refused(reason) => {
-                        Error::corrupt(&segment.path, file_offset, reason, None)
-                    }
-                }
-            })?;
+                    VisitFault::Refused(reason) => Error::corrupt(&segment.path, file_offset, reason, None),
+                },
+            )?;
         }
     }
     Ok((index, scan.end()))

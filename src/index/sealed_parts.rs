@@ -201,8 +201,7 @@ impl SealedParts {
             let next = table.entries.get(place + 1).map_or_else(|| table.log_end(), |entry| entry.base);
             (table.entries[place], next)
         };
-        let segment =
-            Segment::open(&*self.files.disk, &self.files.store, u64::from(number), OpenMode::Read)?;
+        let segment = Segment::open(&*self.files.disk, &self.files.store, u64::from(number), OpenMode::Read)?;
         let header = &segment.header;
         let is_it = header.store_id == self.files.store_id
             && header.base == entry.base

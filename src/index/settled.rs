@@ -101,11 +101,7 @@ impl RecentPart {
 }
 
 impl Settled {
-    pub(crate) fn new(
-        directory: Directory,
-        sealed: Arc<SealedParts>,
-        recent: Vec<RecentPart>,
-    ) -> Self {
+    pub(crate) fn new(directory: Directory, sealed: Arc<SealedParts>, recent: Vec<RecentPart>) -> Self {
         let sealed_count = sealed.count();
         Self { directory: RwLock::new(Arc::new(directory)), sealed, sealed_count, recent }
     }

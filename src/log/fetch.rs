@@ -7,7 +7,10 @@ use crate::{
         layout::index,
         record::{self, RECORD_FIXED_BYTES, Record},
     },
-    log::{view::{SegmentView, Source}, window::Window},
+    log::{
+        view::{SegmentView, Source},
+        window::Window,
+    },
     position::LogOffset,
 };
 

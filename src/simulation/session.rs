@@ -73,11 +73,13 @@ impl Session {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
-        // An opening goes on where it can't write the page for other processes; the cut was there.
+        let found = history.settle(Events::new(&opened.committed, Query::all().select()));
+        // An opening goes on where it can't write the page for other processes or the index's files, and reading
+        // opens sealed segments: the cut was there.
         if mount.is_cut() {
             return Ok(Err(Error::io("open", STORE, std::io::Error::other("the disk was cut off"))));
         }
-        history.settle(Events::new(&opened.committed, Query::all().select()))?;
+        found?;
         let jobs = Jobs::new(disk, &opened.core, options.durability);
         Ok(Ok(Self { opened, jobs, durability: options.durability, now: 0 }))
     }

@@ -25,6 +25,7 @@ use crate::{
         memory::{MemoryEvent, MemoryIndex, StreamBefore},
         scanning::{offset_in_file, segment_number},
     },
+    indexing::index_active_segment,
     log::{
         fetch,
         head::Head,
@@ -32,7 +33,6 @@ use crate::{
         view::SegmentView,
         window::Window,
     },
-    indexing::index_active_segment,
     options::Durability,
     position::{LogOffset, Position, Version},
     stream::StreamId,
@@ -449,9 +449,8 @@ impl Heads for StagedHeads<'_> {
     fn find(&mut self, append: &EncodedAppend, record: &[u8]) -> Result<Option<KnownEvent>> {
         let Some((id, form)) = record::given_id(record) else { return Ok(None) };
         let hash = id_hash(id, form, self.committed.store_id());
-        self.committed.find_id(append.key, hash, &mut |view, place| {
-            known_event(view, place, &append.stream, record)
-        })
+        self.committed
+            .find_id(append.key, hash, &mut |view, place| known_event(view, place, &append.stream, record))
     }
 }
 
