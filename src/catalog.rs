@@ -75,7 +75,7 @@ pub(crate) fn count_names(committed: &Committed, counted: Counted) -> Result<BTr
 
 fn add_counts(counts: &mut BTreeMap<String, u64>, found: Vec<NameCount>) {
     for NameCount { name, events } in found {
-        if !is_system(&name) {
+        if !is_system(name.as_bytes()) {
             *counts.entry(name).or_default() += events;
         }
     }
@@ -167,10 +167,22 @@ fn each_stream(committed: &Committed, visit: &mut dyn FnMut(&str)) -> Result<()>
         })?;
         visit_names(part.view(), &places, visit)?;
     }
-    for number in settled.sealed_numbers() {
-        let part = SettledPart::Sealed(settled.sealed().get(number)?);
-        let latest = latest_places(&settled, &part, number)?;
-        visit_names(part.view(), &latest, visit)?;
+    let mut known = Vec::new();
+    settled.ask_directory(|directory| {
+        known.clear();
+        directory.each(&mut |key, head| {
+            known.push((key, head.latest));
+            ControlFlow::Continue(())
+        })
+    })?;
+    for (key, latest) in known {
+        let part = settled.sealed().get(latest)?;
+        settled.sealed().ask(&part, |index| {
+            places.clear();
+            let Some(run) = index.run(key)? else { return Ok(()) };
+            index.run_places(&run, 0, Direction::Forwards, 1, &mut places)
+        })?;
+        visit_names(&part.view, &places, visit)?;
     }
     Ok(())
 }
@@ -188,37 +200,6 @@ fn first_places(index: &dyn IndexPart, places: &mut Vec<LogOffset>) -> IndexResu
         index.run_places(run, 0, Direction::Forwards, 1, places)?;
     }
     Ok(())
-}
-
-/// The places of one event of each stream whose latest run among the sealed segments is in this one.
-fn latest_places(settled: &Settled, part: &SettledPart, number: u32) -> Result<Vec<LogOffset>> {
-    let mut hashes = Vec::new();
-    settled.ask(part, |index| {
-        hashes.clear();
-        index.each_run(&mut |hash, _| {
-            hashes.push(hash);
-            ControlFlow::Continue(())
-        })
-    })?;
-    let mut latest = Vec::new();
-    for hash in hashes {
-        if let Some((key, head)) = settled.known(hash)?
-            && head.latest == number
-        {
-            latest.push(key);
-        }
-    }
-    let mut places = Vec::with_capacity(latest.len());
-    settled.ask(part, |index| {
-        places.clear();
-        for key in &latest {
-            if let Some(run) = index.run(*key)? {
-                index.run_places(&run, 0, Direction::Forwards, 1, &mut places)?;
-            }
-        }
-        Ok(())
-    })?;
-    Ok(places)
 }
 
 fn visit_names(view: &SegmentView, places: &[LogOffset], visit: &mut dyn FnMut(&str)) -> Result<()> {

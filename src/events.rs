@@ -13,7 +13,7 @@ use crate::{
     cursor::Cursor,
     error::{Error, Result},
     event::{EventRef, StoredEvent},
-    format::record::Record,
+    format::record::{self, Record},
     index::part::Direction,
     log::{fetch, view::SegmentView, window::Window},
     position::{LogOffset, Position, Version},
@@ -111,30 +111,29 @@ impl Events {
     /// the query's beginning can't be found; the cursor has ended then.
     pub fn try_next(&mut self) -> Result<Option<EventRef<'_>>> {
         self.begin()?;
-        let admits_all = self.selection.filter.admits_all();
-        let found = if admits_all { self.step()? } else { self.find()? };
-        let Some(Found { place, number }) = found else { return Ok(None) };
+        let Some(Found { place, number }) = self.find()? else { return Ok(None) };
         let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
-        if !admits_all {
-            // Found, and thereby checked.
-            let record = fetch::checked_record_at(segment, place, &mut self.window)?;
-            return Ok(Some(record.event));
-        }
         let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
         self.passed = record.event.cursor();
         Ok(Some(record.event))
     }
 
-    /// Goes to the next record that is wanted, and checks all on the way.
+    /// Goes to the next record that seems to be wanted, and checks all on the way, since what is damaged may be
+    /// wanted too.
     fn find(&mut self) -> Result<Option<Found>> {
+        let admits_all = self.selection.filter.admits_all();
         while let Some(Found { place, number }) = self.step()? {
+            if admits_all {
+                return Ok(Some(Found { place, number }));
+            }
             let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
+            let seen = record::peek(fetch::bytes_at(segment, place, &mut self.window)?);
+            if seen.is_none_or(|seen| self.selection.filter.admits(seen)) {
+                return Ok(Some(Found { place, number }));
+            }
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
             if !self.selection.leaves_out(record.event.stream) {
                 self.passed = record.event.cursor();
-            }
-            if self.selection.filter.admits_event(&record.event) {
-                return Ok(Some(Found { place, number }));
             }
             self.limit_left += 1;
         }

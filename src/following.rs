@@ -481,7 +481,7 @@ impl Chase {
                     VisitFault::Refused(reason) => segment.corrupt(file_offset, reason),
                     VisitFault::Failed(error) => error,
                 })?;
-                if !is_system(record.event.stream) {
+                if !is_system(record.event.stream.as_bytes()) {
                     state.last_ordinary = record.event.position;
                 }
             }

@@ -59,7 +59,12 @@ impl GroupMember {
     /// Whether a stream of this name belongs to the member.
     #[must_use]
     pub fn has(self, stream: &str) -> bool {
-        let share = xxh3_64(stream.as_bytes()) % u64::from(self.members.get());
+        self.has_name(stream.as_bytes())
+    }
+
+    /// The same of a name as it is stored.
+    pub(crate) fn has_name(self, stream: &[u8]) -> bool {
+        let share = xxh3_64(stream) % u64::from(self.members.get());
         share + 1 == u64::from(self.member)
     }
 }

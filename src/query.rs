@@ -4,7 +4,8 @@ use std::{fmt, ops::RangeInclusive};
 
 use crate::{
     cursor::Cursor,
-    event::{EventRef, StoredEvent},
+    event::StoredEvent,
+    format::record::Peek,
     group::GroupMember,
     index::part::Direction,
     metadata::correlation_id,
@@ -287,7 +288,11 @@ impl<B: Bound> Query<B> {
         number.is_some_and(|number| self.bounds().contains(&number))
             && self.filter.since.is_none_or(|since| event.timestamp >= since)
             && self.filter.is_before_end(event.timestamp, event.position)
-            && self.filter.admits(event.stream.as_str(), &event.event_type, &event.metadata_bytes)
+            && self.filter.admits(Peek {
+                stream: event.stream.as_str().as_bytes(),
+                event_type: event.event_type.as_bytes(),
+                metadata: &event.metadata_bytes,
+            })
     }
 
     /// The same, without its type.
@@ -327,7 +332,7 @@ impl Selection {
 
     /// Whether an event is left out only since its stream is the store's own.
     pub(crate) fn leaves_out(&self, stream: &str) -> bool {
-        is_system(stream) && !self.shows_system()
+        is_system(stream.as_bytes()) && !self.shows_system()
     }
 }
 
@@ -367,31 +372,27 @@ impl Filter {
     }
 
     /// Whether an event is wanted by what is in it; bounds aside.
-    pub(crate) fn admits(&self, stream: &str, event_type: &str, metadata: &[u8]) -> bool {
-        let is_any_of =
-            |names: &[String], name: &str| names.is_empty() || names.iter().any(|any| any == name);
-        (self.system == SystemStreams::Included || !is_system(stream))
-            && is_any_of(&self.event_types, event_type)
-            && is_any_of(&self.categories, category_of(stream))
-            && self.group.is_none_or(|group| group.has(stream))
+    pub(crate) fn admits(&self, event: Peek<'_>) -> bool {
+        let is_any_of = |names: &[String], name: &[u8]| {
+            names.is_empty() || names.iter().any(|any| any.as_bytes() == name)
+        };
+        (self.system == SystemStreams::Included || !is_system(event.stream))
+            && is_any_of(&self.event_types, event.event_type)
+            && is_any_of(&self.categories, category_of(event.stream))
+            && self.group.is_none_or(|group| group.has_name(event.stream))
             && (self.correlations.is_empty()
-                || correlation_id(metadata).is_some_and(|id| self.correlations.contains(&id)))
-    }
-
-    /// Whether categories or event types are named, which the index finds.
-    pub(crate) fn names_any(&self) -> bool {
-        !self.categories.is_empty() || !self.event_types.is_empty()
-    }
-
-    /// The same of an event as it was read.
-    pub(crate) fn admits_event(&self, event: &EventRef<'_>) -> bool {
-        self.admits(event.stream, event.event_type, event.metadata_bytes)
+                || correlation_id(event.metadata).is_some_and(|id| self.correlations.contains(&id)))
     }
 
     /// Whether an event comes before the last moment that is wanted.
     pub(crate) fn is_before_end(&self, timestamp: Timestamp, position: Position) -> bool {
         self.until.is_none_or(|until| timestamp <= until)
             && self.position_max.is_none_or(|last| position <= last)
+    }
+
+    /// Whether categories or event types are named, which the index finds.
+    pub(crate) fn names_any(&self) -> bool {
+        !self.categories.is_empty() || !self.event_types.is_empty()
     }
 
     /// Whether there is such a last moment.

@@ -14,7 +14,7 @@ use crate::invalid::Invalid;
 pub const NAME_BYTES_MAX: usize = 2_048;
 
 /// What the names of the store's own streams begin with; a caller's append to one is refused.
-const SYSTEM_PREFIX: char = '$';
+const SYSTEM_PREFIX: u8 = b'$';
 
 /// The name of a stream: `category-id`, 1 to 2,048 bytes of UTF-8 without control characters.
 ///
@@ -71,7 +71,7 @@ impl StreamId {
     /// What stands before the first `-`, or the whole name.
     #[must_use]
     pub fn category(&self) -> &str {
-        category_of(&self.0)
+        self.0.split_once('-').map_or(&self.0, |(category, _)| category)
     }
 
     /// What stands behind the first `-`, or none.
@@ -83,18 +83,19 @@ impl StreamId {
     /// Whether the stream is the store's own: its name begins with `$`.
     #[must_use]
     pub fn is_system(&self) -> bool {
-        is_system(&self.0)
+        is_system(self.0.as_bytes())
     }
 }
 
 /// Whether a stream of this name is the store's own.
-pub(crate) fn is_system(name: &str) -> bool {
-    name.starts_with(SYSTEM_PREFIX)
+pub(crate) fn is_system(name: &[u8]) -> bool {
+    name.first() == Some(&SYSTEM_PREFIX)
 }
 
 /// The category in a stream's name.
-pub(crate) fn category_of(name: &str) -> &str {
-    name.split_once('-').map_or(name, |(category, _)| category)
+pub(crate) fn category_of(name: &[u8]) -> &[u8] {
+    // In UTF-8 the byte of a '-' is part of no other character.
+    name.split(|byte| *byte == b'-').next().unwrap_or(name)
 }
 
 /// The rules for the names of streams and event types, which later go into a terminal and into indexes.

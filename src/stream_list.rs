@@ -3,7 +3,7 @@
 use crate::{
     position::Version,
     query::SystemStreams,
-    stream::{StreamId, category_of},
+    stream::StreamId,
     time::Timestamp,
 };
 
@@ -106,7 +106,7 @@ impl StreamFilter {
         let name = stream.as_str();
         name.starts_with(&self.prefix)
             && (self.system == SystemStreams::Included || !stream.is_system())
-            && self.category.as_ref().is_none_or(|category| category_of(name) == category)
+            && self.category.as_ref().is_none_or(|category| stream.category() == category)
             && self.after.as_ref().is_none_or(|after| stream > after)
     }
 }

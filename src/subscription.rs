@@ -159,7 +159,7 @@ impl Subscription {
     }
 
     /// What comes next, for a task: it is called when there may be something. None: the subscription has ended.
-    pub fn poll_delivery(&mut self, context: &Context<'_>) -> Poll<Option<Result<Delivery>>> {
+    pub fn poll_delivery(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Delivery>>> {
         let mut is_listed = false;
         loop {
             match self.try_next() {

@@ -239,14 +239,15 @@ fn occurred_at_bytes(flags: u16) -> usize {
 
 /// Reads the record at the beginning of `bytes`, and checks it.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
-    let record = bytes.get(..length(bytes)?).ok_or("an event record is cut off")?;
+    let length = length(bytes)?;
+    let record = bytes.get(..length).ok_or("an event record is cut off")?;
     if checksum(&record[POSITION..]) != get_u32(record, CRC) {
         return Err("an event record's checksum doesn't match");
     }
     decode_checked(record)
 }
 
-/// Reads a record whose checksum has been compared.
+/// Reads the record at the beginning of `bytes`, whose checksum was compared before.
 pub(crate) fn decode_checked(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
     let length = length(bytes)?;
     let record = bytes.get(..length).ok_or("an event record is cut off")?;
@@ -285,6 +286,27 @@ pub(crate) fn decode_checked(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
     };
     let id_origin = if flags & FLAG_ID_GIVEN == 0 { IdOrigin::Store } else { IdOrigin::Caller };
     Ok(Record { event, id_origin, end: decode_end(flags)?, bytes: length })
+}
+
+/// What a record seems to say, not checked in any way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peek<'a> {
+    pub(crate) stream: &'a [u8],
+    pub(crate) event_type: &'a [u8],
+    pub(crate) metadata: &'a [u8],
+}
+
+/// Looks at the record at the beginning of `bytes` without checking it; none if it can't be one. Who passes over a
+/// record for what is seen here checks it first, and who takes it does so as always.
+pub(crate) fn peek(bytes: &[u8]) -> Option<Peek<'_>> {
+    let record = bytes.get(..length(bytes).ok()?)?;
+    let before = occurred_at_bytes(get_u16(record, FLAGS)) + usize::from(record[ID_BYTES]);
+    let mut parts = Parts { rest: record[RECORD_FIXED_BYTES..].get(before..)? };
+    Some(Peek {
+        stream: parts.take(usize::from(get_u16(record, STREAM_BYTES))).ok()?,
+        event_type: parts.take(usize::from(get_u16(record, TYPE_BYTES))).ok()?,
+        metadata: parts.take(get_u32(record, METADATA_BYTES) as usize).ok()?,
+    })
 }
 
 fn decode_end(flags: u16) -> Result<RecordEnd, &'static str> {

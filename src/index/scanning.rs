@@ -42,7 +42,7 @@ pub(crate) fn add_record(
     });
     let indexed = MemoryEvent {
         key,
-        category: category_of(event.stream),
+        category: &event.stream[..category_of(event.stream.as_bytes()).len()],
         event_type: event.event_type,
         file_offset: offset_in_file(file_offset),
         version: event.version,

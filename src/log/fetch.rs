@@ -19,24 +19,19 @@ pub(crate) fn record_at<'a>(
     window: &'a mut Window,
 ) -> Result<(Record<'a>, &'a [u8])> {
     let at = segment.file_offset(place);
-    let found = bytes_at(segment, at, window)?;
+    let found = bytes_at(segment, place, window)?;
     let record = record::decode(found).map_err(|reason| segment.corrupt(at, reason))?;
     let length = record.bytes;
     Ok((record, &found[..length]))
 }
 
-/// Reads once more a record that [`record_at`] has just checked, with the same window.
-pub(crate) fn checked_record_at<'a>(
+/// The bytes of the record at a place, which nothing was checked of, and in a mapped segment those behind it.
+pub(crate) fn bytes_at<'a>(
     segment: &'a SegmentView,
     place: LogOffset,
     window: &'a mut Window,
-) -> Result<Record<'a>> {
+) -> Result<&'a [u8]> {
     let at = segment.file_offset(place);
-    record::decode_checked(bytes_at(segment, at, window)?).map_err(|reason| segment.corrupt(at, reason))
-}
-
-/// The bytes of the record at a place, and in a mapped segment those behind it.
-fn bytes_at<'a>(segment: &'a SegmentView, at: u64, window: &'a mut Window) -> Result<&'a [u8]> {
     match segment.source() {
         Source::Mapped(mapping) => Ok(mapping.published().get(index(at)..).unwrap_or_default()),
         Source::File(file) => read_record(segment, &**file, at, window),

@@ -1,7 +1,10 @@
 //! What queries find: by category, type, time, correlation, id, group and moment.
 
+use std::sync::Arc;
+
 use annals::{
-    Cursor, Error, EventId, ExpectedVersion, GroupMember, Metadata, Position, Query, Timestamp, Version,
+    Cursor, Error, EventId, EventStore, ExpectedVersion, GroupMember, Metadata, Position, Query, ReadMode,
+    SimDisk, Timestamp, Version,
 };
 
 use crate::{
@@ -154,6 +157,29 @@ fn a_cursor_is_its_text() -> Outcome {
         "1:xyz".parse::<Cursor>().map_err(Error::from),
         Err(Error::Invalid(invalid)) if invalid.what == "cursor"
     ));
+    Ok(())
+}
+
+#[test]
+fn a_damaged_event_isnt_passed_over_as_another_one() -> Outcome {
+    let disk = SimDisk::new(1);
+    let options = buffered().read(ReadMode::Pread);
+    let store = EventStore::open_on(Arc::new(disk.mount()), "/store", options)?;
+    let three = ["Placed", "Shipped", "Placed"].map(event);
+    store.append(&stream("order-1"), ExpectedVersion::Any, three)?;
+    let path = "/store/segments/000000000001.log";
+    let mut bytes = disk.read_file(path).ok_or("a segment")?;
+    let at = bytes.windows(7).position(|part| part == b"Shipped").ok_or("the second event's type")?;
+    bytes[at] ^= 1;
+    disk.write_file(path, bytes)?;
+    let mut found = store.read(Query::all().event_type("Shipped"));
+    assert!(found.next().ok_or("an error")?.is_err_and(|error| error.is_corruption()));
+    // The index knows that it wasn't what else is looked for.
+    assert_eq!(positions(store.read(Query::all().event_type("Placed"))), [1, 3]);
+    // What only the record tells may have been there.
+    let mut related = store.read(Query::all().correlation("c-1"));
+    assert!(related.next().ok_or("an error")?.is_err_and(|error| error.is_corruption()));
+    assert!(related.next().is_none());
     Ok(())
 }
 

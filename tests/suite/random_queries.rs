@@ -317,7 +317,7 @@ fn check_knowledge(store: &EventStore, everything: &[StoredEvent]) -> Result<(),
     for info in infos {
         let of_stream = || everything.iter().filter(|event| event.stream == info.stream);
         prop_assert_eq!(Some(info.created), of_stream().map(|event| event.timestamp).next());
-        prop_assert_eq!(Some(info.updated), of_stream().map(|event| event.timestamp).last());
+        prop_assert_eq!(Some(info.updated), of_stream().map(|event| event.timestamp).next_back());
     }
     for event in everything {
         let first = everything.iter().find(|other| other.id == event.id);

@@ -231,7 +231,7 @@ fn closing_the_store_ends_it_behind_the_last_event__B11() -> Outcome {
     Ok(())
 }
 
-fn check_end<B: Bound>(store: &EventStore, query: Query<B>, expected: &[u64]) {
+fn check_end<B: Bound>(store: &EventStore, query: &Query<B>, expected: &[u64]) {
     let mut subscription = store.subscribe(query.clone());
     let found = taken(&mut subscription);
     assert_eq!(found.into_iter().flatten().collect::<Vec<_>>(), expected, "{query:?}");
@@ -247,20 +247,20 @@ fn it_ends_at_its_bound_or_limit__C07() -> Outcome {
     store.append(&stream("cart-1"), ExpectedVersion::Any, events(1, 1))?;
     store.append(&order, ExpectedVersion::Any, events(3, 1))?;
     let until = |micros| Query::all().until(Timestamp::from_micros(micros));
-    check_end(&store, Query::all().limit(2), &[1, 2]);
-    check_end(&store, Query::all().limit(0), &[]);
-    check_end(&store, Query::all().category("order").limit(3), &[1, 2, 4]);
-    check_end(&store, Query::all().to(Position::new(3)), &[1, 2, 3]);
-    check_end(&store, Query::all().to(Position::new(4)), &[1, 2, 3, 4]);
-    check_end(&store, Query::all().category("cart").to(Position::new(4)), &[3]);
-    check_end(&store, Query::all().before(Position::new(1)), &[]);
-    check_end(&store, Query::all().from(Position::new(9)).to(Position::new(8)), &[]);
-    check_end(&store, until(20), &[1, 2, 3]);
-    check_end(&store, until(9), &[]);
-    check_end(&store, Query::stream(&order).to(Version::new(2)), &[1, 2]);
-    check_end(&store, Query::stream(&order).as_of(Position::new(3)), &[1, 2]);
-    check_end(&store, Query::stream(&order).as_of(Position::NONE), &[]);
-    check_end(&store, Query::stream(&stream("none")).as_of(Timestamp::from_micros(25)), &[]);
+    check_end(&store, &Query::all().limit(2), &[1, 2]);
+    check_end(&store, &Query::all().limit(0), &[]);
+    check_end(&store, &Query::all().category("order").limit(3), &[1, 2, 4]);
+    check_end(&store, &Query::all().to(Position::new(3)), &[1, 2, 3]);
+    check_end(&store, &Query::all().to(Position::new(4)), &[1, 2, 3, 4]);
+    check_end(&store, &Query::all().category("cart").to(Position::new(4)), &[3]);
+    check_end(&store, &Query::all().before(Position::new(1)), &[]);
+    check_end(&store, &Query::all().from(Position::new(9)).to(Position::new(8)), &[]);
+    check_end(&store, &until(20), &[1, 2, 3]);
+    check_end(&store, &until(9), &[]);
+    check_end(&store, &Query::stream(&order).to(Version::new(2)), &[1, 2]);
+    check_end(&store, &Query::stream(&order).as_of(Position::new(3)), &[1, 2]);
+    check_end(&store, &Query::stream(&order).as_of(Position::NONE), &[]);
+    check_end(&store, &Query::stream(&stream("none")).as_of(Timestamp::from_micros(25)), &[]);
     // Not yet: what is there may go on.
     let mut open = [store.subscribe(until(30)), store.subscribe(Query::all().to(Position::new(5)))];
     for subscription in &mut open {
