@@ -292,23 +292,20 @@ impl fmt::Display for Error {
             Self::Forked => formatter.write_str(
                 "this process didn't open the store (it was forked from one that did): open it here",
             ),
-            Self::Failed { reason } => write!(
-                formatter,
-                "the store takes no more appends since an earlier failure ({reason}): reopen it"
-            ),
             Self::Locked { .. }
             | Self::NotAStore { .. }
             | Self::NewerFormat { .. }
             | Self::Corrupt { .. }
             | Self::Replaced { .. }
             | Self::Io { .. }
-            | Self::OutcomeUnknown { .. } => self.fmt_of_file(formatter),
+            | Self::OutcomeUnknown { .. }
+            | Self::Failed { .. } => self.fmt_of_file(formatter),
         }
     }
 }
 
 impl Error {
-    /// The messages about files and directories.
+    /// The messages about files and directories, and about what failed with them.
     fn fmt_of_file(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked { path, holder } => write!(
@@ -341,6 +338,10 @@ impl Error {
                 formatter,
                 "can't {action} {}: it is unknown whether the append is stored; reopen the store and look",
                 path.display()
+            ),
+            Self::Failed { reason } => write!(
+                formatter,
+                "the store takes no more appends since an earlier failure ({reason}): reopen it"
             ),
             _ => Ok(()),
         }

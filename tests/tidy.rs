@@ -151,6 +151,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "inspect",
             "simulation/history",
             "simulation/session",
+            "simulation/watcher",
             "simulation/scenario",
         ],
     ),

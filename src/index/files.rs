@@ -15,7 +15,7 @@ use crate::{
         part::{IndexFault, IndexResult},
         sealed::SealedIndex,
     },
-    log::segment::{index_path, temporary},
+    log::segment::index_path,
     options::ReadMode,
     trace,
 };
@@ -75,23 +75,22 @@ impl IndexFiles {
         self.open_directory().ok().map(|(directory, _)| directory)
     }
 
-    /// Puts a file in its place whole. It isn't synced: after a power cut its checksums say what it is worth.
+    /// Writes a file anew, beside the one that others may have mapped. It is neither synced nor given its name at
+    /// once: its checksums say what it is worth.
     fn write(&self, path: &Path, content: &[u8]) {
         if self.access == Access::Guest {
             return;
         }
-        let temporary = temporary(path);
         let write = || -> io::Result<()> {
-            if self.disk.kind(&temporary)?.is_some() {
-                self.disk.remove(&temporary)?;
+            if self.disk.kind(path)?.is_some() {
+                self.disk.remove(path)?;
             }
-            let file = self.disk.open(&temporary, OpenMode::CreateNew)?;
-            file.write_all_at(content, 0)?;
-            self.disk.rename(&temporary, path)
+            let file = self.disk.open(path, OpenMode::CreateNew)?;
+            Ok(file.write_all_at(content, 0)?)
         };
         if let Err(error) = write() {
             trace::warn("an index file can't be written", path, format_args!("{error}"));
-            self.disk.remove(&temporary).ok();
+            self.disk.remove(path).ok();
         }
     }
 }

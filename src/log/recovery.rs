@@ -31,8 +31,8 @@ use crate::{
 /// How much is written at a time, in bytes.
 const REWRITE_BYTES: usize = 1 << 20;
 
-/// The files that are made whole, besides segments and their indexes.
-const NAMES: [&str; 4] = ["store.meta", "durable.mark", "head", "streams.dir"];
+/// The files that are made whole, besides segments.
+const NAMES: [&str; 3] = ["store.meta", "durable.mark", "head"];
 
 /// Takes every event in order, with its place in the file; refuses one that doesn't go on from those before it.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(u64, &Record<'_>) -> Result<(), VisitFault>;
@@ -145,9 +145,7 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
 
 /// A file that was to become one of the store's, and never did.
 fn is_leftover(entry: &DirectoryEntry) -> bool {
-    let is_ours = |name: &str| {
-        NAMES.contains(&name) || segment_number(name).is_some() || index_number(name).is_some()
-    };
+    let is_ours = |name: &str| NAMES.contains(&name) || segment_number(name).is_some();
     entry.kind == EntryKind::File && entry.name.strip_suffix(".tmp").is_some_and(is_ours)
 }
 

@@ -11,8 +11,8 @@ use std::{
 };
 
 use annals::{
-    Creation, Durability, Error, EventData, EventStore, ExpectedVersion, Follower, Options, Position, Query,
-    ReadMode, SEGMENT_BYTES_MIN, SimDisk, StoredEvent,
+    Creation, Delivery, Durability, Error, EventData, EventStore, ExpectedVersion, Follower, Options,
+    Position, Query, ReadMode, SEGMENT_BYTES_MIN, SimDisk, StoredEvent, Subscription,
 };
 
 use crate::support::{
@@ -376,5 +376,80 @@ fn a_follower_in_another_process_sees_every_position_once_though_writers_are_kil
     let store = EventStore::open(&path)?;
     let stored = all(store.read_all());
     assert!(stored.len() >= seen.len() && stored[..seen.len()] == seen, "what was seen is stored");
+    Ok(())
+}
+
+/// Takes deliveries until so many events came, and returns their positions.
+fn take(subscription: &mut Subscription, count: usize) -> annals::Result<Vec<u64>> {
+    let mut taken = Vec::new();
+    while taken.len() < count {
+        match subscription.next_timeout(PATIENCE)? {
+            Some(Delivery::Event(event)) => taken.push(event.position.get()),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Ok(taken)
+}
+
+#[test]
+fn subscriptions_of_a_follower_deliver_what_another_writer_commits__B11() -> Outcome {
+    let (store, _directory) = store_with(buffered()).into_parts();
+    let path = store.path().to_owned();
+    store.append(&stream("a"), ExpectedVersion::Any, events(1, 5))?;
+    let follower = Follower::open(&path)?;
+    thread::scope(|scope| -> Outcome {
+        let subscribers: Vec<_> = (0..3)
+            .map(|_| {
+                let mut subscription = follower.subscribe(Query::all());
+                scope.spawn(move || take(&mut subscription, 200))
+            })
+            .collect();
+        let mut store = store;
+        for number in 6..=200 {
+            store.append(&stream("a"), ExpectedVersion::Any, events(number, 1))?;
+            if number % 50 == 0 {
+                store.close()?;
+                store = EventStore::open(&path)?;
+            }
+        }
+        for subscriber in subscribers {
+            let taken = subscriber.join().map_err(|_| "it panicked")??;
+            assert_eq!(taken, (1..=200).collect::<Vec<u64>>());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn who_waits_at_a_follower_can_be_cancelled_and_hears_of_a_log_that_goes_back() -> Outcome {
+    let (store, directory) = store_with(buffered()).into_parts();
+    let path = store.path().to_owned();
+    store.append(&stream("a"), ExpectedVersion::Any, events(1, 3))?;
+    store.close()?;
+    let copy = directory.path().join("copy");
+    assert!(Command::new("cp").arg("-r").arg(&path).arg(&copy).status()?.success());
+    let store = EventStore::open(&path)?;
+    store.append(&stream("a"), ExpectedVersion::Any, events(4, 3))?;
+    let follower = Follower::open(&path)?;
+    let mut subscription = follower.subscribe(Query::all());
+    assert_eq!(take(&mut subscription, 6)?, [1, 2, 3, 4, 5, 6]);
+    let canceller = subscription.canceller();
+    let waits = thread::spawn(move || take(&mut subscription, 1));
+    canceller.cancel();
+    assert_eq!(waits.join().map_err(|_| "it panicked")??, [0; 0]);
+
+    let mut subscription = follower.subscribe(Query::all().after(Position::new(6)));
+    let waits = thread::spawn(move || take(&mut subscription, 1));
+    store.close()?;
+    fs::remove_dir_all(&path)?;
+    assert!(Command::new("mv").arg(&copy).arg(&path).status()?.success());
+    let store = EventStore::open(&path)?;
+    let told = waits.join().map_err(|_| "it panicked")?;
+    assert!(
+        matches!(told, Err(Error::Replaced { .. } | Error::Io { .. } | Error::Corrupt { .. })),
+        "{told:?}"
+    );
+    drop(store);
     Ok(())
 }
