@@ -28,6 +28,12 @@ mod cli_kill;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_processes.rs"]
 mod cli_processes;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_queries.rs"]
+mod cli_queries;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_tail.rs"]
+mod cli_tail;
 #[path = "suite/commits.rs"]
 mod commits;
 #[path = "suite/concurrency.rs"]

@@ -2,9 +2,9 @@
 
 use std::{
     fs,
-    io::Read,
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use flate2::read::GzDecoder;
@@ -85,6 +85,20 @@ impl Place {
     #[track_caller]
     pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
         json_lines(&self.prints(arguments))
+    }
+
+    /// Starts an import whose input stays open, so that it holds the store; it has put one event into stream `a`.
+    pub(crate) fn hold_store(&self) -> Child {
+        let mut command = self.command(&["import", "-", "--format", "json"]);
+        let mut holder = command.stdin(Stdio::piped()).spawn().expect("the program runs");
+        let stdin = holder.stdin.as_mut().expect("standard input");
+        stdin.write_all(b"{\"stream\":\"a\",\"type\":\"T\"}\n").expect("it reads");
+        let mut told = String::new();
+        let mut stdout = BufReader::new(holder.stdout.take().expect("standard output"));
+        stdout.read_line(&mut told).expect("readable");
+        assert!(told.starts_with("{\"lines\":1,\"added\":1,"), "{told}");
+        holder.stdout = Some(stdout.into_inner());
+        holder
     }
 
     /// What the program says as it fails with this exit code.

@@ -149,3 +149,68 @@ fn the_last_line_that_an_import_tells_is_the_whole() {
     let told = place.prints_with(&["import", "-", "--format", "json"], "\n");
     assert_eq!(told, "{\"lines\":0,\"added\":0,\"repeated\":0,\"position\":0}\n");
 }
+
+/// Positions and times of what is in the store.
+fn times(place: &Place) -> Vec<String> {
+    let events = place.json(&["read", "--all", "--format", "json"]);
+    events.iter().filter_map(|event| event["timestamp"].as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn an_event_can_bring_its_own_time_which_never_goes_back__X11() {
+    let place = Place::new();
+    let lines = [
+        r#"{"stream":"a","type":"T","id":"1","occurredAt":"2025-11-21T09:30:00+01:00"}"#,
+        r#"{"stream":"b","type":"T","id":"2","metadata":{"occurredAt":"2025-11-21T08:30:00.5Z"}}"#,
+        r#"{"stream":"a","type":"T","id":"3","occurredAt":"2025-11-20T00:00:00Z"}"#,
+        r#"{"stream":"a","type":"T","id":"4","occurredAt":"2025-11-21T08:30:01Z"}"#,
+    ];
+    let import = ["import", "-", "--time-from", "occurredAt"];
+    let imported = place.prints_with(&import, &lines[..3].join("\n"));
+    let said = "imported 3 events into 2 streams (0 were already there); 1 was earlier than the one before it, and got \
+                its time\n";
+    assert_eq!(imported, said);
+    // Again, and with one more.
+    let imported = place.prints_with(&[&import[..], &["--format", "json"]].concat(), &lines.join("\n"));
+    let last = imported.lines().last().expect("a line");
+    assert_eq!(last, r#"{"lines":4,"added":1,"repeated":3,"position":4,"timesRaised":0}"#);
+    let expected = [
+        "2025-11-21T08:30:00.000000Z",
+        "2025-11-21T08:30:00.500000Z",
+        "2025-11-21T08:30:00.500000Z",
+        "2025-11-21T08:30:01.000000Z",
+    ];
+    assert_eq!(times(&place), expected);
+    let third = &place.json(&["read", "--event", "3", "--format", "json"])[0];
+    assert_eq!(third["occurredAt"], "2025-11-20T00:00:00Z");
+}
+
+#[test]
+fn an_export_comes_in_with_the_times_it_had() {
+    let place = Place::new();
+    place.prints_with(&["import", "-", "--time-from", "occurredAt"], &history());
+    let exported = place.prints(&["export"]);
+    place.prints_with(&["--store", "copy", "import", "-", "--time-from", "timestamp"], &exported);
+    assert!(place.prints(&["--store", "copy", "export"]) == exported, "the copy is another one");
+    // The whole of one day, which has the events of many commits.
+    let day = ["read", "--all", "--since", "2016-09-24", "--until", "2016-09-24", "--format", "json"];
+    let of_that_day =
+        |event: &Value| event["timestamp"].as_str().is_some_and(|time| time.starts_with("2016-09-24T"));
+    let expected = json_lines(&exported).into_iter().filter(of_that_day).collect::<Vec<_>>();
+    assert!(expected.len() > 10, "the test data have another history");
+    assert_eq!(place.json(&day), expected);
+}
+
+#[test]
+fn a_line_without_the_time_that_is_asked_for_is_named() {
+    for (source, line, said) in [
+        ("occurredAt", r#"{"stream":"a","type":"T"}"#, "have an occurredAt, which --time-from asks for"),
+        ("occurredAt", r#"{"stream":"a","type":"T","metadata":{"occurredAt":"noon"}}"#, "isn't a time"),
+        ("timestamp", r#"{"stream":"a","type":"T","timestamp":7}"#, "the line has no timestamp"),
+    ] {
+        let place = Place::new();
+        let message = place.fails_with(1, &["import", "-", "--time-from", source], line);
+        assert!(message.contains("standard input, line 1: ") && message.contains(said), "{message}");
+        assert_eq!(place.prints(&["export"]), "");
+    }
+}

@@ -1,7 +1,7 @@
 //! Two processes and one store: one writes at a time, and of two who saw the same version one succeeds.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::Write,
     process::{Child, Stdio},
 };
 
@@ -60,24 +60,34 @@ fn of_two_processes_exactly_one_gets_the_conflict__D28() {
     assert_eq!(place.prints(&["read", "account-7"]).lines().count(), 100);
 }
 
-/// An import whose input stays open holds the store. It has one event in it.
-fn hold_store(place: &Place) -> Child {
-    let mut command = place.command(&["import", "-", "--format", "json"]);
-    let mut holder = command.stdin(Stdio::piped()).spawn().expect("the program runs");
-    let stdin = holder.stdin.as_mut().expect("standard input");
+#[test]
+fn what_only_reads_works_beside_a_program_that_writes() {
+    let place = Place::new();
+    let mut holder = place.hold_store();
+    for arguments in [
+        &["read", "a"] as &[&str],
+        &["read", "--all", "--format", "json"],
+        &["tail"],
+        &["export"],
+        &["streams"],
+        &["categories"],
+        &["types"],
+        &["info", "a"],
+    ] {
+        assert!(!place.prints(arguments).is_empty(), "{arguments:?}");
+    }
+    assert_eq!(place.prints(&["checkpoints"]), "");
+    let mut stdin = holder.stdin.take().expect("standard input");
     stdin.write_all(b"{\"stream\":\"a\",\"type\":\"T\"}\n").expect("it reads");
-    let mut told = String::new();
-    let mut stdout = BufReader::new(holder.stdout.take().expect("standard output"));
-    stdout.read_line(&mut told).expect("readable");
-    assert_eq!(told, "{\"lines\":1,\"added\":1,\"repeated\":0,\"position\":1}\n");
-    holder.stdout = Some(stdout.into_inner());
-    holder
+    drop(stdin);
+    assert!(holder.wait_with_output().expect("it ends").status.success());
+    assert_eq!(place.prints(&["read", "a"]).lines().count(), 2);
 }
 
 #[test]
 fn an_append_waits_for_the_lock_and_then_sees_what_was_written_meanwhile__X27() {
     let place = Place::new();
-    let mut holder = hold_store(&place);
+    let mut holder = place.hold_store();
     let said = place.fails(5, &["append", "a", "--type", "T", "--wait", "0"]);
     let pid = holder.id().to_string();
     assert!(said.contains("is open for writing by") && said.contains(&pid), "{said}");
