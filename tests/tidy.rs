@@ -145,6 +145,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "Store",
         &[
             "opening",
+            "chase",
             "following",
             "follower",
             "store",
