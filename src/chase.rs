@@ -6,7 +6,6 @@
 //! stands behind them is judged once, at opening.
 
 use std::{
-    collections::HashMap,
     io, mem,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,7 +18,6 @@ use crate::{
     format::{control::StoreMeta, layout::bytes},
     index::{
         files::{Access, IndexFiles},
-        key::StreamKey,
         loading::{Loaded, load},
         memory::StreamBefore,
         scanning::add_record,
@@ -29,12 +27,13 @@ use crate::{
     log::{
         followed_head::Standing,
         mark::Mark,
-        recovery::{VisitFault, check_link, list_segments, tail_facts},
+        recovery::{check_link, list_segments, tail_facts},
         scan::{ChainEnd, Scan, ScannedFrame, Stop},
         segment::{Segment, segment_path},
         segmented_log::SegmentChange,
         verdict::{Verdict, judge},
         view::SegmentView,
+        visiting::VisitFault,
     },
     opening::{new_tail, open_begun, settle},
     options::ReadMode,
@@ -285,12 +284,11 @@ impl Chase {
             self.map_more(end, committed)?;
         }
         self.view.publish(end);
-        let before = befores(frame, committed)?;
         let (segment, store_id) = (&self.segment, self.meta.store_id);
         committed.publish(|state| {
             for (file_offset, record) in frame.records() {
-                let mut look_up = |key: StreamKey, _| Ok(before.get(&key).copied().unwrap_or_default());
-                let added = add_record(&mut state.tail, store_id, file_offset, &record, &mut look_up);
+                let mut before = |_, version| Ok(StreamBefore::trusting(version));
+                let added = add_record(&mut state.tail, store_id, file_offset, &record, &mut before);
                 added.map_err(|fault| match fault {
                     VisitFault::Refused(reason) => segment.corrupt(file_offset, reason),
                     VisitFault::Failed(error) => error,
@@ -339,20 +337,6 @@ fn load_sealed(
             Err(error) => return Err(error),
         }
     }
-}
-
-/// What the streams of a frame were before the tail, of those that it hasn't got. Looked up before the tail is
-/// held, since it may take a read of the disk.
-fn befores(frame: &ScannedFrame<'_>, committed: &Committed) -> Result<HashMap<StreamKey, StreamBefore>> {
-    let settled = committed.settled();
-    let mut befores = HashMap::new();
-    for (_, record) in frame.records() {
-        let key = committed.key(record.event.stream);
-        if !befores.contains_key(&key) && committed.state().tail.version(key).is_none() {
-            befores.insert(key, settled.before(key)?);
-        }
-    }
-    Ok(befores)
 }
 
 /// A segment for readers, mapped for at least so many bytes.
