@@ -55,6 +55,8 @@ mod full_disk;
 mod golden;
 #[path = "suite/idempotency.rs"]
 mod idempotency;
+#[path = "suite/idempotency_table.rs"]
+mod idempotency_table;
 #[path = "suite/ids_and_clocks.rs"]
 mod ids_and_clocks;
 #[path = "suite/index_files.rs"]
