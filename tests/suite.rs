@@ -65,6 +65,8 @@ mod index_files;
 mod interface;
 #[path = "suite/limits.rs"]
 mod limits;
+#[path = "suite/live.rs"]
+mod live;
 #[path = "suite/log_bytes.rs"]
 mod log_bytes;
 #[path = "suite/metadata.rs"]
