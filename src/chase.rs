@@ -33,7 +33,7 @@ use crate::{
         segmented_log::SegmentChange,
         verdict::{Verdict, judge},
         view::SegmentView,
-        visiting::VisitFault,
+        visiting::visit_frame,
     },
     opening::{new_tail, open_begun, settle},
     options::ReadMode,
@@ -286,18 +286,14 @@ impl Chase {
         self.view.publish(end);
         let (segment, store_id) = (&self.segment, self.meta.store_id);
         committed.publish(|state| {
-            for (file_offset, record) in frame.records() {
+            visit_frame(segment, frame, &mut |file_offset, record| {
                 let mut before = |_, version| Ok(StreamBefore::trusting(version));
-                let added = add_record(&mut state.tail, store_id, file_offset, &record, &mut before);
-                added.map_err(|fault| match fault {
-                    VisitFault::Refused(reason) => segment.corrupt(file_offset, reason),
-                    VisitFault::Failed(error) => error,
-                })?;
+                add_record(&mut state.tail, store_id, file_offset, record, &mut before)?;
                 if !is_system(record.event.stream.as_bytes()) {
                     state.last_ordinary = record.event.position;
                 }
-            }
-            Ok::<(), Error>(())
+                Ok(())
+            })
         })?;
         self.shown = self.segment.log_offset(end);
         Ok(())

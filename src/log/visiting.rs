@@ -63,12 +63,14 @@ pub(crate) fn visit_frames(
     })
 }
 
-fn visit_frame(segment: &Segment, frame: &ScannedFrame<'_>, visit: Visit<'_>) -> Result<()> {
-    for (file_offset, record) in frame.records() {
-        visit(file_offset, &record).map_err(|fault| match fault {
+/// Visits the events of one frame.
+pub(crate) fn visit_frame(segment: &Segment, frame: &ScannedFrame<'_>, visit: Visit<'_>) -> Result<()> {
+    for ((file_offset, record), number) in frame.records().zip(0..) {
+        let visited = record.map_err(VisitFault::Refused).and_then(|record| visit(file_offset, &record));
+        visited.map_err(|fault| match fault {
             VisitFault::Failed(error) => error,
             VisitFault::Refused(reason) => {
-                let intact = record.event.position.previous();
+                let intact = frame.header.first_position.plus(number).previous();
                 Error::corrupt(&segment.path, file_offset, reason, Some(intact))
             }
         })?;
