@@ -233,7 +233,7 @@ fn flipped(content: &[u8], bit: usize) -> Vec<u8> {
 fn every_flipped_bit_is_refused_or_harmless() -> io::Result<()> {
     for kind in PATIENTS {
         let patient = patient(kind);
-        // What a session behind the index files adds meets the same code in both killed stores: a bit of each byte.
+        // The log behind the index files is read by the same code as without them, so a bit of each byte will do.
         let step = if kind == (End::Killed, Beside::IndexFiles) { 9 } else { 1 };
         let bits: Vec<(usize, usize)> = (0..patient.files.len())
             .flat_map(|file| (0..patient.files[file].1.len() * 8).step_by(step).map(move |bit| (file, bit)))
