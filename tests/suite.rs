@@ -55,6 +55,8 @@ mod full_disk;
 mod golden;
 #[path = "suite/idempotency.rs"]
 mod idempotency;
+#[path = "suite/idempotency_table.rs"]
+mod idempotency_table;
 #[path = "suite/ids_and_clocks.rs"]
 mod ids_and_clocks;
 #[path = "suite/index_files.rs"]
@@ -63,6 +65,8 @@ mod index_files;
 mod interface;
 #[path = "suite/limits.rs"]
 mod limits;
+#[path = "suite/live.rs"]
+mod live;
 #[path = "suite/log_bytes.rs"]
 mod log_bytes;
 #[path = "suite/metadata.rs"]

@@ -12,7 +12,7 @@ use std::{
 
 use annals::{
     Creation, Delivery, Durability, Error, EventData, EventStore, ExpectedVersion, Follower, Options,
-    Position, Query, ReadMode, SEGMENT_BYTES_MIN, SimDisk, StoredEvent, Subscription,
+    Position, Query, ReadMode, SEGMENT_BYTES_MIN, SimDisk, StoredEvent, StreamId, Subscription,
 };
 
 use crate::support::{
@@ -20,7 +20,7 @@ use crate::support::{
 };
 
 /// How long a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Every file below a directory, with its bytes.
 fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -286,7 +286,14 @@ fn what_a_killed_writer_left_unsynced_is_synced_before_it_is_shown() -> Outcome 
 
 const WRITER_PATH: &str = "ANNALS_TEST_WRITER_PATH";
 const WRITER_MODE: &str = "ANNALS_TEST_WRITER_MODE";
-const WRITER_THREADS: u64 = 16;
+
+/// How many threads of that process append.
+pub(crate) const WRITER_THREADS: u64 = 16;
+
+/// The stream of each of these threads.
+pub(crate) fn writer_stream(number: u64) -> StreamId {
+    stream(&format!("{}-{number}", ["order", "cart"][usize::from(number % 2 == 1)]))
+}
 
 /// Another process: writes until it is killed. Without the path in its environment it is a test of nothing.
 #[test]
@@ -302,7 +309,7 @@ fn writes_until_it_is_killed() {
         for number in 0..WRITER_THREADS {
             let store = &store;
             scope.spawn(move || {
-                let stream = stream(&format!("writer-{number}"));
+                let stream = writer_stream(number);
                 loop {
                     store
                         .append(&stream, ExpectedVersion::Any, [event("Written"), event("Twice")])
@@ -314,10 +321,11 @@ fn writes_until_it_is_killed() {
 }
 
 /// The writer's process, which ends with this.
-struct Writer(Child);
+pub(crate) struct Writer(Child);
 
 impl Writer {
-    fn start(path: &Path, durability: Durability) -> Self {
+    /// Starts it on a store that is there.
+    pub(crate) fn start(path: &Path, durability: Durability) -> Self {
         let mode = if durability == Durability::Buffered { "buffered" } else { "fsync" };
         let child = Command::new(env::current_exe().expect("this program"))
             .args(["--exact", "follower::writes_until_it_is_killed", "--nocapture"])
@@ -336,7 +344,7 @@ impl Drop for Writer {
 }
 
 /// `SplitMix64`: small, and the same everywhere.
-fn random(state: &mut u64) -> u64 {
+pub(crate) fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
