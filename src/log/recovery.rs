@@ -78,15 +78,23 @@ pub(crate) fn recover(
     visit: Visit<'_>,
 ) -> Result<Recovered> {
     let (end, stop) = visit_frames(&segment, known.indexed, visit)?;
+    // Before anything is changed: its index may have spared it until now.
+    let sealed = known.before.map(|before| open_sealed(disk, store, &segment, before)).transpose()?;
     let mark = settle_tail(disk, store, &segment, end, stop, mark, known.durable)?;
     // Nothing is damaged, so this may be tidied: what sealing would have cut off, and what was never finished.
-    if let Some(before) = known.before {
-        let sealed = Segment::open(disk, store, segment.header.number - 1, OpenMode::ReadWrite)?;
+    if let (Some(sealed), Some(before)) = (sealed, known.before) {
         sealed.trim(before.file_offset)?;
     }
     remove_leftovers(disk, store)?;
     remove_leftovers(disk, &segments_directory(store))?;
     Ok(Recovered { segment, end, mark })
+}
+
+/// Opens the segment before the last one, which ends as its index says.
+fn open_sealed(disk: &dyn Disk, store: &Path, last: &Segment, end: ChainEnd) -> Result<Segment> {
+    let sealed = Segment::open(disk, store, last.header.number - 1, OpenMode::ReadWrite)?;
+    check_length(&sealed, end)?;
+    Ok(sealed)
 }
 
 /// The numbers of the sealed segments, and that of the last; without holes.
@@ -198,6 +206,14 @@ pub(crate) fn check_sealed(segment: &Segment, end: ChainEnd, stop: Stop) -> Resu
         let reason = stop.reason;
         return Err(corrupt(&format!("{reason} (segment {next} is there, so a SEAL must end this one)")));
     }
+    check_length(segment, end)
+}
+
+/// A sealed segment's file has all of it, and nothing but zeros behind.
+fn check_length(segment: &Segment, end: ChainEnd) -> Result<()> {
+    let corrupt = |reason: &str| {
+        Error::corrupt(&segment.path, end.file_offset, reason, Some(end.next_position.previous()))
+    };
     let io = |error| Error::io("read", &segment.path, error);
     let length = segment.file.len().map_err(io)?;
     if length == end.file_offset {
