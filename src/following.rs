@@ -140,7 +140,7 @@ impl Following {
         drop(sight);
         let Some(page) = page.filter(|_| is_attended) else { return Ok(false) };
         let committed = page.committed();
-        chase.follow(Standing::Attended(committed), &self.committed, Judgement::Made)?;
+        chase.follow(Standing::Attended(committed), committed, &self.committed)?;
         self.sight.write().seen = committed;
         Ok(true)
     }
@@ -239,7 +239,15 @@ fn look(
             Standing::Unknown => page.as_ref().map(FollowedPage::committed).unwrap_or_default(),
         };
         let looked_at = Instant::now();
-        match chase.follow(standing, committed, judgement) {
+        let bound = chase.bound(standing, judgement);
+        // What stands in the log is committed as long as nobody writes: a writer that has come meanwhile may have written
+        // some of it, and not committed it.
+        let is_beyond_page =
+            bound.as_ref().is_ok_and(|bound| *bound != seen || standing == Standing::Unknown);
+        if is_beyond_page && is_another(standing, head.look().0) {
+            continue;
+        }
+        match bound.and_then(|bound| chase.follow(standing, bound, committed)) {
             Ok(()) => return Ok(Sight { standing, page, seen, looked_at }),
             // A writer that came or went meanwhile changes what may be seen.
             Err(_) if is_another(standing, head.look().0) => {}
@@ -318,20 +326,23 @@ impl Chase {
         self.segment.log_offset(self.end.file_offset)
     }
 
-    /// Shows what may be seen as things stand.
-    fn follow(&mut self, standing: Standing, committed: &Committed, judgement: Judgement) -> Result<()> {
-        let bound = match standing {
-            Standing::Attended(committed) => {
-                self.failed_sync = None;
-                committed
-            }
-            Standing::Left(committed) => committed.max(self.marked()?),
-            Standing::Unknown => self.valid_end(judgement)?,
-        };
+    /// How far may be seen as things stand.
+    fn bound(&self, standing: Standing, judgement: Judgement) -> Result<LogOffset> {
+        match standing {
+            Standing::Attended(committed) => Ok(committed),
+            Standing::Left(committed) => Ok(committed.max(self.marked()?)),
+            Standing::Unknown => self.valid_end(judgement),
+        }
+    }
+
+    /// Shows what may be seen.
+    fn follow(&mut self, standing: Standing, bound: LogOffset, committed: &Committed) -> Result<()> {
         if bound < self.shown {
             return Err(Error::Replaced { path: self.store.clone() });
         }
-        if !matches!(standing, Standing::Attended(_)) {
+        if matches!(standing, Standing::Attended(_)) {
+            self.failed_sync = None;
+        } else {
             self.make_durable(bound)?;
         }
         self.advance(bound, committed)
@@ -559,3 +570,6 @@ fn is_missing(error: &Error) -> bool {
 fn broken(segment: &Segment, end: ChainEnd, reason: &str) -> Error {
     Error::corrupt(&segment.path, end.file_offset, reason, Some(end.next_position.previous()))
 }
+
+#[cfg(test)]
+mod tests;
