@@ -245,24 +245,10 @@ impl fmt::Display for Error {
             Self::VersionConflict { stream, expected, actual } => {
                 formatter.write_str(&conflict_message(stream, *expected, *actual))
             }
-            Self::PartialRepeat { stream, id, version } => write!(
-                formatter,
-                "event id {id} is already version {version} of stream \"{stream}\", but the append isn't a \
-                 whole repetition: give new events new ids, or repeat the append as it was"
-            ),
-            Self::IdTaken { stream, id, version } => write!(
-                formatter,
-                "event id {id} is already version {version} of stream \"{stream}\" with other content: an \
-                 id names one event for ever, so give the new event a new id"
-            ),
-            Self::IdTwice { stream, id } => {
-                write!(formatter, "event id {id} stands twice in one append to stream \"{stream}\"")
-            }
-            Self::MixedRepeat { repeated, new } => write!(
-                formatter,
-                "the commit is a mixture: its events for stream \"{repeated}\" are already there, those for \
-                 stream \"{new}\" aren't; commit the new ones alone"
-            ),
+            Self::PartialRepeat { .. }
+            | Self::IdTaken { .. }
+            | Self::IdTwice { .. }
+            | Self::MixedRepeat { .. } => self.fmt_of_repeat(formatter),
             Self::StreamTwice { stream } => write!(
                 formatter,
                 "stream \"{stream}\" stands twice in one commit: put its events into one append"
@@ -305,6 +291,31 @@ impl fmt::Display for Error {
 }
 
 impl Error {
+    /// The messages about ids that are there already.
+    fn fmt_of_repeat(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PartialRepeat { stream, id, version } => write!(
+                formatter,
+                "event id {id} is already version {version} of stream \"{stream}\", but the append isn't a \
+                 whole repetition: give new events new ids, or repeat the append as it was"
+            ),
+            Self::IdTaken { stream, id, version } => write!(
+                formatter,
+                "event id {id} is already version {version} of stream \"{stream}\" with other content: an \
+                 id names one event for ever, so give the new event a new id"
+            ),
+            Self::IdTwice { stream, id } => {
+                write!(formatter, "event id {id} stands twice in one append to stream \"{stream}\"")
+            }
+            Self::MixedRepeat { repeated, new } => write!(
+                formatter,
+                "the commit is a mixture: its events for stream \"{repeated}\" are already there, those for \
+                 stream \"{new}\" aren't; commit the new ones alone"
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The messages about files and directories, and about what failed with them.
     fn fmt_of_file(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -124,12 +124,12 @@ impl Events {
         let admits_all = self.selection.filter.admits_all();
         while let Some(Found { place, number }) = self.step()? {
             if admits_all {
-                return Ok(Some(Found { place, number }));
+                return Ok(Some(Found { number, place }));
             }
             let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
             let seen = record::peek(fetch::bytes_at(segment, place, &mut self.window)?);
             if seen.is_none_or(|seen| self.selection.filter.admits(seen)) {
-                return Ok(Some(Found { place, number }));
+                return Ok(Some(Found { number, place }));
             }
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
             if !self.selection.leaves_out(record.event.stream) {
@@ -401,12 +401,11 @@ fn here<'a>(
     window: &mut Window,
     place: LogOffset,
 ) -> Result<&'a Arc<SegmentView>> {
-    let view = match kept.take().filter(|segment| segment.holds(place)) {
-        Some(same) => same,
-        None => {
-            window.clear();
-            committed.view_of(place)?
-        }
+    let view = if let Some(same) = kept.take().filter(|segment| segment.holds(place)) {
+        same
+    } else {
+        window.clear();
+        committed.view_of(place)?
     };
     Ok(kept.insert(view))
 }

@@ -20,7 +20,6 @@ use crate::{
         settled::{FrozenPart, Settled},
     },
     log::scan::ChainEnd,
-    position::Version,
     time::Timestamp,
     trace,
 };
@@ -55,9 +54,10 @@ fn take_among_sealed(
         |question: Question<'_>| sealed.ask(&part, question),
         |hash| settled.known(hash),
     )?;
-    let changed = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
+    let directory = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
     let is_writer = sealed.files().access == Access::Owner;
-    let directory = if is_writer && changed.is_due() { write_directory(settled, changed)? } else { changed };
+    let directory =
+        if is_writer && directory.is_due() { write_directory(settled, directory)? } else { directory };
     committed.settle(number, Arc::new(directory));
     Ok(())
 }
@@ -109,18 +109,15 @@ fn write_index(
     let files = settled.sealed().files();
     let begun_elsewhere = settled.begins_before(number, tail.span().first_position);
     let read_anew = if begun_elsewhere {
-        let mut before = |key: StreamKey, _: Version| {
-            Ok(settled.head(key)?.map_or_else(StreamBefore::default, |head| StreamBefore {
-                version: head.version,
-                latest: head.latest,
-            }))
-        };
+        let mut before = |_, version| Ok(StreamBefore::trusting(version));
         Some(index_until(&*files.disk, &files.store, number, end.file_offset, &mut before)?.0)
     } else {
         None
     };
     let index = read_anew.as_ref().unwrap_or(tail);
-    let content = SealedIndex::encode(index, end, files.store_id);
+    // Behind all that is sealed comes this segment, so the directory has the links into it.
+    let link = |key: StreamKey| Ok(settled.head(key)?.map_or(0, |head| head.latest));
+    let content = SealedIndex::encode(index, end, files.store_id, &link)?;
     files.write_index(number, &content);
     trace::info(
         "indexed a segment",

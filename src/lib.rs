@@ -43,6 +43,7 @@ compile_error!("Annals maps its files, and needs a 64-bit system");
 
 mod background;
 mod catalog;
+mod chase;
 mod checkpoint;
 mod committed;
 mod cursor;

@@ -24,4 +24,5 @@ pub(crate) mod segmented_log;
 mod tests;
 pub(crate) mod verdict;
 pub(crate) mod view;
+pub(crate) mod visiting;
 pub(crate) mod window;

@@ -89,6 +89,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "log/followed_head",
             "log/quarantine",
             "log/creation",
+            "log/visiting",
             "log/recovery",
             "log/segmented_log",
         ],
@@ -145,6 +146,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "Store",
         &[
             "opening",
+            "chase",
             "following",
             "follower",
             "store",

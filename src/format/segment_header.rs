@@ -18,8 +18,9 @@ pub(crate) const SEGMENT_HEADER_BYTES: usize = PIECE_BYTES;
 /// numbers end.
 const LOG_BYTES_MAX: u64 = 1 << 62;
 
-/// The greatest number that a segment can have: indexes link to segments by 32 bits.
-pub(crate) const SEGMENT_NUMBER_MAX: u64 = 0xFFFF_FFFF;
+/// The greatest number that a segment can have: indexes link to segments by 32 bits, one value of which says
+/// that a link isn't known yet.
+pub(crate) const SEGMENT_NUMBER_MAX: u64 = 0xFFFF_FFFE;
 
 const SEGMENT_MAGIC: &[u8; 8] = b"ANNALSEG";
 

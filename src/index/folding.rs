@@ -39,15 +39,14 @@ pub(crate) fn fold(
     let mut window = Window::new(0);
     let mut changes = Vec::with_capacity(touched.len());
     for stream in touched {
-        changes.push(match stream.first_place {
-            Some(place) => new_stream(view, number, place, &stream, &mut window)?,
-            None => {
-                let (key, head) = known(stream.hash)?
-                    .ok_or_else(|| view.corrupt(0, "the stream directory lacks a stream of the index"))?;
-                let version = head.version.plus(u64::from(stream.count));
-                (key, StreamHead { version, latest: number, ..head })
-            }
-        });
+        if let Some(place) = stream.first_place {
+            changes.push(new_stream(view, number, place, &stream, &mut window)?);
+            continue;
+        }
+        let (key, head) = known(stream.hash)?
+            .ok_or_else(|| view.corrupt(0, "the stream directory lacks a stream of the index"))?;
+        let version = head.version.plus(u64::from(stream.count));
+        changes.push((key, StreamHead { version, latest: number, ..head }));
     }
     Ok(changes)
 }

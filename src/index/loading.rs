@@ -164,16 +164,14 @@ impl<'a> Reading<'a> {
         {
             return Ok((found.chain_end(), found.first_timestamp().zip(found.last_timestamp())));
         }
-        let mut before = |key, _| {
+        let mut before = |_, version| Ok(StreamBefore::trusting(version));
+        let (memory, end) = index_sealed(segment, &mut before)?;
+        let link = |key| {
             let head = loaded.directory.get(key);
             let head = head.map_err(|fault| index_error(&self.files.directory_path(), fault))?;
-            Ok(head.map_or_else(StreamBefore::default, |head| StreamBefore {
-                version: head.version,
-                latest: head.latest,
-            }))
+            Ok(head.map_or(0, |head| head.latest))
         };
-        let (memory, end) = index_sealed(segment, &mut before)?;
-        let content = SealedIndex::encode(&memory, &end, self.files.store_id);
+        let content = SealedIndex::encode(&memory, &end, self.files.store_id, &link)?;
         self.files.write_index(number, &content);
         self.note_read();
         Ok((end, memory.first_timestamp().zip(memory.last_timestamp())))

@@ -85,17 +85,18 @@ impl HashedItems {
         (self.width.get(items), self.width.get(&items[items.len() - self.item_bytes..]))
     }
 
+    /// The same among the items of a page, whose first hash is less and whose last isn't: a guess, and a few steps.
     fn first_among(&self, items: &[u8], hash: u64) -> usize {
-        let (mut low, mut high) = (0, items.len() / self.item_bytes);
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.width.get(&items[middle * self.item_bytes..]) < hash {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
+        let get = |number: usize| self.width.get(&items[number * self.item_bytes..]);
+        let last = items.len() / self.item_bytes - 1;
+        let mut number = index(share(hash, get(0), get(last), bytes(last)));
+        while number > 0 && get(number - 1) >= hash {
+            number -= 1;
         }
-        low
+        while get(number) < hash {
+            number += 1;
+        }
+        number
     }
 }
 

@@ -35,12 +35,23 @@ pub(crate) struct MemoryEvent<'a> {
     pub(crate) id_hash: Option<u32>,
 }
 
+/// A link that wasn't looked up: the directory has it, and it is put into the index file when that is written.
+pub(crate) const LINK_UNKNOWN: u32 = u32::MAX;
+
 /// What a stream was before this part.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct StreamBefore {
     pub(crate) version: Version,
     /// The segment of its latest run; 0: it has none.
     pub(crate) latest: u32,
+}
+
+impl StreamBefore {
+    /// What follows from an event's version alone, of a log that is believed: for reading a segment fast.
+    pub(crate) fn trusting(version: Version) -> Self {
+        let latest = if version == Version::FIRST { 0 } else { LINK_UNKNOWN };
+        Self { version: version.previous(), latest }
+    }
 }
 
 /// Why an event isn't taken. Nothing is changed then.

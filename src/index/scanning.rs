@@ -12,9 +12,10 @@ use crate::{
         memory::{AddFault, MemoryEvent, MemoryIndex, StreamBefore},
     },
     log::{
-        recovery::{VisitFault, visit_sealed},
+        recovery::visit_sealed,
         scan::{ChainEnd, Scan},
         segment::Segment,
+        visiting::VisitFault,
     },
     position::Version,
     stream::{category_of, check_name},

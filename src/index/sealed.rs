@@ -17,6 +17,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use crate::{
     disk::contract::DiskFile,
+    error::Result,
     format::{
         layout::{bytes, get_u32},
         paged::PagedKind,
@@ -53,9 +54,15 @@ pub(crate) struct SealedIndex {
 }
 
 impl SealedIndex {
-    /// The bytes of the file for what is indexed in memory. `end` is the end of what that covers.
-    pub(crate) fn encode(index: &MemoryIndex, end: &ChainEnd, store_id: u64) -> Vec<u8> {
-        sealed_writer::encode(index, end, store_id)
+    /// The bytes of the file for what is indexed in memory. `end` is the end of what that covers; `link` says which
+    /// segment has a stream's latest run before this one, where that wasn't looked up yet.
+    pub(crate) fn encode(
+        index: &MemoryIndex,
+        end: &ChainEnd,
+        store_id: u64,
+        link: &dyn Fn(StreamKey) -> Result<u32>,
+    ) -> Result<Vec<u8>> {
+        sealed_writer::encode(index, end, store_id, link)
     }
 
     /// Opens an index file, and checks its header and its length. Whether it covers the segment that it is opened

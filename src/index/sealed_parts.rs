@@ -241,7 +241,9 @@ impl SealedParts {
         let (memory, chain_end) =
             index_until(&*self.files.disk, &self.files.store, number, end, &mut before)?;
         if self.files.access == Access::Owner {
-            self.files.write_index(number, &SealedIndex::encode(&memory, &chain_end, self.files.store_id));
+            let link = |key| Ok(self.find_before(number, key, Version::new(u64::MAX))?.latest);
+            let content = SealedIndex::encode(&memory, &chain_end, self.files.store_id, &link)?;
+            self.files.write_index(number, &content);
             if let Ok(index) = self.files.open_index(number) {
                 return Ok(Arc::new(index));
             }

@@ -1,10 +1,12 @@
 //! Writes the index of a segment as a file: a [`MemoryIndex`] in, bytes out.
 
 use crate::{
+    error::Result,
     format::paged::{PagedIdentity, PagedKind, PagedWriter},
     index::{
         column::{Column, numbers},
-        memory::{MemoryIndex, StreamRun},
+        key::StreamKey,
+        memory::{LINK_UNKNOWN, MemoryIndex, StreamRun},
         names::Names,
         part::{IndexPart, at, count_of},
         sealed_layout::{
@@ -16,8 +18,14 @@ use crate::{
     time::Timestamp,
 };
 
-/// The file's bytes. `end` is the end of what the index covers: of the segment, with its seal, or of the log.
-pub(crate) fn encode(index: &MemoryIndex, end: &ChainEnd, store_id: u64) -> Vec<u8> {
+/// The file's bytes. `end` is the end of what the index covers: of the segment, with its seal, or of the log. `link`
+/// says which segment has a stream's latest run before this one, where that wasn't looked up yet.
+pub(crate) fn encode(
+    index: &MemoryIndex,
+    end: &ChainEnd,
+    store_id: u64,
+    link: &dyn Fn(StreamKey) -> Result<u32>,
+) -> Result<Vec<u8>> {
     let span = index.span();
     assert_eq!(index.next_position(), end.next_position, "the index has all events up to the end");
     let subject = u64::from(span.segment);
@@ -28,7 +36,7 @@ pub(crate) fn encode(index: &MemoryIndex, end: &ChainEnd, store_id: u64) -> Vec<
     let mut file = PagedWriter::new(identity, capacity);
     file.begin(at(span.events) * OFFSET_BYTES);
     index.file_offsets().iter().for_each(|offset| file.put(&offset.to_le_bytes()));
-    put_runs(&mut file, index);
+    put_runs(&mut file, index, link)?;
     put_names(&mut file, index.category_column());
     put_names(&mut file, index.type_column());
     put_ids(&mut file, index);
@@ -43,18 +51,23 @@ pub(crate) fn encode(index: &MemoryIndex, end: &ChainEnd, store_id: u64) -> Vec<
         type_width: index.type_column().1.width(),
         end: *end,
     };
-    file.finish(&header.encode())
+    Ok(file.finish(&header.encode()))
 }
 
 /// The runs by hash, a last one that ends the one before it, and the postings.
-fn put_runs(file: &mut PagedWriter, index: &MemoryIndex) {
+fn put_runs(
+    file: &mut PagedWriter,
+    index: &MemoryIndex,
+    link: &dyn Fn(StreamKey) -> Result<u32>,
+) -> Result<()> {
     let mut streams: Vec<&StreamRun> = index.streams().collect();
     streams.sort_unstable_by_key(|stream| stream.key().hash);
     file.begin((streams.len() + 1) * RUN_BYTES);
     let mut postings_start = 0;
     for stream in &streams {
         let run = stream.run();
-        let item = RunItem { hash: stream.key().hash, previous: run.previous, postings_start };
+        let previous = if run.previous == LINK_UNKNOWN { link(stream.key())? } else { run.previous };
+        let item = RunItem { hash: stream.key().hash, previous, postings_start };
         file.put(&item.encode());
         postings_start += run.count;
     }
@@ -62,6 +75,7 @@ fn put_runs(file: &mut PagedWriter, index: &MemoryIndex) {
     file.begin(at(postings_start) * OFFSET_BYTES);
     let postings = streams.iter().flat_map(|stream| stream.file_offsets());
     postings.for_each(|offset| file.put(&offset.to_le_bytes()));
+    Ok(())
 }
 
 /// Each event's number; the names by name, a last one that ends the one before it; and their texts.

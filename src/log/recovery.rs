@@ -12,7 +12,6 @@ use crate::{
     format::{
         control::StoreMeta,
         layout::{bytes, index},
-        record::Record,
         segment_header::SEGMENT_HEADER_BYTES,
     },
     log::{
@@ -22,6 +21,7 @@ use crate::{
         scan::{ChainEnd, Scan, Stop},
         segment::{Segment, index_number, segment_number, segment_path, segments_directory},
         verdict::{TailFacts, Verdict, judge},
+        visiting::{Visit, visit_frames},
         window::Window,
     },
     position::{LogOffset, Position},
@@ -33,18 +33,6 @@ const REWRITE_BYTES: usize = 1 << 20;
 
 /// The files that are made whole, besides segments.
 const NAMES: [&str; 3] = ["store.meta", "durable.mark", "head"];
-
-/// Takes every event in order, with its place in the file; refuses one that doesn't go on from those before it.
-pub(crate) type Visit<'a> = &'a mut dyn FnMut(u64, &Record<'_>) -> Result<(), VisitFault>;
-
-/// Why a visitor doesn't go on.
-#[derive(Debug)]
-pub(crate) enum VisitFault {
-    /// The event can't be what was written.
-    Refused(&'static str),
-    /// Something else went wrong.
-    Failed(Error),
-}
 
 /// What is known of the log before its last segment is read.
 #[derive(Debug, Default)]
@@ -99,13 +87,6 @@ pub(crate) fn recover(
     remove_leftovers(disk, store)?;
     remove_leftovers(disk, &segments_directory(store))?;
     Ok(Recovered { segment, end, mark })
-}
-
-/// Reads a whole segment that has a successor. Any deviation is corruption.
-pub(crate) fn visit_sealed(segment: &Segment, visit: Visit<'_>) -> Result<ChainEnd> {
-    let (end, stop) = visit_frames(segment, None, visit)?;
-    check_sealed(segment, end, stop)?;
-    Ok(end)
 }
 
 /// The numbers of the sealed segments, and that of the last; without holes.
@@ -200,32 +181,11 @@ fn check_first(segment: &Segment, meta: &StoreMeta) -> Result<()> {
     Err(segment.corrupt(0, "the store's first segment doesn't begin as one"))
 }
 
-/// Reads the frames of a segment, those behind `from` alone if it is given.
-pub(crate) fn visit_frames(
-    segment: &Segment,
-    from: Option<ChainEnd>,
-    visit: Visit<'_>,
-) -> Result<(ChainEnd, Stop)> {
-    let io = |error| Error::io("read", &segment.path, error);
-    let mut scan = Scan::new(&*segment.file, &segment.header).map_err(io)?;
-    if let Some(from) = from {
-        scan.skip_to(from);
-    }
-    loop {
-        let frame = match scan.next_frame().map_err(io)? {
-            Ok(frame) => frame,
-            Err(stop) => return Ok((scan.end(), stop)),
-        };
-        for (file_offset, record) in frame.records() {
-            visit(file_offset, &record).map_err(|fault| match fault {
-                VisitFault::Failed(error) => error,
-                VisitFault::Refused(reason) => {
-                    let intact = record.event.position.previous();
-                    Error::corrupt(&segment.path, file_offset, reason, Some(intact))
-                }
-            })?;
-        }
-    }
+/// Reads a whole segment that has a successor. Any deviation is corruption.
+pub(crate) fn visit_sealed(segment: &Segment, visit: Visit<'_>) -> Result<ChainEnd> {
+    let (end, stop) = visit_frames(segment, None, visit)?;
+    check_sealed(segment, end, stop)?;
+    Ok(end)
 }
 
 /// Any deviation in a segment that has a successor is corruption.

@@ -15,8 +15,8 @@ use crate::{
     position::{LogOffset, Position},
 };
 
-/// How much is read ahead, in bytes.
-const AHEAD_BYTES: usize = 256 << 10;
+/// How much is read ahead, in bytes: a frame of many commits, and a little more.
+const AHEAD_BYTES: usize = (1 << 20) + (128 << 10);
 
 /// What the next frame must go on from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,7 +67,7 @@ pub(crate) struct Stop {
 pub(crate) struct ScannedFrame<'a> {
     pub(crate) header: FrameHeader,
     pub(crate) file_offset: u64,
-    payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 impl<'a> ScannedFrame<'a> {

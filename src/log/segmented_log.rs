@@ -312,9 +312,9 @@ impl SegmentedLog {
         self.end.seal = None;
         self.active = active;
         *self.progress.active.lock() = self.active.clone();
-        let begin = begun.log_offset(self.end.file_offset);
-        self.progress.written.store(begin.get(), Ordering::Release);
-        self.progress.set_durable(begin);
+        let first_frame = begun.log_offset(self.end.file_offset);
+        self.progress.written.store(first_frame.get(), Ordering::Release);
+        self.progress.set_durable(first_frame);
         self.unannounced.push(SegmentChange { sealed_end, begun });
         Ok(())
     }

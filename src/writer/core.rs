@@ -186,14 +186,12 @@ impl Core {
 
     /// Ends the opening: everything is durable, and durable.mark says so.
     pub(crate) fn close(&mut self) -> Result<()> {
-        match &self.failure {
-            Some(reason) => Err(Error::Failed { reason: Arc::clone(reason) }),
-            None => {
-                self.log.close()?;
-                self.index_at_end();
-                Ok(())
-            }
+        if let Some(reason) = &self.failure {
+            return Err(Error::Failed { reason: Arc::clone(reason) });
         }
+        self.log.close()?;
+        self.index_at_end();
+        Ok(())
     }
 
     /// Makes the index files that the next opening looks for. Without them it reads the log.

@@ -15,8 +15,8 @@ use std::{
 };
 
 use annals::{
-    Creation, DirectoryEntry, DirectoryLock, Disk, DiskFile, Durability, EntryKind, Error, EventStore,
-    ExpectedVersion, OpenMode, Options, OsDisk, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    Creation, DirectoryEntry, DirectoryLock, Disk, DiskFile, Durability, EntryKind, Error, EventData,
+    EventStore, ExpectedVersion, OpenMode, Options, OsDisk, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SimDisk,
 };
 
 use crate::support::{Outcome, event, events, store, stream, types, version, versions};
@@ -313,5 +313,35 @@ fn a_store_without_its_segments_is_damaged_and_not_made_anew() -> Outcome {
     assert!(refused.is_corruption(), "{refused}");
     let found = annals::verify(&path, &mut |_| {})?;
     assert_eq!(found.damage.len(), 1, "{found:?}");
+    Ok(())
+}
+
+#[test]
+fn a_long_segment_is_read_whole_and_its_damage_found() -> Outcome {
+    // More than one thread reads it.
+    let disk = SimDisk::new(5);
+    let store = EventStore::open_on(Arc::new(disk.mount()), "/store", Options::new())?;
+    let large = |number: u32| EventData::new(number.to_string(), vec![number.to_le_bytes()[0]; 100_000]);
+    for number in 0..60 {
+        store.append(&stream(&format!("large-{}", number % 7)), ExpectedVersion::Any, [large(number)])?;
+    }
+    disk.crash_process();
+    drop(store);
+    let open = |disk: &SimDisk| EventStore::open_on(Arc::new(disk.mount()), "/store", Options::new());
+    let store = open(&disk)?;
+    assert_eq!(types(store.read_all()), (0..60).map(|number| number.to_string()).collect::<Vec<_>>());
+
+    // Closing would leave an index file, and the segment wouldn't be read.
+    disk.crash_process();
+    drop(store);
+    let path = "/store/segments/000000000001.log";
+    let whole = disk.read_file(path).ok_or("a segment")?;
+    for byte in [700, whole.len() / 3, 5_900_000] {
+        let mut damaged = whole.clone();
+        damaged[byte] ^= 1;
+        disk.write_file(path, damaged)?;
+        let told = open(&disk).map(drop);
+        assert!(told.as_ref().is_err_and(Error::is_corruption), "byte {byte}: {told:?}");
+    }
     Ok(())
 }
