@@ -122,25 +122,28 @@ impl Chase {
         self.segment.log_offset(self.end.file_offset)
     }
 
-    /// Shows what may be seen as things stand.
+    /// How far may be seen as things stand.
+    pub(crate) fn bound(&self, standing: Standing, judgement: Judgement) -> Result<LogOffset> {
+        match standing {
+            Standing::Attended(committed) => Ok(committed),
+            Standing::Left(committed) => Ok(committed.max(self.marked()?)),
+            Standing::Unknown => self.valid_end(judgement),
+        }
+    }
+
+    /// Shows what may be seen.
     pub(crate) fn follow(
         &mut self,
         standing: Standing,
+        bound: LogOffset,
         committed: &Committed,
-        judgement: Judgement,
     ) -> Result<()> {
-        let bound = match standing {
-            Standing::Attended(committed) => {
-                self.failed_sync = None;
-                committed
-            }
-            Standing::Left(committed) => committed.max(self.marked()?),
-            Standing::Unknown => self.valid_end(judgement)?,
-        };
         if bound < self.shown {
             return Err(Error::Replaced { path: self.store.clone() });
         }
-        if !matches!(standing, Standing::Attended(_)) {
+        if matches!(standing, Standing::Attended(_)) {
+            self.failed_sync = None;
+        } else {
             self.make_durable(bound)?;
         }
         self.advance(bound, committed)
