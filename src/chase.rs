@@ -33,7 +33,7 @@ use crate::{
         segmented_log::SegmentChange,
         verdict::{Verdict, judge},
         view::SegmentView,
-        visiting::VisitFault,
+        visiting::visit_frame,
     },
     opening::{new_tail, open_begun, settle},
     options::ReadMode,
@@ -122,25 +122,28 @@ impl Chase {
         self.segment.log_offset(self.end.file_offset)
     }
 
-    /// Shows what may be seen as things stand.
+    /// How far may be seen as things stand.
+    pub(crate) fn bound(&self, standing: Standing, judgement: Judgement) -> Result<LogOffset> {
+        match standing {
+            Standing::Attended(committed) => Ok(committed),
+            Standing::Left(committed) => Ok(committed.max(self.marked()?)),
+            Standing::Unknown => self.valid_end(judgement),
+        }
+    }
+
+    /// Shows what may be seen.
     pub(crate) fn follow(
         &mut self,
         standing: Standing,
+        bound: LogOffset,
         committed: &Committed,
-        judgement: Judgement,
     ) -> Result<()> {
-        let bound = match standing {
-            Standing::Attended(committed) => {
-                self.failed_sync = None;
-                committed
-            }
-            Standing::Left(committed) => committed.max(self.marked()?),
-            Standing::Unknown => self.valid_end(judgement)?,
-        };
         if bound < self.shown {
             return Err(Error::Replaced { path: self.store.clone() });
         }
-        if !matches!(standing, Standing::Attended(_)) {
+        if matches!(standing, Standing::Attended(_)) {
+            self.failed_sync = None;
+        } else {
             self.make_durable(bound)?;
         }
         self.advance(bound, committed)
@@ -286,18 +289,14 @@ impl Chase {
         self.view.publish(end);
         let (segment, store_id) = (&self.segment, self.meta.store_id);
         committed.publish(|state| {
-            for (file_offset, record) in frame.records() {
+            visit_frame(segment, frame, &mut |file_offset, record| {
                 let mut before = |_, version| Ok(StreamBefore::trusting(version));
-                let added = add_record(&mut state.tail, store_id, file_offset, &record, &mut before);
-                added.map_err(|fault| match fault {
-                    VisitFault::Refused(reason) => segment.corrupt(file_offset, reason),
-                    VisitFault::Failed(error) => error,
-                })?;
+                add_record(&mut state.tail, store_id, file_offset, record, &mut before)?;
                 if !is_system(record.event.stream.as_bytes()) {
                     state.last_ordinary = record.event.position;
                 }
-            }
-            Ok::<(), Error>(())
+                Ok(())
+            })
         })?;
         self.shown = self.segment.log_offset(end);
         Ok(())

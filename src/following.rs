@@ -109,7 +109,7 @@ impl Following {
         drop(sight);
         let Some(page) = page.filter(|_| is_attended) else { return Ok(false) };
         let committed = page.committed();
-        chase.follow(Standing::Attended(committed), &self.committed, Judgement::Made)?;
+        chase.follow(Standing::Attended(committed), committed, &self.committed)?;
         self.sight.write().seen = committed;
         Ok(true)
     }
@@ -208,7 +208,15 @@ fn look(
             Standing::Unknown => page.as_ref().map(FollowedPage::committed).unwrap_or_default(),
         };
         let looked_at = Instant::now();
-        match chase.follow(standing, committed, judgement) {
+        let bound = chase.bound(standing, judgement);
+        // What stands in the log is committed as long as nobody writes: a writer that has come meanwhile may have written
+        // some of it, and not committed it.
+        let is_beyond_page =
+            bound.as_ref().is_ok_and(|bound| *bound != seen || standing == Standing::Unknown);
+        if is_beyond_page && is_another(standing, head.look().0) {
+            continue;
+        }
+        match bound.and_then(|bound| chase.follow(standing, bound, committed)) {
             Ok(()) => return Ok(Sight { standing, page, seen, looked_at }),
             // A writer that came or went meanwhile changes what may be seen.
             Err(_) if is_another(standing, head.look().0) => {}
@@ -220,3 +228,6 @@ fn look(
 fn is_another(before: Standing, now: Standing) -> bool {
     mem::discriminant(&before) != mem::discriminant(&now)
 }
+
+#[cfg(test)]
+mod tests;

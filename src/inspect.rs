@@ -21,6 +21,7 @@ use crate::{
         scan::{ChainEnd, Scan, Stop},
         segment::Segment,
         verdict::{Verdict, judge},
+        visiting::visit_frame,
     },
     opening::{check_directory, take_lock},
     options::Creation,
@@ -182,20 +183,25 @@ impl Verifier<'_> {
                 Err(stop) => break stop,
             };
             self.found.frames += 1;
-            for (file_offset, record) in frame.records() {
-                self.found.events += 1;
-                self.found.last_position = record.event.position;
-                let (stream, version) = (record.event.stream, record.event.version);
-                let goes_on = add_version(&mut self.versions, stream, version);
-                if !goes_on && self.found.damage.is_empty() {
-                    self.found.damage.push(Damage {
-                        path: segment.path.clone(),
+            let (found, versions) = (&mut self.found, &mut self.versions);
+            let visited = visit_frame(segment, &frame, &mut |file_offset, record| {
+                found.events += 1;
+                found.last_position = record.event.position;
+                let goes_on = add_version(versions, record.event.stream, record.event.version);
+                if !goes_on && found.damage.is_empty() {
+                    let reason = "an event's version doesn't go on from the one before it in its stream";
+                    let (path, intact) = (segment.path.clone(), record.event.position.previous());
+                    found.damage.push(Damage {
+                        path,
                         offset: file_offset,
-                        reason: "an event's version doesn't go on from the one before it in its stream"
-                            .into(),
-                        intact: Some(record.event.position.previous()),
+                        reason: reason.into(),
+                        intact: Some(intact),
                     });
                 }
+                Ok(())
+            });
+            if let Err(error) = visited {
+                self.note(error)?;
             }
             self.found.bytes = read_before + frame.file_offset + bytes(frame.header.frame_bytes());
             (self.progress)(Progress { bytes: self.found.bytes, bytes_total: self.bytes_total });

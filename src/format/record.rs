@@ -96,7 +96,6 @@ pub(crate) struct Stamp {
 pub(crate) struct Record<'a> {
     pub(crate) event: EventRef<'a>,
     pub(crate) id_origin: IdOrigin,
-    pub(crate) end: RecordEnd,
     pub(crate) bytes: usize,
 }
 
@@ -239,12 +238,27 @@ fn occurred_at_bytes(flags: u16) -> usize {
 
 /// Reads the record at the beginning of `bytes`, and checks it.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
+    let checked = check(bytes)?;
+    decode_checked(&bytes[..checked.bytes])
+}
+
+/// What of a record shows that it goes on from those before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Checked {
+    pub(crate) position: Position,
+    pub(crate) end: RecordEnd,
+    pub(crate) bytes: usize,
+}
+
+/// Compares the checksum of the record at the beginning of `bytes`. Its parts are checked by who reads them.
+pub(crate) fn check(bytes: &[u8]) -> Result<Checked, &'static str> {
     let length = length(bytes)?;
     let record = bytes.get(..length).ok_or("an event record is cut off")?;
     if checksum(&record[POSITION..]) != get_u32(record, CRC) {
         return Err("an event record's checksum doesn't match");
     }
-    decode_checked(record)
+    let position = Position::new(get_u64(record, POSITION));
+    Ok(Checked { position, end: decode_end(get_u16(record, FLAGS))?, bytes: length })
 }
 
 /// Reads the record at the beginning of `bytes`, whose checksum was compared before.
@@ -285,7 +299,7 @@ pub(crate) fn decode_checked(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
         checksum: get_u32(record, CRC),
     };
     let id_origin = if flags & FLAG_ID_GIVEN == 0 { IdOrigin::Store } else { IdOrigin::Caller };
-    Ok(Record { event, id_origin, end: decode_end(flags)?, bytes: length })
+    Ok(Record { event, id_origin, bytes: length })
 }
 
 /// What a record seems to say, not checked in any way.

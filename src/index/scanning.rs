@@ -15,7 +15,7 @@ use crate::{
         recovery::visit_sealed,
         scan::{ChainEnd, Scan},
         segment::Segment,
-        visiting::VisitFault,
+        visiting::{VisitFault, visit_frame},
     },
     position::Version,
     stream::{category_of, check_name},
@@ -94,14 +94,9 @@ pub(crate) fn index_until(
         let at = scan.end().file_offset;
         let frame = scan.next_frame().map_err(io)?;
         let frame = frame.map_err(|stop| Error::corrupt(&segment.path, at, stop.reason, None))?;
-        for (file_offset, record) in frame.records() {
-            add_record(&mut index, header.store_id, file_offset, &record, before).map_err(
-                |fault| match fault {
-                    VisitFault::Failed(error) => error,
-                    VisitFault::Refused(reason) => Error::corrupt(&segment.path, file_offset, reason, None),
-                },
-            )?;
-        }
+        visit_frame(&segment, &frame, &mut |file_offset, record| {
+            add_record(&mut index, header.store_id, file_offset, record, before)
+        })?;
     }
     Ok((index, scan.end()))
 }

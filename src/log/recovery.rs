@@ -280,7 +280,11 @@ fn settle_tail(
     let start = facts.durable.max(segment.log_offset(bytes(SEGMENT_HEADER_BYTES)));
     write_again(segment, segment.file_offset(start), end.file_offset)?;
     sync(segment)?;
-    sync_names(disk, store)?;
+    // Frames of this segment that were durable came behind the sync of its name and of all before it.
+    let frames_begin = segment.log_offset(bytes(SEGMENT_HEADER_BYTES));
+    if mark.durable().is_none_or(|durable| durable <= frames_begin) {
+        sync_names(disk, store)?;
+    }
     mark.write(disk, facts.chain_end)?;
     Ok(mark)
 }

@@ -3,8 +3,9 @@
 //! Where there is much to read, one thread reads and checks while the other visits.
 
 use std::{
+    mem,
     ops::Range,
-    sync::mpsc::{SyncSender, sync_channel},
+    sync::mpsc::{Receiver, SyncSender, channel, sync_channel},
     thread,
 };
 
@@ -24,7 +25,7 @@ const SHARED_BYTES_MIN: u64 = 4 << 20;
 const BATCH_BYTES: usize = 1 << 20;
 
 /// How many batches wait for the visitor at most.
-const BATCHES_MAX: usize = 4;
+const BATCHES_MAX: usize = 2;
 
 /// Takes every event in order, with its place in the file; refuses one that doesn't go on from those before it.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(u64, &Record<'_>) -> Result<(), VisitFault>;
@@ -52,23 +53,28 @@ pub(crate) fn visit_frames(
     }
     thread::scope(|scope| {
         let (sender, batches) = sync_channel(BATCHES_MAX);
-        let scanning = scope.spawn(move || hand_over_frames(segment, from, &sender));
+        let (give_back, used) = channel();
+        let scanning = scope.spawn(move || hand_over_frames(segment, from, &sender, &used));
         for batch in batches {
             for frame in batch.frames() {
                 // An error drops the receiver, at which the scanning ends.
                 visit_frame(segment, &frame, visit)?;
             }
+            // Its memory is used again; the last ones are given back to nobody.
+            give_back.send(batch).ok();
         }
         scanning.join().unwrap_or_else(|_| Err(Error::Failed { reason: "reading the log panicked".into() }))
     })
 }
 
-fn visit_frame(segment: &Segment, frame: &ScannedFrame<'_>, visit: Visit<'_>) -> Result<()> {
-    for (file_offset, record) in frame.records() {
-        visit(file_offset, &record).map_err(|fault| match fault {
+/// Visits the events of one frame.
+pub(crate) fn visit_frame(segment: &Segment, frame: &ScannedFrame<'_>, visit: Visit<'_>) -> Result<()> {
+    for ((file_offset, record), number) in frame.records().zip(0..) {
+        let visited = record.map_err(VisitFault::Refused).and_then(|record| visit(file_offset, &record));
+        visited.map_err(|fault| match fault {
             VisitFault::Failed(error) => error,
             VisitFault::Refused(reason) => {
-                let intact = record.event.position.previous();
+                let intact = frame.header.first_position.plus(number).previous();
                 Error::corrupt(&segment.path, file_offset, reason, Some(intact))
             }
         })?;
@@ -103,6 +109,12 @@ struct Batch {
 }
 
 impl Batch {
+    fn cleared(mut self) -> Self {
+        self.payloads.clear();
+        self.frames.clear();
+        self
+    }
+
     fn add(&mut self, frame: &ScannedFrame<'_>) {
         let start = self.payloads.len();
         self.payloads.extend_from_slice(frame.payload);
@@ -122,6 +134,7 @@ fn hand_over_frames(
     segment: &Segment,
     from: Option<ChainEnd>,
     sender: &SyncSender<Batch>,
+    used: &Receiver<Batch>,
 ) -> Result<(ChainEnd, Stop)> {
     let given_up = || Error::Failed { reason: "nobody takes what is read".into() };
     let mut batch = Batch::default();
@@ -130,7 +143,8 @@ fn hand_over_frames(
         if batch.payloads.len() < BATCH_BYTES {
             return Ok(());
         }
-        sender.send(std::mem::take(&mut batch)).map_err(|_| given_up())
+        let next = used.try_recv().map_or_else(|_| Batch::default(), Batch::cleared);
+        sender.send(mem::replace(&mut batch, next)).map_err(|_| given_up())
     });
     sender.send(batch).map_err(|_| given_up())?;
     found
