@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering, fence},
+        atomic::{AtomicBool, AtomicU64, Ordering, fence},
     },
     thread::JoinHandle,
     time::Duration,
@@ -18,7 +18,7 @@ use crate::{
     committed::Committed,
     disk::contract::Disk,
     error::{Error, Result},
-    indexing::index_sealed_segment,
+    indexing::{index_beginning, index_sealed_segment},
     log::{mark::Mark, segment::Growth, segmented_log::LogProgress},
     options::Durability,
     position::LogOffset,
@@ -44,6 +44,9 @@ const UNSYNCED_BYTES_DUE: u64 = 8 << 20;
 /// How much may be written and not synced before the writer waits, in bytes.
 pub(crate) const UNSYNCED_BYTES_MAX: u64 = 32 << 20;
 
+/// How much of a segment is durable before its beginning gets an index file, in bytes.
+const BEGINNING_BYTES: u64 = 32 << 20;
+
 /// A thing to do beside the writer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Job {
@@ -67,13 +70,16 @@ pub(crate) struct Jobs {
     committed: Arc<Committed>,
     /// Index files can't be made: the index stays in memory, and nothing is tried again.
     indexing_has_failed: AtomicBool,
+    /// How much of the log the index file of the active segment is of, if one was made.
+    beginning_indexed: AtomicU64,
 }
 
 impl Jobs {
     pub(crate) fn new(disk: Arc<dyn Disk>, core: &Core, durability: Durability) -> Self {
         let (progress, mark) = (Arc::clone(core.log().progress()), Arc::clone(core.log().mark()));
         let (committed, indexing_has_failed) = (Arc::clone(core.committed()), AtomicBool::new(false));
-        Self { disk, progress, mark, durability, committed, indexing_has_failed }
+        let beginning_indexed = AtomicU64::new(0);
+        Self { disk, progress, mark, durability, committed, indexing_has_failed, beginning_indexed }
     }
 
     /// Does a job, if there is anything to do. An error is final for the store.
@@ -93,7 +99,8 @@ impl Jobs {
         if self.indexing_has_failed.load(Ordering::Relaxed) {
             return;
         }
-        if let Err(error) = index_sealed_segment(&self.committed) {
+        let indexed = index_sealed_segment(&self.committed).and_then(|_| self.index_beginning());
+        if let Err(error) = indexed {
             self.indexing_has_failed.store(true, Ordering::Relaxed);
             trace::warn("the index stays in memory", Path::new("the store"), format_args!("{error}"));
         }
@@ -124,6 +131,19 @@ impl Jobs {
             }
             result => result,
         }
+    }
+
+    /// Makes an index file of the first part of the active segment when that is long: an opening after a crash
+    /// reads what comes behind.
+    fn index_beginning(&self) -> Result<()> {
+        let durable = self.progress.durable();
+        let indexed = LogOffset::new(self.beginning_indexed.load(Ordering::Relaxed));
+        let from = indexed.max(self.progress.active().segment.header.base);
+        if durable.get().saturating_sub(from.get()) < BEGINNING_BYTES || self.progress.has_failed() {
+            return Ok(());
+        }
+        self.beginning_indexed.store(durable.get(), Ordering::Relaxed);
+        index_beginning(&self.committed, durable)
     }
 
     fn unsynced_bytes(&self) -> u64 {

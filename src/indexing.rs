@@ -15,11 +15,12 @@ use crate::{
         key::StreamKey,
         memory::{MemoryIndex, StreamBefore},
         part::IndexPart,
-        scanning::index_until,
+        scanning::{index_until, segment_number},
         sealed::SealedIndex,
         settled::{FrozenPart, Settled},
     },
     log::scan::ChainEnd,
+    position::LogOffset,
     time::Timestamp,
     trace,
 };
@@ -77,6 +78,24 @@ pub(crate) fn adopt_index_file(committed: &Committed) -> Result<bool> {
         }
         None => Ok(false),
     }
+}
+
+/// Makes an index file of the active segment's beginning, which ends at `end` in the log, where a frame ends.
+pub(crate) fn index_beginning(committed: &Committed, end: LogOffset) -> Result<()> {
+    let settled = committed.settled();
+    let header = committed.state().active.header.clone();
+    if settled.oldest_frozen().is_some() || header.base >= end {
+        return Ok(());
+    }
+    let (files, number) = (settled.sealed().files(), segment_number(header.number));
+    let mut before = |_, version| Ok(StreamBefore::trusting(version));
+    let (index, chain_end) =
+        index_until(&*files.disk, &files.store, number, header.file_offset(end), &mut before)?;
+    let link = |key: StreamKey| Ok(settled.head(key)?.map_or(0, |head| head.latest));
+    if chain_end.seal.is_none() {
+        files.write_index(number, &SealedIndex::encode(&index, &chain_end, files.store_id, &link)?);
+    }
+    Ok(())
 }
 
 /// Makes the index file of the active segment, if the one that it has lacks much, and the directory's file. For
