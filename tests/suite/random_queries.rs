@@ -9,9 +9,9 @@ use std::{
 };
 
 use annals::{
-    AsOf, Bound, Clock, Commit, ContentType, Cursor, Delivery, EventData, EventId, EventStore,
-    ExpectedVersion, GroupMember, Metadata, NameCount, Options, Position, Query, ReadMode, StoredEvent,
-    StreamFilter, Timestamp, Version,
+    AsOf, Bound, Clock, Commit, ContentType, Cursor, Delivery, Error, EventData, EventId, EventStore,
+    ExpectedVersion, Follower, GroupMember, Metadata, NameCount, Options, Position, Query, ReadMode, Reader,
+    StoredEvent, StreamFilter, StreamId, StreamInfo, Timestamp, Version,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -268,7 +268,7 @@ fn is_of(event: &StoredEvent, wanted: u8) -> bool {
 }
 
 fn check_query<B: Bound>(
-    store: &EventStore,
+    store: &Reader,
     query: &Query<B>,
     asked: &Asked,
     everything: &[StoredEvent],
@@ -294,7 +294,7 @@ fn check_query<B: Bound>(
 }
 
 /// Compares what is known without reading events with what the events say.
-fn check_knowledge(store: &EventStore, everything: &[StoredEvent]) -> Result<(), TestCaseError> {
+fn check_knowledge(store: &Reader, everything: &[StoredEvent]) -> Result<(), TestCaseError> {
     let ordinary = || everything.iter().filter(|event| !event.stream.is_system());
     let counted = |names: Vec<String>| {
         let mut counts = BTreeMap::new();
@@ -310,15 +310,6 @@ fn check_knowledge(store: &EventStore, everything: &[StoredEvent]) -> Result<(),
     prop_assert_eq!(listed(store.categories().expect("readable")), categories);
     let event_types = counted(ordinary().map(|event| event.event_type.clone()).collect());
     prop_assert_eq!(listed(store.event_types().expect("readable")), event_types);
-    let streams = counted(ordinary().map(|event| event.stream.to_string()).collect());
-    let infos = store.streams(&StreamFilter::all()).expect("readable");
-    let known: Vec<_> = infos.iter().map(|info| (info.stream.to_string(), info.version.get())).collect();
-    prop_assert_eq!(known, streams);
-    for info in infos {
-        let of_stream = || everything.iter().filter(|event| event.stream == info.stream);
-        prop_assert_eq!(Some(info.created), of_stream().map(|event| event.timestamp).next());
-        prop_assert_eq!(Some(info.updated), of_stream().map(|event| event.timestamp).next_back());
-    }
     for event in everything {
         let first = everything.iter().find(|other| other.id == event.id);
         let found = store.event(&event.id).expect("readable");
@@ -329,11 +320,72 @@ fn check_knowledge(store: &EventStore, everything: &[StoredEvent]) -> Result<(),
     Ok(())
 }
 
-fn check_moments(
-    store: &EventStore,
-    everything: &[StoredEvent],
-    moments: &[i64],
-) -> Result<(), TestCaseError> {
+/// Compares what is known of streams with what their events say.
+fn check_streams(store: &Reader, everything: &[StoredEvent]) -> Result<(), TestCaseError> {
+    let mut known: BTreeMap<StreamId, StreamInfo> = BTreeMap::new();
+    for event in everything {
+        let created = known.get(&event.stream).map_or(event.timestamp, |info| info.created);
+        let info = StreamInfo::new(event.stream.clone(), event.version, created, event.timestamp);
+        known.insert(event.stream.clone(), info);
+    }
+    for info in known.values() {
+        prop_assert_eq!(&store.stream_info(&info.stream).expect("it is there"), info);
+        prop_assert_eq!(store.stream_version(&info.stream).expect("readable"), info.version);
+    }
+    let nobody = stream("nobody");
+    let is_told = matches!(store.stream_info(&nobody), Err(Error::StreamNotFound { .. }));
+    prop_assert!(is_told, "a stream without events");
+    prop_assert_eq!(store.stream_exists(&nobody).expect("readable"), false);
+    for prefix in ["", "order", "c", "$"] {
+        for category in [None, Some("order"), Some("$checkpoint")] {
+            for after in [None, Some("cart-1"), Some("order-1")] {
+                for (limit, shows_system) in [(None, false), (None, true), (Some(2), false), (Some(2), true)]
+                {
+                    let asked = Listing { prefix, category, after, limit, shows_system };
+                    let expected: Vec<&StreamInfo> = known
+                        .values()
+                        .filter(|info| asked.wants(info))
+                        .take(limit.unwrap_or(usize::MAX))
+                        .collect();
+                    let listed = store.streams(&asked.filter()).expect("readable");
+                    prop_assert_eq!(listed.iter().collect::<Vec<_>>(), expected, "{:?}", asked);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Which streams are to be listed.
+#[derive(Clone, Copy, Debug)]
+struct Listing {
+    prefix: &'static str,
+    category: Option<&'static str>,
+    after: Option<&'static str>,
+    limit: Option<usize>,
+    shows_system: bool,
+}
+
+impl Listing {
+    fn filter(self) -> StreamFilter {
+        let filter = StreamFilter::all().prefix(self.prefix);
+        let filter = self.category.into_iter().fold(filter, StreamFilter::category);
+        let filter = self.after.into_iter().fold(filter, |filter, name| filter.after(&stream(name)));
+        let filter = self.limit.into_iter().fold(filter, StreamFilter::limit);
+        if self.shows_system { filter.including_system() } else { filter }
+    }
+
+    /// The plain filter.
+    fn wants(self, info: &StreamInfo) -> bool {
+        let name = info.stream.as_str();
+        name.starts_with(self.prefix)
+            && self.category.is_none_or(|category| name.split('-').next() == Some(category))
+            && self.after.is_none_or(|after| name > after)
+            && (self.shows_system || !name.starts_with('$'))
+    }
+}
+
+fn check_moments(store: &Reader, everything: &[StoredEvent], moments: &[i64]) -> Result<(), TestCaseError> {
     for (name, moment) in STREAMS.iter().zip(moments.iter().cycle()) {
         let time = Timestamp::from_micros(*moment);
         let position = Position::new(moment.unsigned_abs());
@@ -354,23 +406,33 @@ fn check_moments(
 
 type Case = (Vec<Step>, Vec<Asked>, Vec<i64>);
 
+/// Right after the appends some segments are sealed and have no index file yet; behind an opening all have.
 fn check_log(options: &Options, (steps, questions, moments): &Case) -> Result<(), TestCaseError> {
     let clock = Arc::new(SetClock::default());
     let mut store = store_with(options.clone().clock(Arc::clone(&clock) as Arc<dyn Clock>));
+    let follow = |store: &TestStore| Follower::open_with(store.path(), options.clone()).expect("a store");
+    let early = follow(&store);
     for step in steps {
         perform(&store, &clock, step);
     }
-    check_answers(&store, questions, moments)?;
+    check_answers(store.reader(), questions, moments)?;
+    check_answers(&early, questions, moments)?;
     store = store.reopen().expect("it opens again");
-    check_answers(&store, questions, moments)?;
+    check_answers(store.reader(), questions, moments)?;
+    let late = follow(&store);
     // Some behind the opening, so that what is old and what is new are read together.
     for step in steps.iter().take(5) {
         perform(&store, &clock, step);
     }
-    check_answers(&store, questions, moments)
+    check_answers(store.reader(), questions, moments)?;
+    for follower in [early, late, follow(&store)] {
+        prop_assert_eq!(follower.last_position(), store.last_position());
+        check_answers(&follower, questions, moments)?;
+    }
+    Ok(())
 }
 
-fn check_answers(store: &TestStore, questions: &[Asked], moments: &[i64]) -> Result<(), TestCaseError> {
+fn check_answers(store: &Reader, questions: &[Asked], moments: &[i64]) -> Result<(), TestCaseError> {
     let everything = all(store.read(Query::all().including_system()));
     // The filter itself stands on this: all positions, and times that never go back.
     let numbers: Vec<u64> = everything.iter().map(|event| event.position.get()).collect();
@@ -383,6 +445,7 @@ fn check_answers(store: &TestStore, questions: &[Asked], moments: &[i64]) -> Res
         }
     }
     check_knowledge(store, &everything)?;
+    check_streams(store, &everything)?;
     check_moments(store, &everything, moments)
 }
 
