@@ -374,6 +374,6 @@ impl Names<'_> {
 }
 
 /// The number of a position among those from `first` on.
-pub(crate) fn ordinal(position: Position, first: Position) -> u32 {
+fn ordinal(position: Position, first: Position) -> u32 {
     u32::try_from(position.get() - first.get()).unwrap_or(u32::MAX)
 }

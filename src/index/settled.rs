@@ -62,10 +62,10 @@ pub(crate) enum SettledPart {
 
 /// A stream's run in one part, with the versions of its events.
 #[derive(Debug)]
-pub(crate) struct FoundRun {
-    pub(crate) part: SettledPart,
-    pub(crate) first: Version,
-    pub(crate) last: Version,
+struct FoundRun {
+    part: SettledPart,
+    first: Version,
+    last: Version,
 }
 
 impl SettledPart {
@@ -276,7 +276,7 @@ impl Settled {
     }
 
     /// Visits a stream's runs, the newest first, until the visitor has enough.
-    pub(crate) fn each_run_backwards(
+    fn each_run_backwards(
         &self,
         key: StreamKey,
         visit: &mut dyn FnMut(FoundRun) -> Result<ControlFlow<()>>,
