@@ -1,5 +1,5 @@
-//! What is done beside the writer: preparing the file ahead of the head, syncing in `Buffered` mode, and
-//! writing durable.mark when nothing happens. Each is a job that can be done at any moment; a thread does
+//! What is done beside the writer: preparing the file ahead of the head, making index files of sealed segments, syncing
+//! in `Buffered` mode, and writing durable.mark. Each is a job that can be done at any moment; a thread does
 //! them when they are due, and the simulation when its seed says so.
 
 use std::{

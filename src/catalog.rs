@@ -67,7 +67,7 @@ pub(crate) fn count_names(committed: &Committed, counted: Counted) -> Result<BTr
     };
     let mut counts = BTreeMap::new();
     add_counts(&mut counts, in_tail);
-    for part in settled.parts_backwards() {
+    for part in settled.parts() {
         add_counts(&mut counts, settled.ask(&part?, |index| counted.of(index))?);
     }
     Ok(counts)
@@ -226,14 +226,8 @@ pub(crate) fn find_given_id(committed: &Committed, id: &EventId) -> Result<Optio
         (Arc::clone(&state.active), Arc::clone(&state.settled))
     };
     let mut places = Vec::new();
-    for number in settled.sealed_numbers() {
-        let part = SettledPart::Sealed(settled.sealed().get(number)?);
-        if let Some(found) = first_with_id(&settled, &part, hash, id, &mut places)? {
-            return Ok(Some(found));
-        }
-    }
-    for part in settled.recent_parts() {
-        if let Some(found) = first_with_id(&settled, &part, hash, id, &mut places)? {
+    for part in settled.parts() {
+        if let Some(found) = first_with_id(&settled, &part?, hash, id, &mut places)? {
             return Ok(Some(found));
         }
     }

@@ -198,7 +198,7 @@ impl Committed {
     pub(crate) fn stream_end(&self, key: StreamKey) -> Result<Option<(Version, Option<StreamBefore>)>> {
         let (version, is_taken, settled) = {
             let state = self.state.read();
-            let is_taken = state.tail.has_hash(key.hash).is_some();
+            let is_taken = state.tail.has_hash(key.hash);
             (state.tail.version(key), is_taken, Arc::clone(&state.settled))
         };
         if let Some(version) = version {
@@ -374,6 +374,6 @@ impl Names<'_> {
 }
 
 /// The number of a position among those from `first` on.
-pub(crate) fn ordinal(position: Position, first: Position) -> u32 {
+fn ordinal(position: Position, first: Position) -> u32 {
     u32::try_from(position.get() - first.get()).unwrap_or(u32::MAX)
 }

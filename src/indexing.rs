@@ -2,7 +2,7 @@
 //!
 //! All of it is derived from the log. Where it can't be made, the index stays in memory until the next opening.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     committed::Committed,
@@ -11,17 +11,17 @@ use crate::{
     index::{
         directory::{Covered, Directory},
         files::{Access, index_error},
-        folding::{Question, fold},
+        folding::fold,
         key::StreamKey,
         memory::{MemoryIndex, StreamBefore},
-        part::IndexPart,
+        part::{IndexPart, Times},
         scanning::{index_until, segment_number},
         sealed::SealedIndex,
+        sealed_parts::SealedParts,
         settled::{FrozenPart, Settled},
     },
     log::scan::ChainEnd,
     position::LogOffset,
-    time::Timestamp,
     trace,
 };
 
@@ -43,22 +43,19 @@ fn take_among_sealed(
     committed: &Committed,
     settled: &Settled,
     frozen: &FrozenPart,
-    times: Option<(Timestamp, Timestamp)>,
+    times: Times,
 ) -> Result<()> {
     let sealed = settled.sealed();
     let number = frozen.index.span().segment;
-    sealed.push(&frozen.view.header, frozen.end, times);
-    let part = sealed.get(number)?;
-    let changes = fold(
-        number,
-        &part.view,
-        |question: Question<'_>| sealed.ask(&part, question),
-        |hash| settled.known(hash),
-    )?;
+    // Where this has failed before, the segment is among them already.
+    if sealed.numbers().end == number {
+        sealed.push(&frozen.view.header, frozen.end, times);
+    }
+    let changes = fold(sealed, number, |hash| settled.known(hash))?;
     let directory = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
     let is_writer = sealed.files().access == Access::Owner;
     let directory =
-        if is_writer && directory.is_due() { write_directory(settled, directory)? } else { directory };
+        if is_writer && directory.is_due() { write_directory(sealed, directory)? } else { directory };
     committed.settle(number, Arc::new(directory));
     Ok(())
 }
@@ -68,12 +65,10 @@ fn take_among_sealed(
 pub(crate) fn adopt_index_file(committed: &Committed) -> Result<bool> {
     let settled = committed.settled();
     let Some(frozen) = settled.oldest_frozen() else { return Ok(false) };
-    let number = frozen.index.span().segment;
     let is_whole = |index: &SealedIndex| index.chain_end() == frozen.end;
-    match settled.sealed().files().open_index(number).ok().filter(is_whole) {
+    match settled.sealed().files().open_index(&frozen.view.header).ok().filter(is_whole) {
         Some(index) => {
-            let times = index.first_timestamp().zip(index.last_timestamp());
-            take_among_sealed(committed, &settled, &frozen, times)?;
+            take_among_sealed(committed, &settled, &frozen, index.times())?;
             Ok(true)
         }
         None => Ok(false),
@@ -110,23 +105,18 @@ pub(crate) fn index_active_segment(committed: &Committed, end: &ChainEnd) -> Res
         write_index(&settled, &state.tail, state.tail.span().segment, end)?;
     }
     drop(state);
-    let directory = settled.directory();
-    if !directory.is_whole() {
-        let same = settled.ask_directory(|directory| directory.with(std::iter::empty()))?;
-        write_directory(&settled, same)?;
+    if !settled.directory().is_whole() {
+        let (files, covered) = (settled.sealed().files(), covered(settled.sealed()));
+        let content = settled.ask_directory(|directory| directory.encode(&covered, files.store_id))?;
+        files.write_directory(&content);
     }
     Ok(())
 }
 
 /// Writes a segment's index, of which `tail` is all or the end. Returns the times of its first and last event.
-fn write_index(
-    settled: &Settled,
-    tail: &MemoryIndex,
-    number: u32,
-    end: &ChainEnd,
-) -> Result<Option<(Timestamp, Timestamp)>> {
+fn write_index(settled: &Settled, tail: &MemoryIndex, number: u32, end: &ChainEnd) -> Result<Times> {
     let files = settled.sealed().files();
-    let begun_elsewhere = settled.begins_before(number, tail.span().first_position);
+    let begun_elsewhere = settled.has_part_before(number, tail.span().first_position);
     let read_anew = if begun_elsewhere {
         let mut before = |_, version| Ok(StreamBefore::trusting(version));
         Some(index_until(&*files.disk, &files.store, number, end.file_offset, &mut before)?.0)
@@ -138,26 +128,25 @@ fn write_index(
     let link = |key: StreamKey| Ok(settled.head(key)?.map_or(0, |head| head.latest));
     let content = SealedIndex::encode(index, end, files.store_id, &link)?;
     files.write_index(number, &content);
-    trace::info(
-        "indexed a segment",
-        Path::new("the store"),
-        format_args!("{number}: {} bytes", bytes(content.len())),
-    );
-    Ok(index.first_timestamp().zip(index.last_timestamp()))
+    trace::info("indexed a segment", &files.store, format_args!("{number}: {} bytes", bytes(content.len())));
+    Ok(index.times())
 }
 
 /// Writes the directory's file, and returns the directory as it is in it; as it was, if that can't be.
-fn write_directory(settled: &Settled, directory: Directory) -> Result<Directory> {
-    let sealed = settled.sealed();
+fn write_directory(sealed: &SealedParts, directory: Directory) -> Result<Directory> {
     let files = sealed.files();
+    let encoded = directory.encode(&covered(sealed), files.store_id);
+    let content = encoded.map_err(|fault| index_error(&files.directory_path(), fault))?;
+    Ok(files.write_directory(&content).unwrap_or(directory))
+}
+
+/// What a directory of all sealed segments covers.
+fn covered(sealed: &SealedParts) -> Covered {
     let table = sealed.table();
-    let covered = Covered {
+    Covered {
         first_segment: sealed.numbers().start,
         segments: table.entries,
         end: table.end,
         last_timestamp: table.last_timestamp,
-    };
-    let encoded = directory.encode(&covered, files.store_id);
-    let content = encoded.map_err(|fault| index_error(&files.directory_path(), fault))?;
-    Ok(files.write_directory(&content).unwrap_or(directory))
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
         memory::{MemoryIndex, StreamBefore},
         scanning::{add_record, segment_number},
         sealed::SealedIndex,
-        sealed_parts::{SealedPart, check_index},
+        sealed_parts::SealedPart,
         settled::{RecentPart, Settled},
     },
     log::{
@@ -32,7 +32,6 @@ use crate::{
         segmented_log::{LogSettings, SegmentedLog},
     },
     options::{Creation, Durability, Options, ReadMode},
-    time::Timestamp,
     trace,
     writer::core::Core,
 };
@@ -82,7 +81,7 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
     let known =
         Known { before, indexed: begun.as_ref().map(SealedIndex::chain_end), durable: loaded.durable };
     let mut tail = new_tail(&segment, begun.as_ref());
-    let begun_timestamp = begun.as_ref().and_then(SealedIndex::last_timestamp);
+    let begun_times = begun.as_ref().and_then(SealedIndex::times);
     let settled = settle(loaded, &segment, begun, options.read)?;
     let recovered = recover(&**disk, path, mark, segment, &known, &mut |file_offset, record| {
         add_record(&mut tail, meta.store_id, file_offset, record, &mut |_, version| {
@@ -91,8 +90,8 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
     })?;
     let epoch = recovered.end.epoch;
     let log = SegmentedLog::new(settings, recovered)?;
-    let last_timestamp = [Some(sealed_timestamp), begun_timestamp, tail.last_timestamp()];
-    let last_timestamp = last_timestamp.into_iter().flatten().max().unwrap_or(Timestamp::MIN);
+    let later_times = [begun_times, tail.times()].into_iter().flatten();
+    let last_timestamp = later_times.fold(sealed_timestamp, |latest, (_, last)| latest.max(last));
     let state = CommittedState::new(tail, Arc::clone(log.active()), settled);
     let committed = Arc::new(Committed::new(meta.store_id, state));
     let reached = (log.progress().written(), committed.head());
@@ -105,8 +104,7 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
 /// The index file of the last segment's beginning, as the last closing left it, if it can be used: what it is
 /// of was durable then.
 pub(crate) fn open_begun(files: &IndexFiles, segment: &Segment, mark: &Mark) -> Option<SealedIndex> {
-    let index = files.open_index(segment_number(segment.header.number)).ok()?;
-    check_index(&index, segment).ok()?;
+    let index = files.open_index(&segment.header).ok()?;
     let end = index.chain_end();
     let was_durable = mark.durable().is_some_and(|durable| segment.log_offset(end.file_offset) <= durable);
     (was_durable && end.seal.is_none() && end.file_offset <= segment.prepared()).then_some(index)

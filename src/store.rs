@@ -78,7 +78,8 @@ impl EventStore {
 
     /// Opens the store in a directory, or makes one there.
     ///
-    /// Checks the whole log, and mends what a power cut has interrupted; that no one was told is stored.
+    /// Checks the log's end, and mends what a power cut has interrupted; that no one was told is stored. Of older
+    /// segments damage is told by the reads that meet it, and by [`verify`](crate::verify).
     ///
     /// # Errors
     ///

@@ -9,10 +9,13 @@ use std::{
 use crate::{
     disk::contract::{Disk, OpenMode},
     error::{Error, Result},
-    format::{layout::bytes, segment_header::SEGMENT_HEADER_BYTES},
+    format::{
+        layout::bytes,
+        segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
+    },
     index::{
         directory::{Covered, Directory},
-        part::{IndexFault, IndexResult},
+        part::{IndexFault, IndexPart, IndexResult},
         sealed::SealedIndex,
     },
     log::segment::index_path,
@@ -45,16 +48,20 @@ impl IndexFiles {
         self.store.join("streams.dir")
     }
 
-    /// Opens a segment's index file. It may be of another end than the segment has.
-    pub(crate) fn open_index(&self, number: u32) -> IndexResult<SealedIndex> {
-        let path = index_path(&self.store, u64::from(number));
+    /// Opens the index file of a segment. It may be of another end than the segment has.
+    pub(crate) fn open_index(&self, header: &SegmentHeader) -> IndexResult<SealedIndex> {
+        let path = index_path(&self.store, header.number);
         let file = self.disk.open(&path, OpenMode::Read).map_err(IndexFault::Io)?;
         let index = SealedIndex::open(file, self.read, self.store_id)?;
-        let end = index.chain_end().file_offset;
-        if end < bytes(SEGMENT_HEADER_BYTES) {
+        let (span, end) = (index.span(), index.chain_end());
+        if end.file_offset < bytes(SEGMENT_HEADER_BYTES) {
             return Err(IndexFault::Damaged("it ends before its segment begins"));
         }
-        Ok(index)
+        let is_its = u64::from(span.segment) == header.number
+            && span.base == header.base
+            && span.first_position == header.first_position
+            && span.first_position.plus(u64::from(span.events)) == end.next_position;
+        if is_its { Ok(index) } else { Err(IndexFault::Damaged("it is of another segment")) }
     }
 
     /// Opens the stream directory.
@@ -75,8 +82,8 @@ impl IndexFiles {
         self.open_directory().ok().map(|(directory, _)| directory)
     }
 
-    /// Writes a file anew, beside the one that others may have mapped. It is neither synced nor given its name at
-    /// once: its checksums say what it is worth.
+    /// Writes a file anew; the one that others may have mapped stays as it is, without a name. It is neither synced
+    /// nor renamed: its checksums, and the end that it names, say what it is worth.
     fn write(&self, path: &Path, content: &[u8]) {
         if self.access == Access::Guest {
             return;

@@ -6,15 +6,14 @@ use crate::{
     error::Result,
     index::{
         directory::{Directory, StreamHead},
+        files::index_error,
         key::StreamKey,
         part::{Direction, IndexPart, IndexResult},
+        sealed_parts::SealedParts,
     },
     log::{fetch, view::SegmentView, window::Window},
     position::{LogOffset, Version},
 };
-
-/// A question to an index, which may be asked twice.
-pub(crate) type Question<'a> = &'a mut dyn FnMut(&dyn IndexPart) -> IndexResult<()>;
 
 /// A stream of a segment, and where its first event there is, if it has none before.
 struct Touched {
@@ -23,16 +22,16 @@ struct Touched {
     first_place: Option<LogOffset>,
 }
 
-/// What the streams of segment `number` are behind it. `ask` asks the segment's index, `known` says what a
-/// stream with this hash was before it.
+/// What the streams of a sealed segment are behind it. `known` says what a stream with this hash was before.
 pub(crate) fn fold(
+    sealed: &SealedParts,
     number: u32,
-    view: &SegmentView,
-    ask: impl Fn(Question<'_>) -> Result<()>,
     known: impl Fn(u64) -> Result<Option<(StreamKey, StreamHead)>>,
 ) -> Result<Vec<(StreamKey, StreamHead)>> {
+    let part = sealed.get(number)?;
+    let view = &part.view;
     let mut touched = Vec::new();
-    ask(&mut |index| {
+    sealed.ask(&part, |index| {
         touched.clear();
         collect(index, &mut touched)
     })?;
@@ -49,6 +48,14 @@ pub(crate) fn fold(
         changes.push((key, StreamHead { version, latest: number, ..head }));
     }
     Ok(changes)
+}
+
+/// The directory behind a sealed segment, from the one before it.
+pub(crate) fn fold_into(directory: &Directory, sealed: &SealedParts, number: u32) -> Result<Directory> {
+    let unreadable = |fault| index_error(&sealed.files().directory_path(), fault);
+    let known = |hash| known_in(directory, hash).map_err(unreadable);
+    let changes = fold(sealed, number, known)?;
+    directory.with(changes.into_iter()).map_err(unreadable)
 }
 
 /// What a directory knows of the stream with a hash.

@@ -9,12 +9,12 @@ use crate::{
     index::{
         directory::{Covered, Directory},
         files::{Access, IndexFiles, index_error},
-        folding::{Question, fold, known_in},
+        folding::fold_into,
         memory::StreamBefore,
-        part::IndexFault,
+        part::{IndexFault, Times},
         scanning::{index_sealed, segment_number},
         sealed::SealedIndex,
-        sealed_parts::{SealedParts, Table, check_index},
+        sealed_parts::{SealedParts, Table},
     },
     log::{
         recovery::check_link,
@@ -89,9 +89,6 @@ fn lost_segment(files: &IndexFiles, meta: &StoreMeta, numbers: &[u64]) -> Error 
     Error::corrupt(segment_path(&files.store, missing), 0, reason, None)
 }
 
-/// The times of a segment's first and last event; none: it has no event.
-type Times = Option<(Timestamp, Timestamp)>;
-
 /// The reading of segments whose index files are missing.
 struct Reading<'a> {
     files: &'a IndexFiles,
@@ -142,12 +139,7 @@ impl<'a> Reading<'a> {
         check_link(&segment, meta, loaded.sealed.end().0.as_ref())?;
         let (end, times) = self.index_of(&segment, loaded)?;
         loaded.sealed.push(&segment.header, end, times);
-        let part = loaded.sealed.get(segment_number(number))?;
-        let unreadable = |fault| index_error(&self.files.directory_path(), fault);
-        let ask = |question: Question<'_>| loaded.sealed.ask(&part, question);
-        let known = |hash| known_in(&loaded.directory, hash).map_err(unreadable);
-        let changes = fold(part.number, &part.view, ask, known)?;
-        loaded.directory = loaded.directory.with(changes.into_iter()).map_err(unreadable)?;
+        loaded.directory = fold_into(&loaded.directory, &loaded.sealed, segment_number(number))?;
         Ok(())
     }
 
@@ -155,14 +147,10 @@ impl<'a> Reading<'a> {
     /// can't be used.
     fn index_of(&mut self, segment: &Segment, loaded: &Loaded) -> Result<(ChainEnd, Times)> {
         let number = segment_number(segment.header.number);
-        let usable = self.files.open_index(number).and_then(|index| {
-            check_index(&index, segment)?;
-            Ok(index)
-        });
-        if let Ok(found) = usable
+        if let Ok(found) = self.files.open_index(&segment.header)
             && found.chain_end().seal.is_some()
         {
-            return Ok((found.chain_end(), found.first_timestamp().zip(found.last_timestamp())));
+            return Ok((found.chain_end(), found.times()));
         }
         let mut before = |_, version| Ok(StreamBefore::trusting(version));
         let (memory, end) = index_sealed(segment, &mut before)?;
@@ -174,6 +162,6 @@ impl<'a> Reading<'a> {
         let content = SealedIndex::encode(&memory, &end, self.files.store_id, &link)?;
         self.files.write_index(number, &content);
         self.note_read();
-        Ok((end, memory.first_timestamp().zip(memory.last_timestamp())))
+        Ok((end, memory.times()))
     }
 }

@@ -13,8 +13,8 @@ use crate::{
         key::StreamKey,
         names::Names,
         part::{
-            Direction, IndexFault, IndexPart, IndexResult, NameCount, PartFilter, Run, Span, at, count_of,
-            stretch,
+            Direction, IndexFault, IndexPart, IndexResult, NameCount, PartFilter, Run, Span, Times, at,
+            count_of, stretch,
         },
     },
     position::{LogOffset, Position, Version},
@@ -69,7 +69,7 @@ pub(crate) struct MemoryIndex {
     segment: u32,
     base: LogOffset,
     first_position: Position,
-    times: Option<(Timestamp, Timestamp)>,
+    times: Times,
     streams_new: u64,
     /// In the file, by ordinal; they ascend.
     offsets: Vec<u32>,
@@ -200,9 +200,9 @@ impl MemoryIndex {
         self.stream(key).map(|stream| stream.version)
     }
 
-    /// The `check` of the stream with this hash, if the part has one: another name with the same hash is refused.
-    pub(crate) fn has_hash(&self, hash: u64) -> Option<u32> {
-        self.streams.find(hash, |stream| stream.hash == hash).map(|stream| stream.check)
+    /// Whether a stream has this hash: another name with the same hash is refused.
+    pub(crate) fn has_hash(&self, hash: u64) -> bool {
+        self.streams.find(hash, |stream| stream.hash == hash).is_some()
     }
 
     /// A stream's events.
@@ -225,14 +225,9 @@ impl MemoryIndex {
         self.first_position.plus(self.offsets.len() as u64)
     }
 
-    /// When the store took the first event here.
-    pub(crate) fn first_timestamp(&self) -> Option<Timestamp> {
-        self.times.map(|(first, _)| first)
-    }
-
-    /// When the store took the last event here.
-    pub(crate) fn last_timestamp(&self) -> Option<Timestamp> {
-        self.times.map(|(_, last)| last)
+    /// When the store took the first and the last event here.
+    pub(crate) fn times(&self) -> Times {
+        self.times
     }
 
     /// Where the events begin in the segment's file, by ordinal.

@@ -11,6 +11,7 @@ use crate::{
     format::paged::PagedFault,
     index::key::StreamKey,
     position::{LogOffset, Position},
+    time::Timestamp,
 };
 
 /// In which order places are wanted.
@@ -51,6 +52,9 @@ pub(crate) struct Span {
     pub(crate) first_position: Position,
     pub(crate) events: u32,
 }
+
+/// The times of a part's first and last event; none: it has no event.
+pub(crate) type Times = Option<(Timestamp, Timestamp)>;
 
 /// A stream's events in one part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -29,7 +29,8 @@ use crate::{
         lookup::{HashWidth, HashedItems, of_32_bits},
         memory::MemoryIndex,
         part::{
-            Direction, IndexFault, IndexPart, IndexResult, NameCount, PartFilter, Run, Span, at, stretch,
+            Direction, IndexFault, IndexPart, IndexResult, NameCount, PartFilter, Run, Span, Times, at,
+            stretch,
         },
         sealed_layout::{
             ID_BYTES, IdItem, OFFSET_BYTES, RUN_BYTES, RunItem, SECTION_COUNT, SealedHeader, SealedSection,
@@ -40,7 +41,6 @@ use crate::{
     log::scan::ChainEnd,
     options::ReadMode,
     position::LogOffset,
-    time::Timestamp,
 };
 
 /// The events of one segment file, in an index file.
@@ -100,14 +100,9 @@ impl SealedIndex {
         self.header.end
     }
 
-    /// When the store took the first event here.
-    pub(crate) fn first_timestamp(&self) -> Option<Timestamp> {
-        (self.header.events > 0).then_some(self.header.times.0)
-    }
-
-    /// When the store took the last event here.
-    pub(crate) fn last_timestamp(&self) -> Option<Timestamp> {
-        (self.header.events > 0).then_some(self.header.times.1)
+    /// When the store took the first and the last event here.
+    pub(crate) fn times(&self) -> Times {
+        (self.header.events > 0).then_some(self.header.times)
     }
 
     fn section(&self, section: SealedSection) -> SectionReader<'_> {

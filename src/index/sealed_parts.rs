@@ -1,7 +1,7 @@
 //! The sealed segments with their indexes: opened when they are needed, a bounded number at a time, and made
 //! anew from the log where an index file can't answer.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use parking_lot::RwLock;
 
@@ -11,16 +11,16 @@ use crate::{
     format::{layout::index, segment_header::SegmentHeader},
     index::{
         directory::SegmentEntry,
-        files::{Access, IndexFiles},
+        files::{Access, IndexFiles, index_error},
         key::StreamKey,
         memory::StreamBefore,
-        part::{IndexFault, IndexPart, IndexResult},
+        part::{IndexFault, IndexPart, IndexResult, Times},
         scanning::{index_until, segment_number},
         sealed::SealedIndex,
     },
     log::{
         scan::ChainEnd,
-        segment::{Segment, index_path},
+        segment::{Segment, index_path, segment_path},
         view::SegmentView,
     },
     options::ReadMode,
@@ -111,7 +111,7 @@ impl SealedParts {
     }
 
     /// The numbers of all, in order.
-    pub(crate) fn numbers(&self) -> std::ops::Range<u32> {
+    pub(crate) fn numbers(&self) -> Range<u32> {
         self.first_segment..self.number_at(self.count())
     }
 
@@ -131,7 +131,7 @@ impl SealedParts {
     }
 
     /// Adds the segment behind the last one; `times` are those of its first and last event.
-    pub(crate) fn push(&self, header: &SegmentHeader, end: ChainEnd, times: Option<(Timestamp, Timestamp)>) {
+    pub(crate) fn push(&self, header: &SegmentHeader, end: ChainEnd, times: Times) {
         let mut table = self.table.write();
         let (first_timestamp, last) = times.unwrap_or((table.last_timestamp, table.last_timestamp));
         let (base, first_position) = (header.base, header.first_position);
@@ -215,17 +215,16 @@ impl SealedParts {
         }
         let view = segment.view(self.files.read, end)?;
         view.publish(end);
-        let part: Arc<dyn IndexPart> = match self.open_index(number, &segment, end) {
+        let part: Arc<dyn IndexPart> = match self.open_index(header, end) {
             Ok(index) => Arc::new(index),
-            Err(fault) => self.make_index(number, end, &fault)?,
+            Err(fault) => self.make_index(header, end, &fault)?,
         };
         Ok(SealedPart::new(number, Arc::new(view), end, part))
     }
 
     /// Opens the index file of a segment, if it is one of the segment as far as `end`.
-    fn open_index(&self, number: u32, segment: &Segment, end: u64) -> IndexResult<SealedIndex> {
-        let opened = self.files.open_index(number)?;
-        check_index(&opened, segment)?;
+    fn open_index(&self, header: &SegmentHeader, end: u64) -> IndexResult<SealedIndex> {
+        let opened = self.files.open_index(header)?;
         if opened.chain_end().file_offset == end {
             Ok(opened)
         } else {
@@ -234,36 +233,38 @@ impl SealedParts {
     }
 
     /// Makes a segment's index from its log, and its file, if this is who writes it.
-    fn make_index(&self, number: u32, end: u64, fault: &IndexFault) -> Result<Arc<dyn IndexPart>> {
-        let path = index_path(&self.files.store, u64::from(number));
-        trace::warn("made an index anew", &path, format_args!("{fault:?}"));
-        let mut before = |key, version| self.find_before(number, key, version);
-        let (memory, chain_end) =
-            index_until(&*self.files.disk, &self.files.store, number, end, &mut before)?;
-        if self.files.access == Access::Owner {
-            let link = |key| Ok(self.find_before(number, key, Version::new(u64::MAX))?.latest);
-            let content = SealedIndex::encode(&memory, &chain_end, self.files.store_id, &link)?;
-            self.files.write_index(number, &content);
-            if let Ok(index) = self.files.open_index(number) {
+    fn make_index(&self, header: &SegmentHeader, end: u64, fault: &IndexFault) -> Result<Arc<dyn IndexPart>> {
+        let (files, number) = (&self.files, segment_number(header.number));
+        trace::warn(
+            "made an index anew",
+            &index_path(&files.store, header.number),
+            format_args!("{fault:?}"),
+        );
+        let link = |key| self.latest_before(number, key);
+        let mut before = |key, version: Version| match version {
+            Version::FIRST => Ok(StreamBefore::default()),
+            _ => Ok(StreamBefore { version: version.previous(), latest: link(key)? }),
+        };
+        let (memory, chain_end) = index_until(&*files.disk, &files.store, number, end, &mut before)?;
+        if files.access == Access::Owner {
+            files.write_index(number, &SealedIndex::encode(&memory, &chain_end, files.store_id, &link)?);
+            if let Ok(index) = self.open_index(header, end) {
                 return Ok(Arc::new(index));
             }
         }
         Ok(Arc::new(memory))
     }
 
-    /// The latest run of a stream before a segment in which it has this version. Costs a look-up in each
-    /// segment back to that run, so it is for segments whose links are lost.
-    fn find_before(&self, number: u32, key: StreamKey, version: Version) -> Result<StreamBefore> {
-        if version == Version::FIRST {
-            return Ok(StreamBefore::default());
-        }
+    /// The segment that has a stream's latest run before this one. Costs a look-up in each segment back to
+    /// that, so it is for segments whose links are lost.
+    fn latest_before(&self, number: u32, key: StreamKey) -> Result<u32> {
         for earlier in (self.first_segment..number).rev() {
             let part = self.get(earlier)?;
             if self.ask(&part, |index| index.run(key))?.is_some() {
-                return Ok(StreamBefore { version: version.previous(), latest: earlier });
+                return Ok(earlier);
             }
         }
-        let path = index_path(&self.files.store, u64::from(number));
+        let path = segment_path(&self.files.store, u64::from(number));
         Err(Error::corrupt(path, 0, "a stream's first event isn't version 1", None))
     }
 
@@ -277,22 +278,11 @@ impl SealedParts {
             Ok(answer) => return Ok(answer),
             Err(fault) => fault,
         };
-        let made = self.make_index(part.number, part.end, &fault)?;
+        let made = self.make_index(&part.view.header, part.end, &fault)?;
         *part.part.write() = Arc::clone(&made);
         question(&*made).map_err(|fault| {
             let path = index_path(&self.files.store, u64::from(part.number));
-            crate::index::files::index_error(&path, fault)
+            index_error(&path, fault)
         })
     }
-}
-
-/// Whether an index is of this segment.
-pub(crate) fn check_index(opened: &SealedIndex, segment: &Segment) -> IndexResult<()> {
-    let (span, header) = (opened.span(), &segment.header);
-    let end = opened.chain_end();
-    let is_its = span.segment == segment_number(header.number)
-        && span.base == header.base
-        && span.first_position == header.first_position
-        && span.first_position.plus(u64::from(span.events)) == end.next_position;
-    if is_its { Ok(()) } else { Err(IndexFault::Damaged("it is of another segment")) }
 }

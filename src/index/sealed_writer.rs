@@ -45,7 +45,7 @@ pub(crate) fn encode(
     let header = SealedHeader {
         base: span.base,
         first_position: span.first_position,
-        times: (index.first_timestamp().unwrap_or(none), index.last_timestamp().unwrap_or(none)),
+        times: index.times().unwrap_or((none, none)),
         events: span.events,
         category_width: index.category_column().1.width(),
         type_width: index.type_column().1.width(),

@@ -1,7 +1,10 @@
 //! The index of everything before the live tail: the directory, the sealed segments, and the few parts that
 //! aren't among them yet. Immutable but for what is made anew; the background replaces it whole.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{
+    ops::{ControlFlow, Range},
+    sync::Arc,
+};
 
 use parking_lot::RwLock;
 
@@ -10,7 +13,7 @@ use crate::{
     index::{
         directory::{Directory, StreamHead},
         files::{from_memory, index_error},
-        folding::{Question, fold, known_in},
+        folding::{fold_into, known_in},
         key::StreamKey,
         memory::{MemoryIndex, StreamBefore},
         part::{Direction, IndexPart, IndexResult, Run},
@@ -59,10 +62,10 @@ pub(crate) enum SettledPart {
 
 /// A stream's run in one part, with the versions of its events.
 #[derive(Debug)]
-pub(crate) struct FoundRun {
-    pub(crate) part: SettledPart,
-    pub(crate) first: Version,
-    pub(crate) last: Version,
+struct FoundRun {
+    part: SettledPart,
+    first: Version,
+    last: Version,
 }
 
 impl SettledPart {
@@ -139,7 +142,7 @@ impl Settled {
         })
     }
 
-    /// How many events of the active segment its index file holds; none if it isn't in use.
+    /// The beginning of the active segment, if there is an index file of it.
     pub(crate) fn begun(&self) -> Option<&Arc<SealedPart>> {
         match self.recent.last() {
             Some(RecentPart::Begun(part)) => Some(part),
@@ -147,8 +150,8 @@ impl Settled {
         }
     }
 
-    /// Whether a part of this segment ends where the position stands.
-    pub(crate) fn begins_before(&self, number: u32, position: Position) -> bool {
+    /// Whether a part has what stands before a position in this segment.
+    pub(crate) fn has_part_before(&self, number: u32, position: Position) -> bool {
         self.recent.iter().map(RecentPart::part).any(|part| {
             let (first, end) = part.positions();
             part.number() == number && first < position && end <= position
@@ -156,7 +159,7 @@ impl Settled {
     }
 
     /// The numbers of the sealed segments that the directory covers.
-    pub(crate) fn sealed_numbers(&self) -> std::ops::Range<u32> {
+    pub(crate) fn sealed_numbers(&self) -> Range<u32> {
         let all = self.sealed.numbers();
         let count = u32::try_from(self.sealed_count).expect("numbers have 32 bits");
         all.start..all.start + count
@@ -172,11 +175,10 @@ impl Settled {
         self.ask_directory(|directory| known_in(directory, hash))
     }
 
-    /// All parts, the newest first.
-    pub(crate) fn parts_backwards(&self) -> impl Iterator<Item = Result<SettledPart>> {
-        let recent = self.recent.iter().rev().map(|part| Ok(part.part()));
-        let sealed = self.sealed_numbers().rev();
-        recent.chain(sealed.map(|number| self.sealed.get(number).map(SettledPart::Sealed)))
+    /// All parts, the oldest first.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Result<SettledPart>> {
+        let sealed = self.sealed_numbers().map(|number| self.sealed.get(number).map(SettledPart::Sealed));
+        sealed.chain(self.recent_parts().map(Ok))
     }
 
     /// Asks a part.
@@ -203,13 +205,8 @@ impl Settled {
         let path = self.sealed.files().directory_path();
         trace::warn("made the stream directory anew", &path, format_args!("{fault:?}"));
         let mut made = Directory::empty();
-        let unmade = |fault| index_error(&path, fault);
         for number in self.sealed_numbers() {
-            let part = self.sealed.get(number)?;
-            let ask = |question: Question<'_>| self.sealed.ask(&part, question);
-            let known = |hash| known_in(&made, hash).map_err(unmade);
-            let changes = fold(number, &part.view, ask, known)?;
-            made = made.with(changes.into_iter()).map_err(unmade)?;
+            made = fold_into(&made, &self.sealed, number)?;
         }
         let made = Arc::new(made);
         *self.directory.write() = Arc::clone(&made);
@@ -263,7 +260,7 @@ impl Settled {
         }
         for recent in &self.recent {
             let has_it = match recent {
-                RecentPart::Frozen(part) => part.index.has_hash(key.hash).is_some(),
+                RecentPart::Frozen(part) => part.index.has_hash(key.hash),
                 RecentPart::Begun(part) => self.sealed.ask(part, |index| index.run(key))?.is_some(),
             };
             if has_it {
@@ -279,7 +276,7 @@ impl Settled {
     }
 
     /// Visits a stream's runs, the newest first, until the visitor has enough.
-    pub(crate) fn each_run_backwards(
+    fn each_run_backwards(
         &self,
         key: StreamKey,
         visit: &mut dyn FnMut(FoundRun) -> Result<ControlFlow<()>>,
@@ -428,3 +425,6 @@ fn found_run(part: SettledPart, last: Version, run: &Run) -> FoundRun {
     let first = Version::new(last.get().saturating_sub(u64::from(run.count)) + 1);
     FoundRun { part, first, last }
 }
+
+#[cfg(test)]
+mod tests;

@@ -359,7 +359,7 @@ fn an_event_that_does_not_go_on_is_refused_and_changes_nothing() {
     let before = || Ok::<_, &str>(StreamBefore { version: Version::new(3), latest: 4 });
     assert!(matches!(index.add(&event(key, 600, 3), before), Err(AddFault::Refused(_))));
     assert_eq!((index.next_position(), index.streams().len()), (FIRST, 0));
-    assert_eq!((index.first_timestamp(), index.last_timestamp()), (None, None));
+    assert_eq!(index.times(), None);
     index.add(&event(key, 600, 4), before).expect("it goes on");
     for (key, file_offset, version) in [(key, 600, 5), (key, 700, 4), (key, 700, 6), (other, 599, 4)] {
         let refused = index.add(&event(key, file_offset, version), before);
@@ -371,12 +371,12 @@ fn an_event_that_does_not_go_on_is_refused_and_changes_nothing() {
         (index.version(key), index.version(collides), index.version(other)),
         (Some(Version::new(4)), None, None)
     );
-    assert_eq!((index.has_hash(key.hash), index.has_hash(other.hash)), (Some(key.check), None));
+    assert_eq!((index.has_hash(key.hash), index.has_hash(other.hash)), (true, false));
     index.add(&event(key, 700, 5), unasked).expect("it goes on, and nobody is asked");
     index.add(&event(other, 800, 1), || Ok::<_, ()>(StreamBefore::default())).expect("it is new");
     assert_eq!((index.next_position(), index.streams_new()), (FIRST.plus(3), 1));
-    let times = (index.first_timestamp(), index.last_timestamp());
-    assert_eq!(times, (Some(Timestamp::from_micros(600)), Some(Timestamp::from_micros(800))));
+    let times = index.times();
+    assert_eq!(times, Some((Timestamp::from_micros(600), Timestamp::from_micros(800))));
     let mut places = Vec::new();
     index.id_places(9, &mut places).expect("memory answers");
     assert_eq!(places.len(), 3, "refused events left no id");

@@ -55,8 +55,7 @@ proptest! {
             let sealed = SealedIndex::open(disk_file(&file, is_mapped), read, STORE).expect("an undamaged file opens");
             check_part(&sealed, &model);
             prop_assert_eq!(sealed.chain_end(), end_of(&memory));
-            let times = (sealed.first_timestamp(), sealed.last_timestamp());
-            prop_assert_eq!(times, (memory.first_timestamp(), memory.last_timestamp()));
+            prop_assert_eq!(sealed.times(), memory.times());
         }
     }
 }
