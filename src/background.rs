@@ -133,6 +133,12 @@ impl Jobs {
         }
     }
 
+    /// Whether a segment waits for its index file, and will get it.
+    fn indexing_is_due(&self) -> bool {
+        !self.indexing_has_failed.load(Ordering::Relaxed)
+            && self.committed.settled().oldest_frozen().is_some()
+    }
+
     /// Makes an index file of the first part of the active segment when that is long: an opening after a crash
     /// reads what comes behind.
     fn index_beginning(&self) -> Result<()> {
@@ -282,7 +288,7 @@ impl Shared {
             let written = self.jobs.progress.written();
             idle_ticks = if written == last_written { idle_ticks + 1 } else { 0 };
             last_written = written;
-            let is_idle = idle_ticks >= IDLE_TICKS;
+            let is_idle = idle_ticks >= IDLE_TICKS && !self.jobs.indexing_is_due();
             ticks_without_mark += 1;
             let mark_is_due = is_idle || ticks_without_mark >= BUSY_TICKS;
             if mark_is_due {
@@ -321,10 +327,10 @@ impl Shared {
 
     fn run_due(&self, mark_is_due: bool) -> Result<()> {
         self.jobs.run(Job::Grow)?;
-        self.jobs.run(Job::Index)?;
         if self.jobs.durability == Durability::Buffered {
             self.jobs.run(Job::Sync)?;
         }
+        self.jobs.run(Job::Index)?;
         if mark_is_due { self.jobs.run(Job::Mark) } else { Ok(()) }
     }
 }

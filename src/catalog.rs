@@ -106,7 +106,10 @@ fn count_streams(committed: &Committed) -> Result<u64> {
     let mut count = in_tail + settled.ask_directory(|directory| Ok(directory.stream_count()))?;
     for part in settled.recent_parts() {
         let mut places = Vec::new();
-        settled.ask(&part, |index| first_places(index, &mut places))?;
+        settled.ask(&part, |index| {
+            places.clear();
+            first_places(index, &mut places)
+        })?;
         count += places.len() as u64;
     }
     Ok(count)
@@ -182,6 +185,9 @@ fn each_stream(committed: &Committed, visit: &mut dyn FnMut(&str)) -> Result<()>
             let Some(run) = index.run(key)? else { return Ok(()) };
             index.run_places(&run, 0, Direction::Forwards, 1, &mut places)
         })?;
+        if places.is_empty() {
+            return Err(settled.lost_run(&part));
+        }
         visit_names(&part.view, &places, visit)?;
     }
     Ok(())

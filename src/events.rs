@@ -158,8 +158,8 @@ impl Events {
     /// Everything up to this number is done.
     fn go_behind(&mut self, number: u64) {
         let (next, passed) = match self.selection.direction {
-            Direction::Forwards => (number + 1, number + 1 - self.next),
-            Direction::Backwards => (number.saturating_sub(1), self.next + 1 - number),
+            Direction::Forwards => (number + 1, (number + 1).saturating_sub(self.next)),
+            Direction::Backwards => (number.saturating_sub(1), (self.next + 1).saturating_sub(number)),
         };
         self.next = next;
         self.left -= passed.min(self.left);
@@ -249,6 +249,8 @@ impl Events {
     /// The first number from `low` on whose event isn't too early; the one behind `high` if all are.
     fn low(&self, low: u64, high: u64) -> Result<u64> {
         match self.selection.filter.since {
+            // Nothing is there yet: what comes is looked at from `low` on.
+            Some(_) if low > high => Ok(low),
             None => Ok(low),
             Some(since) => {
                 let (low, high) = self.narrow(since, low, high);
@@ -390,7 +392,9 @@ fn places_of(
         }
         Source::All => committed.places(Position::new(from), direction, places_max, places)?,
     }
-    assert!(!places.is_empty(), "the index never loses an event that was committed");
+    if places.is_empty() {
+        return Err(committed.settled().lost_event());
+    }
     Ok(())
 }
 

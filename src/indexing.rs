@@ -2,7 +2,7 @@
 //!
 //! All of it is derived from the log. Where it can't be made, the index stays in memory until the next opening.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use crate::{
     committed::Committed,
@@ -52,10 +52,14 @@ fn take_among_sealed(
         sealed.push(&frozen.view.header, frozen.end, times);
     }
     let changes = fold(sealed, number, |hash| settled.known(hash))?;
-    let directory = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
     let is_writer = sealed.files().access == Access::Owner;
-    let directory =
-        if is_writer && directory.is_due() { write_directory(sealed, directory)? } else { directory };
+    let mut directory = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
+    if is_writer && directory.is_due() {
+        // Reads every page before they are copied, so that what is damaged is made anew.
+        settled.ask_directory(|before| before.each(&mut |_, _| ControlFlow::Continue(())))?;
+        directory = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
+        directory = write_directory(sealed, directory)?;
+    }
     committed.settle(number, Arc::new(directory));
     Ok(())
 }
@@ -99,6 +103,13 @@ pub(crate) fn index_active_segment(committed: &Committed, end: &ChainEnd) -> Res
     while index_sealed_segment(committed)? {}
     let settled = committed.settled();
     let state = committed.state();
+    if u64::from(state.tail.span().segment) != state.active.header.number
+        || state.tail.next_position() != end.next_position
+        || state.active.header.base.plus(end.file_offset) != state.active.log_offset(state.active.published())
+    {
+        // The log has gone on to a segment without events, which readers don't know.
+        return Ok(());
+    }
     let begun_end = settled.begun().map_or(0, |begun| begun.end());
     let lacks_much = begun_end == 0 || end.file_offset - begun_end > UNINDEXED_BYTES_MAX;
     if state.tail.span().events > 0 && lacks_much {

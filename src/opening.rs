@@ -28,6 +28,7 @@ use crate::{
         head::Head,
         mark::Mark,
         recovery::{Known, list_segments, open_last, recover},
+        scan::is_end_of_chain,
         segment::Segment,
         segmented_log::{LogSettings, SegmentedLog},
     },
@@ -107,7 +108,8 @@ pub(crate) fn open_begun(files: &IndexFiles, segment: &Segment, mark: &Mark) -> 
     let index = files.open_index(&segment.header).ok()?;
     let end = index.chain_end();
     let was_durable = mark.durable().is_some_and(|durable| segment.log_offset(end.file_offset) <= durable);
-    (was_durable && end.seal.is_none() && end.file_offset <= segment.prepared()).then_some(index)
+    let is_prefix = was_durable && end.seal.is_none() && end.file_offset <= segment.prepared();
+    (is_prefix && is_end_of_chain(&*segment.file, &segment.header, &end).ok()?).then_some(index)
 }
 
 /// The index in memory of what comes behind the index file.

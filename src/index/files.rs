@@ -32,6 +32,13 @@ pub(crate) enum Access {
     Guest,
 }
 
+/// Whether a file was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Written {
+    Whole,
+    No,
+}
+
 /// The index's files of a store.
 #[derive(Clone, Debug)]
 pub(crate) struct IndexFiles {
@@ -73,20 +80,24 @@ impl IndexFiles {
     /// Writes a segment's index file. That it isn't there costs time at the next opening and no event, so a
     /// failure is only told.
     pub(crate) fn write_index(&self, number: u32, content: &[u8]) {
-        self.write(&index_path(&self.store, u64::from(number)), content);
+        // What stands there instead is looked at before it is believed.
+        let _written = self.write(&index_path(&self.store, u64::from(number)), content);
     }
 
     /// Writes the stream directory, and opens it. None: it couldn't be written.
     pub(crate) fn write_directory(&self, content: &[u8]) -> Option<Directory> {
-        self.write(&self.directory_path(), content);
-        self.open_directory().ok().map(|(directory, _)| directory)
+        match self.write(&self.directory_path(), content) {
+            Written::Whole => self.open_directory().ok().map(|(directory, _)| directory),
+            // What stands there may be the one before.
+            Written::No => None,
+        }
     }
 
     /// Writes a file anew; the one that others may have mapped stays as it is, without a name. It is neither synced
     /// nor renamed: its checksums, and the end that it names, say what it is worth.
-    fn write(&self, path: &Path, content: &[u8]) {
+    fn write(&self, path: &Path, content: &[u8]) -> Written {
         if self.access == Access::Guest {
-            return;
+            return Written::No;
         }
         let write = || -> io::Result<()> {
             if self.disk.kind(path)?.is_some() {
@@ -98,7 +109,9 @@ impl IndexFiles {
         if let Err(error) = write() {
             trace::warn("an index file can't be written", path, format_args!("{error}"));
             self.disk.remove(path).ok();
+            return Written::No;
         }
+        Written::Whole
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     },
     log::{
         recovery::check_link,
-        scan::ChainEnd,
+        scan::{ChainEnd, is_end_of_chain},
         segment::{Segment, index_number, segment_path, segments_directory},
     },
     options::OpeningProgress,
@@ -71,6 +71,10 @@ fn open_directory(files: &IndexFiles, meta: &StoreMeta, numbers: &[u64]) -> Resu
             if covered.segments.len() > numbers.len() {
                 return Err(lost_segment(files, meta, numbers));
             }
+            if !is_of_this_log(files, &covered) {
+                trace::warn("the stream directory is made anew", &path, format_args!("it is of another log"));
+                return Ok(nothing());
+            }
             let Covered { segments: entries, end, last_timestamp, .. } = covered;
             Ok((directory, Table { entries, end, last_timestamp }))
         }
@@ -80,6 +84,18 @@ fn open_directory(files: &IndexFiles, meta: &StoreMeta, numbers: &[u64]) -> Resu
             Ok(nothing())
         }
     }
+}
+
+/// Whether the last segment that a directory covers ends as it says.
+fn is_of_this_log(files: &IndexFiles, covered: &Covered) -> bool {
+    let number = u64::from(covered.first_segment) + covered.segments.len() as u64 - 1;
+    let opened = Segment::open(&*files.disk, &files.store, number, OpenMode::Read);
+    // Where it can't be opened, whoever needs it says why.
+    opened.is_err()
+        || opened.is_ok_and(|segment| {
+            let ends = |end| is_end_of_chain(&*segment.file, &segment.header, &end).unwrap_or(false);
+            covered.end.is_some_and(ends)
+        })
 }
 
 /// The directory is written only when the segment behind those that it covers is durable.
@@ -149,6 +165,7 @@ impl<'a> Reading<'a> {
         let number = segment_number(segment.header.number);
         if let Ok(found) = self.files.open_index(&segment.header)
             && found.chain_end().seal.is_some()
+            && is_end_of_chain(&*segment.file, &segment.header, &found.chain_end()).unwrap_or(false)
         {
             return Ok((found.chain_end(), found.times()));
         }

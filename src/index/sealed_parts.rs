@@ -19,12 +19,12 @@ use crate::{
         sealed::SealedIndex,
     },
     log::{
-        scan::ChainEnd,
+        scan::{ChainEnd, is_end_of_chain},
         segment::{Segment, index_path, segment_path},
         view::SegmentView,
     },
     options::ReadMode,
-    position::{LogOffset, Position, Version},
+    position::{LogOffset, Position},
     time::Timestamp,
     trace,
 };
@@ -167,7 +167,7 @@ impl SealedParts {
 
     /// A segment with its index.
     pub(crate) fn get(&self, number: u32) -> Result<Arc<SealedPart>> {
-        let place = index(u64::from(number - self.first_segment));
+        let place = index(u64::from(number.saturating_sub(self.first_segment)));
         if let Some(Some(part)) = self.open.read().parts.get(place) {
             return Ok(Arc::clone(part));
         }
@@ -194,13 +194,21 @@ impl SealedParts {
         Ok(opened)
     }
 
+    /// Where a segment begins, and where the next one does.
+    fn entry(&self, number: u32) -> Option<(SegmentEntry, LogOffset)> {
+        let table = self.table.read();
+        let place = index(u64::from(number.checked_sub(self.first_segment)?));
+        let entry = *table.entries.get(place)?;
+        let next = table.entries.get(place + 1).map_or_else(|| table.log_end(), |entry| entry.base);
+        (next > entry.base).then_some((entry, next))
+    }
+
     fn open(&self, number: u32) -> Result<SealedPart> {
-        let place = index(u64::from(number - self.first_segment));
-        let (entry, next) = {
-            let table = self.table.read();
-            let next = table.entries.get(place + 1).map_or_else(|| table.log_end(), |entry| entry.base);
-            (table.entries[place], next)
-        };
+        let (entry, next) = self.entry(number).ok_or_else(|| {
+            let reason =
+                "the index names a segment that isn't there; remove streams.dir, and it is made anew";
+            Error::corrupt(self.files.directory_path(), 0, reason, None)
+        })?;
         let segment = Segment::open(&*self.files.disk, &self.files.store, u64::from(number), OpenMode::Read)?;
         let header = &segment.header;
         let is_it = header.store_id == self.files.store_id
@@ -215,7 +223,12 @@ impl SealedParts {
         }
         let view = segment.view(self.files.read, end)?;
         view.publish(end);
-        let part: Arc<dyn IndexPart> = match self.open_index(header, end) {
+        let is_of_this_log = |opened: SealedIndex| -> IndexResult<SealedIndex> {
+            let is_its = is_end_of_chain(&*segment.file, header, &opened.chain_end());
+            let is_its = is_its.map_err(IndexFault::Io)?;
+            if is_its { Ok(opened) } else { Err(IndexFault::Damaged("it is of another log")) }
+        };
+        let part: Arc<dyn IndexPart> = match self.open_index(header, end).and_then(is_of_this_log) {
             Ok(index) => Arc::new(index),
             Err(fault) => self.make_index(header, end, &fault)?,
         };
@@ -240,13 +253,14 @@ impl SealedParts {
             &index_path(&files.store, header.number),
             format_args!("{fault:?}"),
         );
-        let link = |key| self.latest_before(number, key);
-        let mut before = |key, version: Version| match version {
-            Version::FIRST => Ok(StreamBefore::default()),
-            _ => Ok(StreamBefore { version: version.previous(), latest: link(key)? }),
-        };
+        let mut before = |_, version| Ok(StreamBefore::trusting(version));
         let (memory, chain_end) = index_until(&*files.disk, &files.store, number, end, &mut before)?;
         if files.access == Access::Owner {
+            // In order, so that making one never waits for the making of another that waits for a third.
+            for earlier in self.first_segment..number {
+                self.get(earlier)?;
+            }
+            let link = |key| self.latest_before(number, key);
             files.write_index(number, &SealedIndex::encode(&memory, &chain_end, files.store_id, &link)?);
             if let Ok(index) = self.open_index(header, end) {
                 return Ok(Arc::new(index));

@@ -15,7 +15,7 @@ use crate::{
         files::{from_memory, index_error},
         folding::{fold_into, known_in},
         key::StreamKey,
-        memory::{MemoryIndex, StreamBefore},
+        memory::{LINK_UNKNOWN, MemoryIndex, StreamBefore},
         part::{Direction, IndexPart, IndexResult, Run},
         sealed_parts::{SealedPart, SealedParts},
     },
@@ -293,12 +293,22 @@ impl Settled {
             }
         }
         let mut number = self.head(key)?.map_or(0, |head| head.latest);
+        let mut link = Link::Known;
         while number != 0 {
             let part = self.sealed.get(number)?;
             let Some(run) = self.sealed.ask(&part, |index| index.run(key))? else {
-                return Err(self.lost_run(&part));
+                if link == Link::Known || number <= self.sealed_numbers().start {
+                    return Err(self.lost_run(&part));
+                }
+                number -= 1;
+                continue;
             };
-            number = run.previous;
+            link = if run.previous == LINK_UNKNOWN { Link::Unknown } else { Link::Known };
+            let previous = if link == Link::Unknown { number - 1 } else { run.previous };
+            if previous >= number {
+                return Err(self.lost_run(&part));
+            }
+            number = previous;
             let found = found_run(SettledPart::Sealed(part), last, &run);
             last = found.first.previous();
             if visit(found)?.is_break() {
@@ -308,8 +318,15 @@ impl Settled {
         Ok(())
     }
 
+    /// The index hasn't got an event that was committed.
+    pub(crate) fn lost_event(&self) -> Error {
+        let reason =
+            "the index lacks an event; remove streams.dir and the .idx files, and they are made anew";
+        Error::corrupt(self.sealed.files().directory_path(), 0, reason, None)
+    }
+
     /// Checksums were right and links are wrong: the files are of different histories.
-    fn lost_run(&self, part: &SealedPart) -> Error {
+    pub(crate) fn lost_run(&self, part: &SealedPart) -> Error {
         let path = self.sealed.files().directory_path();
         let reason = format!(
             "the index names a stream in segment {} that isn't there; remove streams.dir and the .idx files \
@@ -360,8 +377,9 @@ impl Settled {
         places: &mut Vec<LogOffset>,
     ) -> Result<()> {
         let start = places.len();
-        let last = run.last.get() - run.first.get();
-        let number = u32::try_from((from.get() - run.first.get()).min(last)).expect("a run has 32 bits");
+        let last = run.last.get().saturating_sub(run.first.get());
+        let number = from.get().saturating_sub(run.first.get()).min(last);
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
         self.ask(&run.part, |index| {
             places.truncate(start);
             match index.run(key)? {
@@ -419,6 +437,13 @@ impl Settled {
         let part = self.sealed.get(self.sealed.number_of_place(place))?;
         Ok(Arc::clone(&part.view))
     }
+}
+
+/// Whether an index says where a stream's run before is. One that a guest has made of the log can't.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Link {
+    Known,
+    Unknown,
 }
 
 fn found_run(part: SettledPart, last: Version, run: &Run) -> FoundRun {

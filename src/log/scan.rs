@@ -18,6 +18,9 @@ use crate::{
 /// How much is read ahead, in bytes: a frame of many commits, and a little more.
 const AHEAD_BYTES: usize = (1 << 20) + (128 << 10);
 
+/// How much is looked at together for the frame that ends at a place, in bytes.
+const LOOK_BACK_BYTES: u64 = 4 << 10;
+
 /// What the next frame must go on from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ChainEnd {
@@ -208,6 +211,36 @@ impl<'a> Scan<'a> {
         }
         Ok((self.header.base.plus(bytes_end), durable))
     }
+}
+
+/// Whether the frame that ends where an index says is the last one that the index was made of: its header's
+/// checksum, and by the chain all that stands before it.
+pub(crate) fn is_end_of_chain(
+    file: &dyn DiskFile,
+    header: &SegmentHeader,
+    end: &ChainEnd,
+) -> io::Result<bool> {
+    let first = bytes(SEGMENT_HEADER_BYTES);
+    if end.file_offset == first {
+        return Ok(end.chain == header.chain);
+    }
+    let mut window = Window::new(0);
+    let mut behind = end.file_offset;
+    while behind > first {
+        let start = behind.saturating_sub(LOOK_BACK_BYTES).max(first);
+        let chunk = window.get(file, start, index(behind - start), behind)?;
+        for (slot, slot_bytes) in chunk.chunks(FRAME_ALIGNMENT).enumerate().rev() {
+            let at = start + bytes(slot * FRAME_ALIGNMENT);
+            if let Ok(found) = FrameHeader::decode(slot_bytes)
+                && found.log_offset == header.log_offset(at)
+                && at + bytes(found.frame_bytes()) == end.file_offset
+            {
+                return Ok(found.crc == end.chain && found.store_id == header.store_id);
+            }
+        }
+        behind = start;
+    }
+    Ok(false)
 }
 
 /// Checks a frame whose header goes on the chain: that it is there, as it was written, and understood.
