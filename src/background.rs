@@ -149,7 +149,9 @@ impl Jobs {
             return Ok(());
         }
         self.beginning_indexed.store(durable.get(), Ordering::Relaxed);
-        index_beginning(&self.committed, durable)
+        index_beginning(&self.committed, durable)?;
+        // An opening believes the file only as far as this says.
+        self.mark()
     }
 
     fn unsynced_bytes(&self) -> u64 {

@@ -175,6 +175,32 @@ fn index_files_of_other_segments_and_other_times_are_not_believed() {
 }
 
 #[test]
+fn index_files_of_another_history_of_the_same_length_are_not_believed() {
+    let (disk, _) = patient();
+    let append = |disk: &SimDisk, kind: &str| {
+        let store = EventStore::open_on(Arc::new(disk.mount()), STORE, options()).expect("it opens");
+        for number in 0..20 {
+            let event = EventData::new(kind, vec![b'z'; 300]);
+            store.append(&stream(STREAMS[number % 5]), ExpectedVersion::Any, [event]).expect("an append");
+        }
+        store.close().expect("a close");
+    };
+    let (one, other) = (disk.fork(1), disk.fork(2));
+    append(&one, "One");
+    append(&other, "Two");
+    let answers = reopened(&one);
+    for path in index_files(&other) {
+        let content = other.read_file(&path).expect("it is listed");
+        check_with(&one, &answers, &path, content, "of another history");
+    }
+    let all = one.fork(3);
+    for path in index_files(&other) {
+        all.write_file(&path, other.read_file(&path).expect("it is listed")).expect("it is there");
+    }
+    assert!(reopened(&all) == answers, "all of another history: another answer");
+}
+
+#[test]
 fn mapped_index_files_can_be_damaged() -> Outcome {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("store");
