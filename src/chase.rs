@@ -36,7 +36,7 @@ use crate::{
         visiting::visit_frame,
     },
     opening::{new_tail, open_begun, settle},
-    options::ReadMode,
+    options::{Options, ReadMode},
     position::LogOffset,
     stream::is_system,
 };
@@ -77,10 +77,11 @@ impl Chase {
     pub(crate) fn begin(
         disk: Arc<dyn Disk>,
         store: &Path,
-        read: ReadMode,
+        options: &Options,
         meta: StoreMeta,
     ) -> Result<(Self, Arc<Committed>)> {
-        let (loaded, last) = load_sealed(&disk, store, read, &meta)?;
+        let read = options.read;
+        let (loaded, last) = load_sealed(&disk, store, options, &meta)?;
         let segment = Segment::open(&*disk, store, last, OpenMode::Read)?;
         check_link(&segment, &meta, loaded.sealed.end().0.as_ref())?;
         let mark = Mark::read(&*disk, store, meta.store_id)?;
@@ -317,19 +318,19 @@ impl Chase {
 fn load_sealed(
     disk: &Arc<dyn Disk>,
     store: &Path,
-    read: ReadMode,
+    options: &Options,
     meta: &StoreMeta,
 ) -> Result<(Loaded, u64)> {
     let files = IndexFiles {
         disk: Arc::clone(disk),
         store: store.to_owned(),
         store_id: meta.store_id,
-        read,
+        read: options.read,
         access: Access::Guest,
     };
     loop {
         let (numbers, last) = list_segments(&**disk, store, meta)?;
-        match load(&files, meta, &numbers, &mut |_| {}) {
+        match load(&files, meta, &numbers, &mut |progress| options.tell_progress(progress)) {
             Ok(loaded) => return Ok((loaded, last)),
             // The directory may be of a segment that came behind the list.
             Err(_) if list_segments(&**disk, store, meta)?.1 != last => {}

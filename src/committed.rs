@@ -2,7 +2,7 @@
 //!
 //! The writer publishes a frame whole, behind its sync; readers see it whole or not at all. Readers hold the
 //! lock for a look into the tail, the writer while a frame goes into it: neither while the disk is waited for.
-//! What is older than the tail is looked up without the lock, in [`Settled`], which never changes.
+//! What is older than the tail is looked up without the lock, in [`Settled`], which is replaced whole.
 
 use std::sync::{
     Arc,

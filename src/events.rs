@@ -2,9 +2,9 @@
 //!
 //! A cursor shows what was committed when it was made. It asks the index for a few hundred places at a time
 //! and reads each record from the log, checked, so it never waits for the
-//! writer's disk, only for the moment in which a frame goes into the index, and its memory is bounded. Where the
-//! query asks for more than a stream and bounds, it reads every record within them, and passes over those that
-//! aren't wanted. Times are found by halving, since they never go back along the log.
+//! writer's disk, only for the moment in which a frame goes into the index, and its memory is bounded. Events of
+//! categories and types are found by the index; where the query asks for what only records tell, it reads every
+//! record within its bounds, and passes over those that aren't wanted. Times are found by halving, since they never go back along the log.
 
 use std::{fmt, mem, sync::Arc};
 

@@ -62,7 +62,8 @@ impl Follower {
         Self::open_with(path, Options::default())
     }
 
-    /// Opens a store to follow it. Of the options only [`Options::read`] counts.
+    /// Opens a store to follow it. Of the options [`Options::read`] and
+    /// [`Options::on_opening_progress`] count.
     ///
     /// # Errors
     ///
@@ -81,7 +82,7 @@ impl Follower {
     #[allow(clippy::needless_pass_by_value, reason = "as EventStore::open_on takes them")]
     pub fn open_on(disk: Arc<dyn Disk>, path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let following = Following::open(disk, &path, options.read)?;
+        let following = Following::open(disk, &path, &options)?;
         let news = Arc::clone(&following) as Arc<dyn News>;
         let reader = Reader::new(Arc::clone(following.committed()), news);
         Ok(Self { path, reader, following })

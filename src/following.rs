@@ -26,7 +26,7 @@ use crate::{
     },
     news::News,
     opening::check_directory,
-    options::{Creation, ReadMode},
+    options::{Creation, Options},
     position::{LogOffset, Position},
 };
 
@@ -72,14 +72,14 @@ impl Sight {
 
 impl Following {
     /// Reads the log as far as it is committed.
-    pub(crate) fn open(disk: Arc<dyn Disk>, store: &Path, read: ReadMode) -> Result<Arc<Self>> {
+    pub(crate) fn open(disk: Arc<dyn Disk>, store: &Path, options: &Options) -> Result<Arc<Self>> {
         check_directory(&*disk, store, Creation::Never)?;
         let Some(meta) = creation::read_meta(&*disk, store)? else {
             let reason = "it has no store.meta".to_owned();
             return Err(Error::NotAStore { path: store.to_owned(), reason });
         };
         let head = FollowedHead::new(&disk, store, meta.store_id);
-        let (mut chase, committed) = Chase::begin(disk, store, read, meta)?;
+        let (mut chase, committed) = Chase::begin(disk, store, options, meta)?;
         let sight = look(&head, &mut chase, &committed, Judgement::Due)?;
         let (sight, chase) = (RwLock::new(sight), Mutex::new(chase));
         Ok(Arc::new_cyclic(|itself| {

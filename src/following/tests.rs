@@ -21,7 +21,7 @@ use crate::{
     log::segment::segment_path,
     news::News,
     opening::{self, Opened},
-    options::{Options, ReadMode},
+    options::Options,
     position::{ExpectedVersion, Position},
     stream::StreamId,
     time::Timestamp,
@@ -130,7 +130,7 @@ fn what_a_writer_that_just_came_has_not_committed_is_not_shown() {
 
     let interrupted = Arc::new(InterruptedDisk { disk: disk.mount(), interruption: Mutex::new(None) });
     let followed: Arc<dyn Disk> = Arc::clone(&interrupted) as Arc<dyn Disk>;
-    let following = Following::open(followed, Path::new(STORE), ReadMode::Mapped).expect("it is followed");
+    let following = Following::open(followed, Path::new(STORE), &Options::new()).expect("it is followed");
     assert_eq!(following.committed().head(), Position::new(1));
 
     let come = Arc::new(Mutex::new(None));

@@ -8,7 +8,7 @@
 //! data pages    | section | section that fits into the rest | zeros | section that begins at a page … |
 //! ```
 //!
-//! Such a file is written whole under a temporary name and never changed. Whatever is wrong with one is a
+//! Such a file is written once, under its own name, and never changed. Whatever is wrong with one is a
 //! [`PagedFault`]: it is made anew from the log.
 
 use std::io;

@@ -1,5 +1,5 @@
-//! Finds the log whole again at opening: checks every segment, decides about the end of the last one, and
-//! makes sure that all that is shown from now on is on the disk.
+//! Finds the log whole again at opening: checks the last segment, decides about its end, and makes sure that all
+//! that is shown from now on is on the disk.
 //!
 //! It may be cut off at any operation and started again, with the same result: cutting off leaves fewer bytes
 //! that aren't zero behind the chain, and writing again writes what is there already.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use annals::{
-    EventData, EventId, EventStore, ExpectedVersion, Options, Query, SEGMENT_BYTES_MIN, SimDisk, StoredEvent,
-    StreamFilter, StreamInfo, Version,
+    EventData, EventId, EventStore, ExpectedVersion, Follower, Options, Query, SEGMENT_BYTES_MIN, SimDisk,
+    StoredEvent, StreamFilter, StreamInfo, Version,
 };
 
 use crate::support::{Outcome, all, stream};
@@ -248,15 +248,18 @@ fn opening_says_how_far_it_is_where_it_has_to_read_segments() {
     for path in index_files(&disk) {
         disk.remove_file(&path).expect("it is there");
     }
-    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let to_tell = Arc::clone(&told);
-    let options = options().on_opening_progress(move |progress| {
-        to_tell.lock().expect("no one panicked").push((progress.segments, progress.segments_total));
-    });
-    drop(EventStore::open_on(Arc::new(disk.mount()), STORE, options).expect("it opens"));
     let sealed = answers.count.2 - 1;
     let expected: Vec<_> = (1..=sealed).map(|number| (number, sealed)).collect();
-    assert_eq!(*told.lock().expect("no one panicked"), expected);
+    let check = |open: &dyn Fn(Options)| {
+        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let to_tell = Arc::clone(&told);
+        open(options().on_opening_progress(move |progress| {
+            to_tell.lock().expect("no one panicked").push((progress.segments, progress.segments_total));
+        }));
+        assert_eq!(*told.lock().expect("no one panicked"), expected);
+    };
+    check(&|options| drop(Follower::open_on(Arc::new(disk.mount()), STORE, options).expect("it opens")));
+    check(&|options| drop(EventStore::open_on(Arc::new(disk.mount()), STORE, options).expect("it opens")));
 }
 
 #[test]
