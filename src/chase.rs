@@ -19,7 +19,6 @@ use crate::{
     index::{
         files::{Access, IndexFiles},
         loading::{Loaded, load},
-        memory::StreamBefore,
         scanning::add_record,
         sealed::SealedIndex,
     },
@@ -88,7 +87,6 @@ impl Chase {
         let begun = open_begun(loaded.sealed.files(), &segment, &mark);
         let beginning = ChainEnd::beginning(&segment.header);
         let end = begun.as_ref().map_or(beginning, SealedIndex::chain_end);
-
         let (view, capacity) = view_of(&segment, read, 0)?;
         view.publish(end.file_offset);
         let tail = new_tail(&segment, begun.as_ref());
@@ -291,8 +289,7 @@ impl Chase {
         let (segment, store_id) = (&self.segment, self.meta.store_id);
         committed.publish(|state| {
             visit_frame(segment, frame, &mut |file_offset, record| {
-                let mut before = |_, version| Ok(StreamBefore::trusting(version));
-                add_record(&mut state.tail, store_id, file_offset, record, &mut before)?;
+                add_record(&mut state.tail, store_id, file_offset, record)?;
                 if !is_system(record.event.stream.as_bytes()) {
                     state.last_ordinary = record.event.position;
                 }

@@ -13,7 +13,7 @@ use crate::{
         files::{Access, index_error},
         folding::fold,
         key::StreamKey,
-        memory::{MemoryIndex, StreamBefore},
+        memory::MemoryIndex,
         part::{IndexPart, Times},
         scanning::{index_until, segment_number},
         sealed::SealedIndex,
@@ -87,9 +87,7 @@ pub(crate) fn index_beginning(committed: &Committed, end: LogOffset) -> Result<(
         return Ok(());
     }
     let (files, number) = (settled.sealed().files(), segment_number(header.number));
-    let mut before = |_, version| Ok(StreamBefore::trusting(version));
-    let (index, chain_end) =
-        index_until(&*files.disk, &files.store, number, header.file_offset(end), &mut before)?;
+    let (index, chain_end) = index_until(&*files.disk, &files.store, number, header.file_offset(end))?;
     let link = |key: StreamKey| Ok(settled.head(key)?.map_or(0, |head| head.latest));
     if chain_end.seal.is_none() {
         files.write_index(number, &SealedIndex::encode(&index, &chain_end, files.store_id, &link)?);
@@ -129,8 +127,7 @@ fn write_index(settled: &Settled, tail: &MemoryIndex, number: u32, end: &ChainEn
     let files = settled.sealed().files();
     let begun_elsewhere = settled.has_part_before(number, tail.span().first_position);
     let read_anew = if begun_elsewhere {
-        let mut before = |_, version| Ok(StreamBefore::trusting(version));
-        Some(index_until(&*files.disk, &files.store, number, end.file_offset, &mut before)?.0)
+        Some(index_until(&*files.disk, &files.store, number, end.file_offset)?.0)
     } else {
         None
     };

@@ -17,7 +17,7 @@ use crate::{
     index::{
         files::{Access, IndexFiles},
         loading::{Loaded, load},
-        memory::{MemoryIndex, StreamBefore},
+        memory::MemoryIndex,
         scanning::{add_record, segment_number},
         sealed::SealedIndex,
         sealed_parts::SealedPart,
@@ -85,9 +85,7 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
     let begun_times = begun.as_ref().and_then(SealedIndex::times);
     let settled = settle(loaded, &segment, begun, options.read)?;
     let recovered = recover(&**disk, path, mark, segment, &known, &mut |file_offset, record| {
-        add_record(&mut tail, meta.store_id, file_offset, record, &mut |_, version| {
-            Ok(StreamBefore::trusting(version))
-        })
+        add_record(&mut tail, meta.store_id, file_offset, record)
     })?;
     let epoch = recovered.end.epoch;
     let log = SegmentedLog::new(settings, recovered)?;

@@ -10,7 +10,6 @@ use crate::{
         directory::{Covered, Directory},
         files::{Access, IndexFiles, index_error},
         folding::fold_into,
-        memory::StreamBefore,
         part::{IndexFault, Times},
         scanning::{index_sealed, segment_number},
         sealed::SealedIndex,
@@ -169,8 +168,7 @@ impl<'a> Reading<'a> {
         {
             return Ok((found.chain_end(), found.times()));
         }
-        let mut before = |_, version| Ok(StreamBefore::trusting(version));
-        let (memory, end) = index_sealed(segment, &mut before)?;
+        let (memory, end) = index_sealed(segment)?;
         let link = |key| {
             let head = loaded.directory.get(key);
             let head = head.map_err(|fault| index_error(&self.files.directory_path(), fault))?;

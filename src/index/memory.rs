@@ -54,15 +54,6 @@ impl StreamBefore {
     }
 }
 
-/// Why an event isn't taken. Nothing is changed then.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum AddFault<E> {
-    /// It doesn't go on from what is there.
-    Refused(&'static str),
-    /// What its stream was before couldn't be told.
-    Before(E),
-}
-
 /// The events of one segment file, in memory.
 #[derive(Debug)]
 pub(crate) struct MemoryIndex {
@@ -140,36 +131,35 @@ impl MemoryIndex {
         }
     }
 
-    /// Adds the next event. `before` is asked only for a stream that this part doesn't have yet.
-    pub(crate) fn add<E>(
+    /// Adds the next event. `before` is asked only for a stream that this part doesn't have yet. An event that
+    /// doesn't go on from what is there, or that `before` refuses, changes nothing.
+    pub(crate) fn add(
         &mut self,
         event: &MemoryEvent<'_>,
-        before: impl FnOnce() -> Result<StreamBefore, E>,
-    ) -> Result<(), AddFault<E>> {
+        before: impl FnOnce() -> Result<StreamBefore, &'static str>,
+    ) -> Result<(), &'static str> {
         if self.offsets.last().is_some_and(|last| *last >= event.file_offset) {
-            return Err(AddFault::Refused("an event doesn't stand behind the one before it"));
+            return Err("an event doesn't stand behind the one before it");
         }
         let key = event.key;
         match self.streams.entry(key.hash, |stream| stream.hash == key.hash, |stream| stream.hash) {
             Entry::Occupied(mut occupied) => {
                 let stream = occupied.get_mut();
                 if stream.check != key.check {
-                    return Err(AddFault::Refused("the names of two streams have the same hash"));
+                    return Err("the names of two streams have the same hash");
                 }
                 if event.version != stream.version.next() {
-                    return Err(AddFault::Refused(
-                        "an event's version doesn't go on from the one before it in its stream",
-                    ));
+                    return Err("an event's version doesn't go on from the one before it in its stream");
                 }
                 stream.version = event.version;
                 stream.offsets.push(event.file_offset);
             }
             Entry::Vacant(vacant) => {
-                let before = before().map_err(AddFault::Before)?;
+                let before = before()?;
                 if event.version != before.version.next() {
-                    return Err(AddFault::Refused(
+                    return Err(
                         "the version of a stream's first event in a segment doesn't go on from those before",
-                    ));
+                    );
                 }
                 self.streams_new += u64::from(before.version == Version::NONE);
                 let mut offsets = SmallVec::new();

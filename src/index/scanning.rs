@@ -9,20 +9,16 @@ use crate::{
     format::record::{IdForm, IdOrigin, Record},
     index::{
         key::{StreamKey, id_hash},
-        memory::{AddFault, MemoryEvent, MemoryIndex, StreamBefore},
+        memory::{MemoryEvent, MemoryIndex, StreamBefore},
     },
     log::{
         recovery::visit_sealed,
         scan::{ChainEnd, Scan},
         segment::Segment,
-        visiting::{VisitFault, visit_frame},
+        visiting::visit_frame,
     },
-    position::Version,
     stream::{category_of, check_name},
 };
-
-/// What a stream was before an event, which has this version: asked once for each stream of a part.
-pub(crate) type Before<'a> = &'a mut dyn FnMut(StreamKey, Version) -> Result<StreamBefore>;
 
 /// Adds the next event of a segment to its index.
 pub(crate) fn add_record(
@@ -30,11 +26,10 @@ pub(crate) fn add_record(
     store_id: u64,
     file_offset: u64,
     record: &Record<'_>,
-    before: Before<'_>,
-) -> Result<(), VisitFault> {
+) -> Result<(), &'static str> {
     let event = &record.event;
     if event.position != index.next_position() {
-        return Err(VisitFault::Refused("an event's position doesn't go on from the one before it"));
+        return Err("an event's position doesn't go on from the one before it");
     }
     let key = StreamKey::of(event.stream, store_id);
     let id_hash = (record.id_origin == IdOrigin::Caller).then(|| match &event.id {
@@ -50,15 +45,10 @@ pub(crate) fn add_record(
         timestamp: event.timestamp,
         id_hash,
     };
-    let added = index.add(&indexed, || {
+    index.add(&indexed, || {
         // A name that this version would refuse can only stand in a log that another program wrote.
-        check_name("stream id", event.stream)
-            .map_err(|_| VisitFault::Refused("an event's stream has an invalid name"))?;
-        before(key, event.version).map_err(VisitFault::Failed)
-    });
-    added.map_err(|fault| match fault {
-        AddFault::Refused(reason) => VisitFault::Refused(reason),
-        AddFault::Before(fault) => fault,
+        check_name("stream id", event.stream).map_err(|_| "an event's stream has an invalid name")?;
+        Ok(StreamBefore::trusting(event.version))
     })
 }
 
@@ -68,11 +58,11 @@ pub(crate) fn offset_in_file(file_offset: u64) -> u32 {
 }
 
 /// Indexes a whole segment that has a successor, from its log file alone.
-pub(crate) fn index_sealed(segment: &Segment, before: Before<'_>) -> Result<(MemoryIndex, ChainEnd)> {
+pub(crate) fn index_sealed(segment: &Segment) -> Result<(MemoryIndex, ChainEnd)> {
     let header = &segment.header;
     let mut index = MemoryIndex::new(segment_number(header.number), header.base, header.first_position);
     let end = visit_sealed(segment, &mut |file_offset, record| {
-        add_record(&mut index, header.store_id, file_offset, record, before)
+        add_record(&mut index, header.store_id, file_offset, record)
     })?;
     Ok((index, end))
 }
@@ -83,7 +73,6 @@ pub(crate) fn index_until(
     store: &Path,
     number: u32,
     end: u64,
-    before: Before<'_>,
 ) -> Result<(MemoryIndex, ChainEnd)> {
     let segment = Segment::open(disk, store, u64::from(number), OpenMode::Read)?;
     let header = &segment.header;
@@ -95,7 +84,7 @@ pub(crate) fn index_until(
         let frame = scan.next_frame().map_err(io)?;
         let frame = frame.map_err(|stop| Error::corrupt(&segment.path, at, stop.reason, None))?;
         visit_frame(&segment, &frame, &mut |file_offset, record| {
-            add_record(&mut index, header.store_id, file_offset, record, before)
+            add_record(&mut index, header.store_id, file_offset, record)
         })?;
     }
     Ok((index, scan.end()))

@@ -13,7 +13,6 @@ use crate::{
         directory::SegmentEntry,
         files::{Access, IndexFiles, index_error},
         key::StreamKey,
-        memory::StreamBefore,
         part::{IndexFault, IndexPart, IndexResult, Times},
         scanning::{index_until, segment_number},
         sealed::SealedIndex,
@@ -253,8 +252,7 @@ impl SealedParts {
             &index_path(&files.store, header.number),
             format_args!("{fault:?}"),
         );
-        let mut before = |_, version| Ok(StreamBefore::trusting(version));
-        let (memory, chain_end) = index_until(&*files.disk, &files.store, number, end, &mut before)?;
+        let (memory, chain_end) = index_until(&*files.disk, &files.store, number, end)?;
         if files.access == Access::Owner {
             // In order, so that making one never waits for the making of another that waits for a third.
             for earlier in self.first_segment..number {

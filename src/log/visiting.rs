@@ -28,16 +28,7 @@ const BATCH_BYTES: usize = 1 << 20;
 const BATCHES_MAX: usize = 2;
 
 /// Takes every event in order, with its place in the file; refuses one that doesn't go on from those before it.
-pub(crate) type Visit<'a> = &'a mut dyn FnMut(u64, &Record<'_>) -> Result<(), VisitFault>;
-
-/// Why a visitor doesn't go on.
-#[derive(Debug)]
-pub(crate) enum VisitFault {
-    /// The event can't be what was written.
-    Refused(&'static str),
-    /// Something else went wrong.
-    Failed(Error),
-}
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(u64, &Record<'_>) -> Result<(), &'static str>;
 
 /// Visits the events of a segment, those behind `from` alone if it is given. Returns where the valid frames end,
 /// and why.
@@ -70,13 +61,9 @@ pub(crate) fn visit_frames(
 /// Visits the events of one frame.
 pub(crate) fn visit_frame(segment: &Segment, frame: &ScannedFrame<'_>, visit: Visit<'_>) -> Result<()> {
     for ((file_offset, record), number) in frame.records().zip(0..) {
-        let visited = record.map_err(VisitFault::Refused).and_then(|record| visit(file_offset, &record));
-        visited.map_err(|fault| match fault {
-            VisitFault::Failed(error) => error,
-            VisitFault::Refused(reason) => {
-                let intact = frame.header.first_position.plus(number).previous();
-                Error::corrupt(&segment.path, file_offset, reason, Some(intact))
-            }
+        record.and_then(|record| visit(file_offset, &record)).map_err(|reason| {
+            let intact = frame.header.first_position.plus(number).previous();
+            Error::corrupt(&segment.path, file_offset, reason, Some(intact))
         })?;
     }
     Ok(())

@@ -5,7 +5,6 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    convert::Infallible,
     path::Path,
     sync::Arc,
 };
@@ -232,17 +231,16 @@ impl Core {
         if self.durability == Durability::Fsync {
             self.log.sync().map_err(FrameFailure::of_the_frame)?;
         }
-        let segment = Arc::clone(self.log.active());
-        segment.publish(self.log.end_in_file());
-        self.publish(&segment, start);
+        self.log.active().publish(self.log.end_in_file());
+        self.publish(start);
         if let Some(head) = &self.head {
             head.publish(self.log.progress().written(), self.committed.head());
         }
         Ok(())
     }
 
-    /// Shows readers the frame that was written at `start` in the segment.
-    fn publish(&self, segment: &SegmentView, start: u64) {
+    /// Shows readers the frame that was written at `start` in the active segment.
+    fn publish(&self, start: u64) {
         let frame = &self.frame;
         let store_id = self.store_id();
         self.committed.publish(|state| {
@@ -264,14 +262,13 @@ impl Core {
                             timestamp: self.last_timestamp,
                             id_hash: record::given_id(encoded).map(|(id, form)| id_hash(id, form, store_id)),
                         };
-                        let added = state.tail.add(&event, || Ok::<_, Infallible>(before));
+                        let added = state.tail.add(&event, || Ok(before));
                         added.expect("the plan numbers events as the index does");
                         at += record::length(encoded).expect("encoded by this program");
                     }
                 }
             }
         });
-        debug_assert_eq!(segment.header.base, self.committed.state().active.header.base);
     }
 
     fn store_id(&self) -> u64 {

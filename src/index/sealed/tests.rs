@@ -209,9 +209,7 @@ fn full_segment() -> MemoryIndex {
             timestamp: Timestamp::from_micros(i64::from(number)),
             id_hash: Some(number.wrapping_mul(2_654_435_761)),
         };
-        index
-            .add(&event, || Ok::<_, ()>(StreamBefore { version: Version::NONE, latest: 0 }))
-            .expect("it goes on");
+        index.add(&event, || Ok(StreamBefore { version: Version::NONE, latest: 0 })).expect("it goes on");
     }
     index
 }

@@ -92,7 +92,7 @@ fn a_name_with_the_hash_of_a_stream_whose_index_file_is_being_made_is_refused() 
         timestamp: Timestamp::MIN,
         id_hash: None,
     };
-    index.add(&event, || Ok::<_, ()>(StreamBefore::default())).expect("it is the first");
+    index.add(&event, || Ok(StreamBefore::default())).expect("it is the first");
     let frozen =
         FrozenPart { index, view: Arc::clone(&state.active), end: ChainEnd::beginning(&state.active.header) };
     let settled = state.settled.with_recent(RecentPart::Frozen(Arc::new(frozen)));
