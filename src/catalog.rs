@@ -12,7 +12,8 @@ use std::{
 use crate::{
     committed::Committed,
     error::Result,
-    event::{EventId, EventIdRef, StoredEvent},
+    event::StoredEvent,
+    event_id::{EventId, EventIdRef},
     format::record::{IdForm, Record},
     index::{
         files::from_memory,

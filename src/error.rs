@@ -4,7 +4,7 @@ use std::{error, fmt, io, path::PathBuf, sync::Arc};
 
 use crate::{
     cursor::Cursor,
-    event::EventId,
+    event_id::EventId,
     invalid::Invalid,
     position::{ExpectedVersion, Position, Version},
     stream::StreamId,

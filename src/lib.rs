@@ -52,6 +52,7 @@ mod delivery_stream;
 mod disk;
 mod error;
 mod event;
+mod event_id;
 mod events;
 mod follower;
 mod following;
@@ -78,6 +79,7 @@ mod stream_list;
 mod subscription;
 mod time;
 mod trace;
+mod typed;
 mod writer;
 
 pub use catalog::StoreInfo;
@@ -96,10 +98,8 @@ pub use disk::sim::{
     survival::CutStyle,
 };
 pub use error::{Error, Result};
-pub use event::{
-    ContentType, EVENT_BYTES_MAX, EVENT_ID_BYTES_MAX, EventData, EventId, EventIdRef, EventRef, IdGenerator,
-    StoredEvent, UuidV7,
-};
+pub use event::{ContentType, EVENT_BYTES_MAX, EventData, EventRef, StoredEvent};
+pub use event_id::{EVENT_ID_BYTES_MAX, EventId, EventIdRef, IdGenerator, UuidV7};
 pub use events::Events;
 pub use follower::Follower;
 pub use format::layout::COMMIT_BYTES_MAX;

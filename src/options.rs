@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    event::{IdGenerator, UuidV7},
+    event_id::{IdGenerator, UuidV7},
     invalid::Invalid,
     time::{Clock, SystemClock},
 };

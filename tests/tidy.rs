@@ -38,6 +38,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "cursor",
             "time",
             "metadata",
+            "event_id",
             "event",
             "error",
             "checkpoint",

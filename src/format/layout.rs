@@ -1,6 +1,6 @@
 //! The smallest pieces of the format: little-endian numbers at fixed offsets, checksums, roundings.
 
-use crate::{disk::contract::SECTOR_BYTES, event, stream};
+use crate::{disk::contract::SECTOR_BYTES, event, event_id, stream};
 
 /// The format that this crate writes, and the newest that it reads.
 pub(crate) const FORMAT_VERSION: u16 = 1;
@@ -28,7 +28,7 @@ const _: () = {
     assert!(PIECE_BYTES.is_multiple_of(FRAME_ALIGNMENT), "a frame's header never straddles a sector");
     assert!(RECORD_BYTES_MAX <= PAYLOAD_BYTES_MAX, "the largest event fits a frame");
     assert!(
-        2 * stream::NAME_BYTES_MAX + event::EVENT_ID_BYTES_MAX + 256 + 65_535 <= RECORD_OVERHEAD_BYTES_MAX,
+        2 * stream::NAME_BYTES_MAX + event_id::EVENT_ID_BYTES_MAX + 256 + 65_535 <= RECORD_OVERHEAD_BYTES_MAX,
         "names, id, fixed part and extensions fit what is set aside for them"
     );
 };

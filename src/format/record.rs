@@ -6,7 +6,8 @@
 use uuid::Uuid;
 
 use crate::{
-    event::{ContentType, EVENT_BYTES_MAX, EventData, EventId, EventIdRef, EventRef},
+    event::{ContentType, EVENT_BYTES_MAX, EventData, EventRef},
+    event_id::{EventId, EventIdRef},
     format::layout::{
         RECORD_BYTES_MAX, checksum, get_i64, get_u16, get_u32, get_u64, layout, put_i64, put_u16, put_u32,
         put_u64,

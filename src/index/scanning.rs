@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     disk::contract::{Disk, OpenMode},
     error::{Error, Result},
-    event::EventIdRef,
+    event_id::EventIdRef,
     format::record::{IdForm, IdOrigin, Record},
     index::{
         key::{StreamKey, id_hash},

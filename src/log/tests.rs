@@ -7,7 +7,8 @@ use crate::{
         contract::{Disk, OpenMode},
         sim::simulated::SimDisk,
     },
-    event::{EventData, EventId},
+    event::EventData,
+    event_id::EventId,
     format::{
         control::DurableMark,
         control_frame::encode_epoch,

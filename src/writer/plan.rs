@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    event::{EventId, EventIdRef},
+    event_id::{EventId, EventIdRef},
     format::record::{self, IdForm},
     position::{Position, Version},
     writer::request::{AppendKind, Appended, EncodedAppend, EncodedCommit, Reached},

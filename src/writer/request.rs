@@ -8,7 +8,8 @@ use crate::{
     checkpoint::{checkpoint_saved, checkpoint_stream},
     cursor::Cursor,
     error::{Error, Result},
-    event::{EventData, IdGenerator},
+    event::EventData,
+    event_id::IdGenerator,
     format::{
         layout::PAYLOAD_BYTES_MAX,
         record::{self, IdOrigin},

@@ -15,6 +15,7 @@ pub(crate) const CONTENTS_PAGES: &[&str] = &[
     "src/index.rs",
     "src/writer.rs",
     "src/simulation.rs",
+    "src/typed.rs",
 ];
 
 /// What a program that embeds the store builds, besides the store itself.

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::{
-    event::{ContentType, EventData, EventId},
+    event::{ContentType, EventData},
+    event_id::EventId,
     format::{
         layout::{RECORD_BYTES_MAX, checksum, get_u16, put_u16, put_u32},
         record::{self, IdOrigin, RECORD_FIXED_BYTES, RecordEnd, Stamp},
