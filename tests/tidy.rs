@@ -40,6 +40,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "metadata",
             "event_id",
             "event",
+            "snapshot",
             "error",
             "checkpoint",
             "options",
@@ -71,6 +72,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "format/record",
             "format/segment_header",
             "format/control",
+            "format/snapshot",
             "format/head_page",
             "format/paged",
             "format/paged_file",
@@ -137,6 +139,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "stream_list",
             "catalog",
             "news",
+            "snapshot_file",
+            "snapshots",
             "subscription",
             "delivery_stream",
             "reader",
@@ -158,6 +162,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "simulation/scenario",
         ],
     ),
+    ("Typed", &["typed/snapshot_policy"]),
 ];
 
 #[test]
