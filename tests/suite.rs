@@ -85,6 +85,8 @@ mod random_queries;
 mod reading;
 #[path = "suite/requirements.rs"]
 mod requirements;
+#[path = "suite/snapshot_policies.rs"]
+mod snapshot_policies;
 #[path = "suite/snapshots.rs"]
 mod snapshots;
 #[path = "suite/streams.rs"]
