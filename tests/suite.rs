@@ -85,6 +85,8 @@ mod random_queries;
 mod reading;
 #[path = "suite/requirements.rs"]
 mod requirements;
+#[path = "suite/snapshot_faults.rs"]
+mod snapshot_faults;
 #[path = "suite/snapshot_policies.rs"]
 mod snapshot_policies;
 #[path = "suite/snapshots.rs"]
