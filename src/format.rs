@@ -12,6 +12,7 @@
 //! event record   | fixed part 56 bytes | occurred at | id | stream | type | metadata | data | extensions |
 //! ```
 
+pub(crate) mod binary;
 pub(crate) mod control;
 pub(crate) mod control_frame;
 pub(crate) mod frame;

@@ -20,7 +20,8 @@
 //!
 //! - [`EventStore`] opens, appends and reads; a [`Reader`] reads alone; [`Options`] say how durable an append is, and more.
 //! - [`Follower`] reads a store that another process writes.
-//! - [`EventData`] is what a program gives, [`StoredEvent`] and [`EventRef`] what it gets back.
+//! - [`EventData`] is what a program gives, [`StoredEvent`] and [`EventRef`] what it gets back. Programs whose events are
+//!   an enum [encode](EventData::encode) and [decode](StoredEvent::decode) them; a [`Codec`] says how.
 //! - [`ExpectedVersion`] is what an append demands of its stream; [`Error::is_conflict`] says that another was
 //!   first.
 //! - [`Commit`] appends to several streams at once, all or nothing.
@@ -121,6 +122,10 @@ pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};
 pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
+pub use typed::{
+    codec::{Bincode, Codec, Json},
+    coded_event::event_types_of,
+};
 pub use writer::{
     answer::{PendingAppend, PendingCommit},
     request::{Appended, Commit},

@@ -70,6 +70,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "format/control_frame",
             "format/record",
             "format/segment_header",
+            "format/binary",
             "format/control",
             "format/head_page",
             "format/paged",
@@ -156,6 +157,16 @@ const FLOORS: &[(&str, &[&str])] = &[
             "simulation/session",
             "simulation/watcher",
             "simulation/scenario",
+        ],
+    ),
+    (
+        "Typed",
+        &[
+            "typed/codec",
+            "typed/tagged_encoding",
+            "typed/tagged_content",
+            "typed/tagged_decoding",
+            "typed/coded_event",
         ],
     ),
 ];
