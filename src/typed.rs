@@ -7,10 +7,12 @@
 //! tagged_content    an adjacently tagged enum's content, also for codecs that don't describe themselves
 //! tagged_decoding   a value of an enum from event type and content
 //! coded_event       events as a program's enums: encode, decode
+//! snapshot_policy   when a snapshot is taken
 //! ```
 
 pub(crate) mod codec;
 pub(crate) mod coded_event;
+pub(crate) mod snapshot_policy;
 pub(crate) mod tagged_content;
 pub(crate) mod tagged_decoding;
 pub(crate) mod tagged_encoding;
