@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
-    catalog::{Counted, StoreInfo, count_all, count_names, find_given_id, find_stream, has_id, list_streams},
+    catalog::{Counted, StoreInfo, count_all, count_names, find_given_id, find_given_id_in, find_stream, has_id, list_streams},
     checkpoint::{CHECKPOINT_CATEGORY, Checkpoint, checkpoint_of, checkpoint_stream},
     committed::Committed,
     cursor::Cursor,
@@ -184,6 +184,19 @@ impl Reader {
             }
         }
         find_id(self.read(all), id)
+    }
+
+    /// The event of a stream whose caller gave it this id; none if there is none. An id names one event of a stream.
+    ///
+    /// Costs a look-up in the index of each segment that holds the stream. Ids that the store made aren't looked for:
+    /// [`event`](Self::event) finds those.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up.
+    pub fn event_in(&self, stream: &StreamId, id: &EventId) -> Result<Option<StoredEvent>> {
+        self.news.refresh()?;
+        find_given_id_in(&self.committed, stream, id)
     }
 
     /// The store in numbers.
