@@ -62,7 +62,7 @@ impl Follower {
         Self::open_with(path, Options::default())
     }
 
-    /// Opens a store to follow it. Of the options [`Options::read`] and
+    /// Opens a store to follow it. Of the options [`Options::read`], [`Options::upcasters`] and
     /// [`Options::on_opening_progress`] count.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Follower {
         let path = path.as_ref().to_owned();
         let following = Following::open(disk, &path, &options)?;
         let news = Arc::clone(&following) as Arc<dyn News>;
-        let reader = Reader::new(Arc::clone(following.committed()), news);
+        let reader = Reader::new(Arc::clone(following.committed()), news, options.upcasters);
         Ok(Self { path, reader, following })
     }
 

@@ -27,6 +27,7 @@
 //! - [`Store`] is the trait of these operations, for programs that run on other stores too.
 //! - [`Query`] says what is read: a stream or everything; by category, type, time, correlation; as of a moment.
 //!   [`StreamFilter`] says which streams are listed.
+//! - [`Upcasters`] say how old events are read, of which a program understands only newer forms.
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
@@ -52,6 +53,7 @@ mod delivery_stream;
 mod disk;
 mod error;
 mod event;
+mod event_content;
 mod event_id;
 mod events;
 mod follower;
@@ -72,6 +74,7 @@ mod options;
 mod position;
 mod query;
 mod reader;
+mod records;
 mod simulation;
 mod store;
 mod stream;
@@ -80,6 +83,10 @@ mod subscription;
 mod time;
 mod trace;
 mod typed;
+mod upcast;
+mod upcast_parts;
+mod upcast_steps;
+mod upcasting;
 mod writer;
 
 pub use catalog::StoreInfo;
@@ -99,6 +106,7 @@ pub use disk::sim::{
 };
 pub use error::{Error, Result};
 pub use event::{ContentType, EVENT_BYTES_MAX, EventData, EventRef, StoredEvent};
+pub use event_content::EventContent;
 pub use event_id::{EVENT_ID_BYTES_MAX, EventId, EventIdRef, IdGenerator, UuidV7};
 pub use events::Events;
 pub use follower::Follower;
@@ -121,6 +129,7 @@ pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};
 pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
+pub use upcast::Upcasters;
 pub use writer::{
     answer::{PendingAppend, PendingCommit},
     request::{Appended, Commit},

@@ -10,14 +10,16 @@ use crate::{
     error::{Error, Result},
     event::StoredEvent,
     event_id::EventId,
-    events::{Events, check_cursor},
+    events::Events,
     news::News,
     position::{Position, Version},
     query::{AsOf, Bound, Query},
+    records::check_cursor,
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
     subscription::Subscription,
     time::Timestamp,
+    upcast::Upcasters,
 };
 
 /// How long before or after an id was made its event may have been stored, by a look in the index, in
@@ -49,6 +51,7 @@ const MADE_BEFORE_MICROS: i64 = 60_000_000;
 pub struct Reader {
     committed: Arc<Committed>,
     news: Arc<dyn News>,
+    upcasters: Arc<Upcasters>,
 }
 
 /// A name, and how many events have it.
@@ -62,17 +65,23 @@ pub struct NameCount {
 }
 
 impl Reader {
-    pub(crate) fn new(committed: Arc<Committed>, news: Arc<dyn News>) -> Self {
-        Self { committed, news }
+    pub(crate) fn new(committed: Arc<Committed>, news: Arc<dyn News>, upcasters: Arc<Upcasters>) -> Self {
+        Self { committed, news, upcasters }
+    }
+
+    /// Through what events are read, as [`Options::upcasters`](crate::Options::upcasters) said.
+    pub fn upcasters(&self) -> &Upcasters {
+        &self.upcasters
     }
 
     /// Reads what a query asks for, as it is committed now. A stream that doesn't exist has no events. What goes
     /// wrong is told by the first step.
     #[must_use]
     pub fn read<B: Bound>(&self, query: Query<B>) -> Events {
+        let selection = query.select_through(&self.upcasters);
         match self.news.refresh() {
-            Ok(()) => Events::new(&self.committed, query.select()),
-            Err(error) => Events::failed(&self.committed, query.select(), error),
+            Ok(()) => Events::new(&self.committed, selection),
+            Err(error) => Events::failed(&self.committed, selection, error),
         }
     }
 
@@ -150,8 +159,8 @@ impl Reader {
         count_names(&self.committed, Counted::Categories).map(named)
     }
 
-    /// The event types there are, sorted by name, and how many events are of each. Those of the store's own
-    /// streams are left out.
+    /// The event types there are, sorted by name, and how many events are of each: as events are stored, whatever
+    /// upcasters make of them. Those of the store's own streams are left out.
     ///
     /// # Errors
     ///
@@ -167,15 +176,28 @@ impl Reader {
     /// Ids that callers gave are in the index, and UUIDs of version 7 name the time of their making. Any other id is
     /// looked for in the whole log, and so is one that isn't there.
     ///
+    /// It comes as [`upcasters`](Self::upcasters) make it: none if they discard it, and the first part if they split it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up; [`Error::UnknownSchemaVersion`] and
+    /// [`Error::UpcastFailed`] where upcasters can't make anything of it.
+    pub fn event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
+        let parts = self.event_raw(id)?.map(|stored| self.upcasters.upcast(stored)).transpose()?;
+        Ok(parts.and_then(|parts| parts.into_iter().next()))
+    }
+
+    /// The event with this id, as it is stored; else as [`event`](Self::event).
+    ///
     /// # Errors
     ///
     /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up.
-    pub fn event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
+    pub fn event_raw(&self, id: &EventId) -> Result<Option<StoredEvent>> {
         self.news.refresh()?;
         if let Some(found) = find_given_id(&self.committed, id)? {
             return Ok(Some(found));
         }
-        let all = Query::all().including_system();
+        let all = Query::all().including_system().raw();
         if let Some(made) = id.as_uuid().and_then(made_at) {
             let (first, last) = (made.micros() - MADE_BEFORE_MICROS, made.micros() + MADE_BEFORE_MICROS);
             let about = all.clone().since(Timestamp::from_micros(first)).until(Timestamp::from_micros(last));
@@ -243,7 +265,7 @@ impl Reader {
 
     /// Goes on where a query ends: what is there, then what comes, for as long as it is wanted.
     pub fn subscribe<B: Bound>(&self, query: Query<B>) -> Subscription {
-        Subscription::new(&self.committed, &self.news, query.select())
+        Subscription::new(&self.committed, &self.news, query.select_through(&self.upcasters))
     }
 
     /// The position of the last event, also of one in the store's own streams; 0 if there is none.

@@ -107,7 +107,8 @@ impl EventStore {
             Writer::start(opened.core, background, options.clock, options.durability, queue_bytes_max)
                 .map_err(thread)?;
         let committed = opened.committed;
-        let reader = Reader::new(Arc::clone(&committed), Arc::clone(&committed) as Arc<dyn News>);
+        let news = Arc::clone(&committed) as Arc<dyn News>;
+        let reader = Reader::new(Arc::clone(&committed), news, options.upcasters);
         Ok(Self { path, committed, reader, ids: options.ids, writer, _lock: opened.lock })
     }
 
