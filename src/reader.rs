@@ -208,15 +208,26 @@ impl Reader {
         find_id(self.read(all), id)
     }
 
-    /// The event of a stream whose caller gave it this id; none if there is none. An id names one event of a stream.
+    /// The event of a stream whose caller gave it this id; none if there is none. An id names one event of a stream. It
+    /// comes as [`event`](Self::event) says.
     ///
     /// Costs a look-up in the index of each segment that holds the stream. Ids that the store made aren't looked for:
-    /// [`event`](Self::event) finds those.
+    /// `event` finds those.
+    ///
+    /// # Errors
+    ///
+    /// As [`event`](Self::event).
+    pub fn event_in(&self, stream: &StreamId, id: &EventId) -> Result<Option<StoredEvent>> {
+        let parts = self.event_in_raw(stream, id)?.map(|stored| self.upcasters.upcast(stored)).transpose()?;
+        Ok(parts.and_then(|parts| parts.into_iter().next()))
+    }
+
+    /// The event of a stream whose caller gave it this id, as it is stored; else as [`event_in`](Self::event_in).
     ///
     /// # Errors
     ///
     /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up.
-    pub fn event_in(&self, stream: &StreamId, id: &EventId) -> Result<Option<StoredEvent>> {
+    pub fn event_in_raw(&self, stream: &StreamId, id: &EventId) -> Result<Option<StoredEvent>> {
         self.news.refresh()?;
         find_given_id_in(&self.committed, stream, id)
     }

@@ -121,7 +121,7 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
     }
 
     fn find_in(&self, stream: &StreamId, command_id: &str) -> Result<Option<Appended>> {
-        let Some(first) = self.store().event_in(stream, &event_id_of(command_id, 1)?)? else { return Ok(None) };
+        let Some(first) = self.store().event_in_raw(stream, &event_id_of(command_id, 1)?)? else { return Ok(None) };
         let mut appended = Appended {
             first_version: first.version,
             version: first.version,
