@@ -140,6 +140,16 @@ pub enum Error {
         name: String,
     },
 
+    /// A snapshot was to be of a version that its stream hasn't reached. Nothing was written.
+    SnapshotAhead {
+        /// The stream.
+        stream: StreamId,
+        /// The version of the snapshot.
+        version: Version,
+        /// The stream's version; 0: it doesn't exist.
+        actual: Version,
+    },
+
     /// Another writer has the store open.
     Locked {
         /// The store's directory.
@@ -301,6 +311,11 @@ impl fmt::Display for Error {
             Self::CheckpointNotFound { name } => {
                 write!(formatter, "there is no checkpoint {name:?}: it was never saved, or is deleted")
             }
+            Self::SnapshotAhead { stream, version, actual } => write!(
+                formatter,
+                "a snapshot of stream \"{stream}\" at version {version} is ahead of it: the stream is at version \
+                 {actual}; append the events first"
+            ),
             Self::Closed => formatter.write_str("the store is closed: this append wasn't written"),
             Self::QueueFull => {
                 formatter.write_str("the queue of appends is full: wait, or use submit, which does")

@@ -31,6 +31,7 @@
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
+//! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth.
 //! - [`verify`] checks every byte of a store; [`SimDisk`] tests programs against power cuts.
 //!
 //! # Features
@@ -76,6 +77,9 @@ mod query;
 mod reader;
 mod records;
 mod simulation;
+mod snapshot;
+mod snapshot_file;
+mod snapshots;
 mod store;
 mod stream;
 mod stream_list;
@@ -124,11 +128,18 @@ pub use query::{AsOf, Bound, Query};
 pub use reader::{NameCount, Reader};
 #[doc(hidden)]
 pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operation};
+pub use snapshot::{
+    IgnoredReason, IgnoredSnapshot, SNAPSHOT_BYTES_MAX, STATE_TYPE_BYTES_MAX, Snapshot, SnapshotData,
+    SnapshotInfo, SnapshotList, SnapshotSearch,
+};
 pub use store::EventStore;
 pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};
 pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
+pub use typed::snapshot_policy::{
+    AnyOf, EveryNEvents, OlderThan, OnDemand, SlowLoad, SnapshotMoment, SnapshotPolicy,
+};
 pub use upcast::Upcasters;
 pub use writer::{
     answer::{PendingAppend, PendingCommit},

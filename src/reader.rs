@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
-    catalog::{Counted, StoreInfo, count_all, count_names, find_given_id, find_given_id_in, find_stream, has_id, list_streams},
+    catalog::{
+        Counted, StoreInfo, count_all, count_names, find_given_id, find_given_id_in, find_stream, has_id,
+        list_streams,
+    },
     checkpoint::{CHECKPOINT_CATEGORY, Checkpoint, checkpoint_of, checkpoint_stream},
     committed::Committed,
     cursor::Cursor,
@@ -15,6 +18,8 @@ use crate::{
     position::{Position, Version},
     query::{AsOf, Bound, Query},
     records::check_cursor,
+    snapshot::{SnapshotList, SnapshotSearch},
+    snapshots::SnapshotFolder,
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
     subscription::Subscription,
@@ -51,6 +56,7 @@ const MADE_BEFORE_MICROS: i64 = 60_000_000;
 pub struct Reader {
     committed: Arc<Committed>,
     news: Arc<dyn News>,
+    snapshots: Arc<SnapshotFolder>,
     upcasters: Arc<Upcasters>,
 }
 
@@ -65,8 +71,13 @@ pub struct NameCount {
 }
 
 impl Reader {
-    pub(crate) fn new(committed: Arc<Committed>, news: Arc<dyn News>, upcasters: Arc<Upcasters>) -> Self {
-        Self { committed, news, upcasters }
+    pub(crate) fn new(
+        committed: Arc<Committed>,
+        news: Arc<dyn News>,
+        snapshots: Arc<SnapshotFolder>,
+        upcasters: Arc<Upcasters>,
+    ) -> Self {
+        Self { committed, news, snapshots, upcasters }
     }
 
     /// Through what events are read, as [`Options::upcasters`](crate::Options::upcasters) said.
@@ -266,6 +277,72 @@ impl Reader {
         let streams = self.streams(&StreamFilter::all().category(CHECKPOINT_CATEGORY).including_system())?;
         let checkpoints = streams.iter().map(|info| self.checkpoint_in(&info.stream));
         checkpoints.filter_map(Result::transpose).collect()
+    }
+
+    /// The newest snapshot of a stream and a state type; none if there is none that can be used.
+    ///
+    /// A snapshot is a cache. One that is damaged, or that was made from an event that the log hasn't got any more, is
+    /// ignored, as is one that the system can't read: the search says so, and goes on with the next older.
+    ///
+    /// ```
+    /// use annals::{EventData, EventStore, ExpectedVersion, Query, SnapshotData, StreamId};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("bank.annals");
+    /// let store = EventStore::open(path)?;
+    /// let account = StreamId::new("account-1")?;
+    /// let deposit = |cents: u64| EventData::json("MoneyDeposited", &cents);
+    /// let appended = store.append(&account, ExpectedVersion::NoStream, [deposit(300)?, deposit(200)?])?;
+    /// store.save_snapshot(&account, appended.version, SnapshotData::json("Balance", &500)?)?;
+    /// store.append(&account, ExpectedVersion::StreamExists, [deposit(50)?])?;
+    ///
+    /// let snapshot = store.snapshot(&account, "Balance")?.snapshot.expect("it was saved");
+    /// let mut cents: u64 = snapshot.json()?;
+    /// for event in store.read(Query::stream(&account).after(snapshot.version)) {
+    ///     cents += event?.json::<u64>()?;
+    /// }
+    /// assert_eq!(cents, 550);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if no state type can have this name; [`Error::Io`] and [`Error::Corrupt`] where the log
+    /// can't be looked at, never for a snapshot's own file.
+    pub fn snapshot(&self, stream: &StreamId, state_type: &str) -> Result<SnapshotSearch> {
+        self.snapshot_at(stream, state_type, Version::new(u64::MAX))
+    }
+
+    /// The newest snapshot at or before a version, as [`snapshot`](Self::snapshot): for a state as it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](Self::snapshot).
+    pub fn snapshot_at(
+        &self,
+        stream: &StreamId,
+        state_type: &str,
+        version_max: Version,
+    ) -> Result<SnapshotSearch> {
+        self.snapshots.search((&self.committed, &*self.news), stream, state_type, version_max)
+    }
+
+    /// The snapshots of a stream, without their states.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Corrupt`] where the log can't be looked at.
+    pub fn snapshots(&self, stream: &StreamId) -> Result<SnapshotList> {
+        self.snapshots.list((&self.committed, &*self.news), stream)
+    }
+
+    /// The snapshots of all streams, without their states. Costs a look at each one's file.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshots`](Self::snapshots).
+    pub fn all_snapshots(&self) -> Result<SnapshotList> {
+        self.snapshots.list_all((&self.committed, &*self.news))
     }
 
     /// Refuses a cursor whose event isn't there, or is another one.

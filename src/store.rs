@@ -27,8 +27,11 @@ use crate::{
     position::{ExpectedVersion, Position, Version},
     query::Query,
     reader::Reader,
+    snapshot::{Snapshot, SnapshotData},
+    snapshots::{SnapshotFolder, Unsaved},
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
+    time::{Clock, Timestamp},
     writer::{
         answer::{PendingAppend, PendingCommit},
         request::{Appended, Commit, EncodedCommit},
@@ -62,6 +65,9 @@ pub struct EventStore {
     committed: Arc<Committed>,
     reader: Reader,
     ids: Arc<dyn IdGenerator>,
+    clock: Arc<dyn Clock>,
+    snapshots: Arc<SnapshotFolder>,
+    snapshots_kept: usize,
     writer: Writer,
     /// Let go last, when the writer has ended.
     _lock: Box<dyn DirectoryLock>,
@@ -99,17 +105,30 @@ impl EventStore {
     pub fn open_on(disk: Arc<dyn Disk>, path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let opened = opening::open(&disk, &path, &options)?;
+        let snapshots = SnapshotFolder::new(Arc::clone(&disk), &path, opened.committed.store_id());
+        let snapshots = Arc::new(snapshots);
         let jobs = Jobs::new(disk, &opened.core, options.durability);
         let thread = |error| Error::io("start a thread for", &path, error);
         let background = Background::start(jobs).map_err(thread)?;
-        let queue_bytes_max = options.queue_bytes_max;
-        let writer =
-            Writer::start(opened.core, background, options.clock, options.durability, queue_bytes_max)
-                .map_err(thread)?;
+        let (clock, queue_bytes_max) = (Arc::clone(&options.clock), options.queue_bytes_max);
+        let writer = Writer::start(opened.core, background, clock, options.durability, queue_bytes_max)
+            .map_err(thread)?;
         let committed = opened.committed;
         let news = Arc::clone(&committed) as Arc<dyn News>;
-        let reader = Reader::new(Arc::clone(&committed), news, options.upcasters);
-        Ok(Self { path, committed, reader, ids: options.ids, writer, _lock: opened.lock })
+        let Options { ids, clock, snapshots_kept, upcasters, .. } = options;
+        let reader = Reader::new(Arc::clone(&committed), news, Arc::clone(&snapshots), upcasters);
+
+        Ok(Self {
+            path,
+            committed,
+            reader,
+            ids,
+            clock,
+            snapshots,
+            snapshots_kept,
+            writer,
+            _lock: opened.lock,
+        })
     }
 
     /// The store's directory.
@@ -266,6 +285,62 @@ impl EventStore {
                 outcome => return outcome.map(drop),
             }
         }
+    }
+
+    /// The time now, by the store's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Saves the state that a stream's events up to a version lead to. [`Reader::snapshot`] gives it back.
+    ///
+    /// One of the same version is replaced. Of each stream and state type those of the newest versions are kept,
+    /// [`Options::snapshots_kept`] of them, and older ones are removed: among them this one, if it is older than that
+    /// many others. Those that can't be used any more don't count and are removed too.
+    ///
+    /// # Durability
+    ///
+    /// None: a snapshot is a cache, and isn't synced. After a power cut it is there or not, and never wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SnapshotAhead`] if the stream hasn't got that version, [`Error::Invalid`] for version 0, a name that no
+    /// state type can have and a state of more than 64 MiB, [`Error::Forked`]; [`Error::Io`] if it can't be written:
+    /// then the snapshots before it are as they were, and the store goes on. [`Error::Corrupt`] if the event of that
+    /// version is damaged.
+    pub fn save_snapshot(&self, stream: &StreamId, version: Version, data: SnapshotData) -> Result<Snapshot> {
+        self.writer.check_process()?;
+        let unsaved = Unsaved { stream, version, created: self.now() };
+        self.snapshots.save(&self.committed, data, unsaved, self.snapshots_kept)
+    }
+
+    /// Deletes the snapshots of a stream: those of one state type, or of all types. Says how many there were.
+    ///
+    /// # Durability
+    ///
+    /// As [`save_snapshot`](Self::save_snapshot): after a power cut they may be there again, and are right.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if no state type can have this name, [`Error::Forked`]; [`Error::Io`] where one can't be
+    /// removed: those before it are.
+    pub fn delete_snapshots(&self, stream: &StreamId, state_type: Option<&str>) -> Result<usize> {
+        self.writer.check_process()?;
+        self.snapshots.delete(stream, state_type)
+    }
+
+    /// Deletes the snapshots of all streams. Says how many there were.
+    ///
+    /// # Durability
+    ///
+    /// As [`delete_snapshots`](Self::delete_snapshots).
+    ///
+    /// # Errors
+    ///
+    /// As [`delete_snapshots`](Self::delete_snapshots).
+    pub fn delete_all_snapshots(&self) -> Result<usize> {
+        self.writer.check_process()?;
+        self.snapshots.delete_all()
     }
 
     /// What reads the store, which this store is too, by its `Deref`. A clone of it reads on another thread, and

@@ -41,6 +41,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "event_id",
             "event",
             "event_content",
+            "snapshot",
             "error",
             "checkpoint",
             "upcast_steps",
@@ -75,6 +76,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "format/record",
             "format/segment_header",
             "format/control",
+            "format/snapshot",
             "format/head_page",
             "format/paged",
             "format/paged_file",
@@ -143,6 +145,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "stream_list",
             "catalog",
             "news",
+            "snapshot_file",
+            "snapshots",
             "subscription",
             "delivery_stream",
             "reader",
@@ -164,6 +168,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "simulation/scenario",
         ],
     ),
+    ("Typed", &["typed/snapshot_policy"]),
 ];
 
 #[test]

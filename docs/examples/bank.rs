@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, error, fmt, sync::Arc, thread};
 
 use annals::{
-    Aggregate, Commit, Context, Cursor, Delivery, Error, EventStore, EveryNEvents, ExecuteError, Given, Handle, Query,
-    Reader, Repository, Retry,
+    Aggregate, Commit, Context, Cursor, Delivery, Error, EventStore, EveryNEvents, ExecuteError, Given,
+    Handle, Query, Reader, Repository, Retry,
 };
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +115,10 @@ fn main() -> Result<(), Box<dyn error::Error>> {
 
     // What isn't there can't be withdrawn; nothing is stored.
     let refused = accounts.execute("bob", &Withdraw { cents: 500 }, &by("bob", "visit-3"));
-    assert!(matches!(refused, Err(ExecuteError::Rejected(Refused::InsufficientFunds { missing_cents: 500 }))));
+    assert!(matches!(
+        refused,
+        Err(ExecuteError::Rejected(Refused::InsufficientFunds { missing_cents: 500 }))
+    ));
     assert_eq!(accounts.load("bob")?.version().get(), 1);
 
     let before = store.last_position();
@@ -123,7 +126,10 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     transfer(&accounts, ("alice", "bob"), 20_000, &by("alice", "transfer-1"))?;
     assert_eq!((cents(&accounts, "alice")?, cents(&accounts, "bob")?), (30_000, 20_000));
     let too_much = transfer(&accounts, ("bob", "alice"), 20_001, &by("bob", "transfer-2"));
-    assert_eq!(too_much.err().map(|error| error.to_string()).as_deref(), Some("the command was refused: 1 cents are missing"));
+    assert_eq!(
+        too_much.err().map(|error| error.to_string()).as_deref(),
+        Some("the command was refused: 1 cents are missing")
+    );
     assert_eq!((cents(&accounts, "alice")?, cents(&accounts, "bob")?), (30_000, 20_000));
 
     two_change_one_account(&accounts)?;
@@ -147,7 +153,9 @@ fn main() -> Result<(), Box<dyn error::Error>> {
 fn the_rules_need_no_store() {
     Given::<Account>::nothing().when(&Deposit { cents: 1 }).then_rejected(&Refused::NotOpen);
     let opened = || AccountOpened { owner: "Alice".into() };
-    Given::<Account>::events([opened()]).when(&Open { owner: "Eve".into() }).then_rejected(&Refused::AlreadyOpen);
+    Given::<Account>::events([opened()])
+        .when(&Open { owner: "Eve".into() })
+        .then_rejected(&Refused::AlreadyOpen);
     let account = Given::<Account>::events([opened(), MoneyDeposited { cents: 7 }])
         .when(&Withdraw { cents: 7 })
         .then([MoneyWithdrawn { cents: 7 }]);
@@ -199,12 +207,17 @@ fn two_change_one_account(accounts: &Accounts) -> Result<(), Box<dyn error::Erro
     // `execute` loads again, so the second of two is decided on what the first has left.
     let outcomes: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = ["card-3", "card-4"]
-            .map(|card| scope.spawn(move || accounts.execute("bob", &Withdraw { cents: 4_000 }, &by("bob", card))))
+            .map(|card| {
+                scope.spawn(move || accounts.execute("bob", &Withdraw { cents: 4_000 }, &by("bob", card)))
+            })
             .into();
         threads.into_iter().map(|thread| thread.join().expect("it doesn't panic")).collect()
     });
     let refused = |outcome: &Result<_, _>| matches!(outcome, Err(ExecuteError::Rejected(_)));
-    assert_eq!((outcomes.iter().filter(|outcome| refused(outcome)).count(), cents(accounts, "bob")?), (1, 1_000));
+    assert_eq!(
+        (outcomes.iter().filter(|outcome| refused(outcome)).count(), cents(accounts, "bob")?),
+        (1, 1_000)
+    );
     accounts.execute("alice", &Deposit { cents: 1 }, &by("teller-1", "visit-4"))?;
     Ok(())
 }
@@ -213,9 +226,11 @@ fn two_change_one_account(accounts: &Accounts) -> Result<(), Box<dyn error::Erro
 fn what_events_tell(store: &Reader) -> Result<(), Box<dyn error::Error>> {
     // The complete history.
     let alice = annals::StreamId::from_parts(Account::CATEGORY, "alice")?;
-    let history = store.read_stream(&alice).map(|event| Ok(event?.decode()?)).collect::<annals::Result<Vec<_>>>()?;
+    let history =
+        store.read_stream(&alice).map(|event| Ok(event?.decode()?)).collect::<annals::Result<Vec<_>>>()?;
     let owner = "Alice".to_owned();
-    let moved = [MoneyDeposited { cents: 50_000 }, MoneyWithdrawn { cents: 20_000 }, MoneyDeposited { cents: 1 }];
+    let moved =
+        [MoneyDeposited { cents: 50_000 }, MoneyWithdrawn { cents: 20_000 }, MoneyDeposited { cents: 1 }];
     assert_eq!(history, [AccountOpened { owner }].into_iter().chain(moved).collect::<Vec<_>>());
 
     // The audit trail: all that belongs to one command, in every stream, and who sent it.
@@ -244,7 +259,9 @@ impl fmt::Display for Refused {
         match self {
             Self::AlreadyOpen => formatter.write_str("the account is open already"),
             Self::NotOpen => formatter.write_str("there is no such account"),
-            Self::InsufficientFunds { missing_cents } => write!(formatter, "{missing_cents} cents are missing"),
+            Self::InsufficientFunds { missing_cents } => {
+                write!(formatter, "{missing_cents} cents are missing")
+            }
         }
     }
 }

@@ -113,11 +113,14 @@ impl Writer {
         Ok(Self { shared, thread: Some(thread), patience, process: HomeProcess::new() })
     }
 
+    /// Refuses to write in a child that was forked from the program that opened the store.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if self.process.is_here() { Ok(()) } else { Err(Error::Forked) }
+    }
+
     /// Hands a commit over.
     pub(crate) fn submit(&self, commit: EncodedCommit, when_full: WhenFull) -> Result<PendingOutcome> {
-        if !self.process.is_here() {
-            return Err(Error::Forked);
-        }
+        self.check_process()?;
         let size = commit.records.len() + REQUEST_BYTES;
         let (request, pending) = answer::hand_over(commit, &self.shared.bell, self.patience);
         let mut queue = self.shared.queue.lock();
