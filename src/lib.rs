@@ -28,6 +28,7 @@
 //! - [`Store`] is the trait of these operations, for programs that run on other stores too.
 //! - [`Query`] says what is read: a stream or everything; by category, type, time, correlation; as of a moment.
 //!   [`StreamFilter`] says which streams are listed.
+//! - [`Upcasters`] say how old events are read, of which a program understands only newer forms.
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
@@ -54,6 +55,7 @@ mod delivery_stream;
 mod disk;
 mod error;
 mod event;
+mod event_content;
 mod event_id;
 mod events;
 mod follower;
@@ -74,6 +76,7 @@ mod options;
 mod position;
 mod query;
 mod reader;
+mod records;
 mod simulation;
 mod snapshot;
 mod snapshot_file;
@@ -85,6 +88,10 @@ mod subscription;
 mod time;
 mod trace;
 mod typed;
+mod upcast;
+mod upcast_parts;
+mod upcast_steps;
+mod upcasting;
 mod writer;
 
 pub use catalog::StoreInfo;
@@ -104,6 +111,7 @@ pub use disk::sim::{
 };
 pub use error::{Error, Result};
 pub use event::{ContentType, EVENT_BYTES_MAX, EventData, EventRef, StoredEvent};
+pub use event_content::EventContent;
 pub use event_id::{EVENT_ID_BYTES_MAX, EventId, EventIdRef, IdGenerator, UuidV7};
 pub use events::Events;
 pub use follower::Follower;
@@ -135,6 +143,7 @@ pub use typed::{
     coded_event::event_types_of,
     snapshot_policy::{AnyOf, EveryNEvents, OlderThan, OnDemand, SlowLoad, SnapshotMoment, SnapshotPolicy},
 };
+pub use upcast::Upcasters;
 pub use writer::{
     answer::{PendingAppend, PendingCommit},
     request::{Appended, Commit},
