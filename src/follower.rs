@@ -63,7 +63,7 @@ impl Follower {
         Self::open_with(path, Options::default())
     }
 
-    /// Opens a store to follow it. Of the options [`Options::read`] and
+    /// Opens a store to follow it. Of the options [`Options::read`], [`Options::upcasters`] and
     /// [`Options::on_opening_progress`] count.
     ///
     /// # Errors
@@ -86,8 +86,8 @@ impl Follower {
         let following = Following::open(Arc::clone(&disk), &path, &options)?;
         let news = Arc::clone(&following) as Arc<dyn News>;
         let committed = Arc::clone(following.committed());
-        let snapshots = SnapshotFolder::new(disk, &path, committed.store_id());
-        let reader = Reader::new(committed, news, Arc::new(snapshots));
+        let snapshots = Arc::new(SnapshotFolder::new(disk, &path, committed.store_id()));
+        let reader = Reader::new(committed, news, snapshots, options.upcasters);
         Ok(Self { path, reader, following })
     }
 

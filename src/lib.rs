@@ -20,13 +20,15 @@
 //!
 //! - [`EventStore`] opens, appends and reads; a [`Reader`] reads alone; [`Options`] say how durable an append is, and more.
 //! - [`Follower`] reads a store that another process writes.
-//! - [`EventData`] is what a program gives, [`StoredEvent`] and [`EventRef`] what it gets back.
+//! - [`EventData`] is what a program gives, [`StoredEvent`] and [`EventRef`] what it gets back. Programs whose events are
+//!   an enum [encode](EventData::encode) and [decode](StoredEvent::decode) them; a [`Codec`] says how.
 //! - [`ExpectedVersion`] is what an append demands of its stream; [`Error::is_conflict`] says that another was
 //!   first.
 //! - [`Commit`] appends to several streams at once, all or nothing.
 //! - [`Store`] is the trait of these operations, for programs that run on other stores too.
 //! - [`Query`] says what is read: a stream or everything; by category, type, time, correlation; as of a moment.
 //!   [`StreamFilter`] says which streams are listed.
+//! - [`Upcasters`] say how old events are read, of which a program understands only newer forms.
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
@@ -53,6 +55,7 @@ mod delivery_stream;
 mod disk;
 mod error;
 mod event;
+mod event_content;
 mod event_id;
 mod events;
 mod follower;
@@ -73,6 +76,7 @@ mod options;
 mod position;
 mod query;
 mod reader;
+mod records;
 mod simulation;
 mod snapshot;
 mod snapshot_file;
@@ -84,6 +88,10 @@ mod subscription;
 mod time;
 mod trace;
 mod typed;
+mod upcast;
+mod upcast_parts;
+mod upcast_steps;
+mod upcasting;
 mod writer;
 
 pub use catalog::StoreInfo;
@@ -103,6 +111,7 @@ pub use disk::sim::{
 };
 pub use error::{Error, Result};
 pub use event::{ContentType, EVENT_BYTES_MAX, EventData, EventRef, StoredEvent};
+pub use event_content::EventContent;
 pub use event_id::{EVENT_ID_BYTES_MAX, EventId, EventIdRef, IdGenerator, UuidV7};
 pub use events::Events;
 pub use follower::Follower;
@@ -129,9 +138,12 @@ pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};
 pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
-pub use typed::snapshot_policy::{
-    AnyOf, EveryNEvents, OlderThan, OnDemand, SlowLoad, SnapshotMoment, SnapshotPolicy,
+pub use typed::{
+    codec::{Bincode, Codec, Json},
+    coded_event::event_types_of,
+    snapshot_policy::{AnyOf, EveryNEvents, OlderThan, OnDemand, SlowLoad, SnapshotMoment, SnapshotPolicy},
 };
+pub use upcast::Upcasters;
 pub use writer::{
     answer::{PendingAppend, PendingCommit},
     request::{Appended, Commit},

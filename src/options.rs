@@ -6,6 +6,7 @@ use crate::{
     event_id::{IdGenerator, UuidV7},
     invalid::Invalid,
     time::{Clock, SystemClock},
+    upcast::Upcasters,
 };
 
 /// The smallest segment that can be asked for, in bytes: 4 KiB.
@@ -85,6 +86,7 @@ pub struct Options {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
     pub(crate) progress: Option<ProgressTeller>,
+    pub(crate) upcasters: Arc<Upcasters>,
     pub(crate) snapshots_kept: usize,
 }
 
@@ -100,6 +102,7 @@ impl Default for Options {
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidV7::default()),
             progress: None,
+            upcasters: Arc::default(),
             snapshots_kept: 3,
         }
     }
@@ -107,7 +110,8 @@ impl Default for Options {
 
 impl Options {
     /// The default: [`Durability::Fsync`], [`ReadMode::Mapped`], [`Creation::IfMissing`], segments of
-    /// 64 MiB, a queue of 16 MiB, no waiting for the lock, the system's clock, UUIDs of version 7, 3 snapshots.
+    /// 64 MiB, a queue of 16 MiB, no waiting for the lock, the system's clock, UUIDs of version 7, no upcasters,
+    /// 3 snapshots.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -175,6 +179,13 @@ impl Options {
     #[must_use]
     pub fn on_opening_progress(mut self, tell: impl Fn(OpeningProgress) + Send + Sync + 'static) -> Self {
         self.progress = Some(ProgressTeller(Arc::new(tell)));
+        self
+    }
+
+    /// How old events are read, of which a program understands only newer forms; for a store and for a follower.
+    #[must_use]
+    pub fn upcasters(mut self, upcasters: Upcasters) -> Self {
+        self.upcasters = Arc::new(upcasters);
         self
     }
 

@@ -3,23 +3,28 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
-    catalog::{Counted, StoreInfo, count_all, count_names, find_given_id, find_stream, has_id, list_streams},
+    catalog::{
+        Counted, StoreInfo, count_all, count_names, find_given_id, find_given_id_in, find_stream, has_id,
+        list_streams,
+    },
     checkpoint::{CHECKPOINT_CATEGORY, Checkpoint, checkpoint_of, checkpoint_stream},
     committed::Committed,
     cursor::Cursor,
     error::{Error, Result},
     event::StoredEvent,
     event_id::EventId,
-    events::{Events, check_cursor},
+    events::Events,
     news::News,
     position::{Position, Version},
     query::{AsOf, Bound, Query},
+    records::check_cursor,
     snapshot::{SnapshotList, SnapshotSearch},
     snapshots::SnapshotFolder,
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
     subscription::Subscription,
     time::Timestamp,
+    upcast::Upcasters,
 };
 
 /// How long before or after an id was made its event may have been stored, by a look in the index, in
@@ -52,6 +57,7 @@ pub struct Reader {
     committed: Arc<Committed>,
     news: Arc<dyn News>,
     snapshots: Arc<SnapshotFolder>,
+    upcasters: Arc<Upcasters>,
 }
 
 /// A name, and how many events have it.
@@ -69,17 +75,24 @@ impl Reader {
         committed: Arc<Committed>,
         news: Arc<dyn News>,
         snapshots: Arc<SnapshotFolder>,
+        upcasters: Arc<Upcasters>,
     ) -> Self {
-        Self { committed, news, snapshots }
+        Self { committed, news, snapshots, upcasters }
+    }
+
+    /// Through what events are read, as [`Options::upcasters`](crate::Options::upcasters) said.
+    pub fn upcasters(&self) -> &Upcasters {
+        &self.upcasters
     }
 
     /// Reads what a query asks for, as it is committed now. A stream that doesn't exist has no events. What goes
     /// wrong is told by the first step.
     #[must_use]
     pub fn read<B: Bound>(&self, query: Query<B>) -> Events {
+        let selection = query.select_through(&self.upcasters);
         match self.news.refresh() {
-            Ok(()) => Events::new(&self.committed, query.select()),
-            Err(error) => Events::failed(&self.committed, query.select(), error),
+            Ok(()) => Events::new(&self.committed, selection),
+            Err(error) => Events::failed(&self.committed, selection, error),
         }
     }
 
@@ -157,8 +170,8 @@ impl Reader {
         count_names(&self.committed, Counted::Categories).map(named)
     }
 
-    /// The event types there are, sorted by name, and how many events are of each. Those of the store's own
-    /// streams are left out.
+    /// The event types there are, sorted by name, and how many events are of each: as events are stored, whatever
+    /// upcasters make of them. Those of the store's own streams are left out.
     ///
     /// # Errors
     ///
@@ -174,15 +187,28 @@ impl Reader {
     /// Ids that callers gave are in the index, and UUIDs of version 7 name the time of their making. Any other id is
     /// looked for in the whole log, and so is one that isn't there.
     ///
+    /// It comes as [`upcasters`](Self::upcasters) make it: none if they discard it, and the first part if they split it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up; [`Error::UnknownSchemaVersion`] and
+    /// [`Error::UpcastFailed`] where upcasters can't make anything of it.
+    pub fn event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
+        let parts = self.event_raw(id)?.map(|stored| self.upcasters.upcast(stored)).transpose()?;
+        Ok(parts.and_then(|parts| parts.into_iter().next()))
+    }
+
+    /// The event with this id, as it is stored; else as [`event`](Self::event).
+    ///
     /// # Errors
     ///
     /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up.
-    pub fn event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
+    pub fn event_raw(&self, id: &EventId) -> Result<Option<StoredEvent>> {
         self.news.refresh()?;
         if let Some(found) = find_given_id(&self.committed, id)? {
             return Ok(Some(found));
         }
-        let all = Query::all().including_system();
+        let all = Query::all().including_system().raw();
         if let Some(made) = id.as_uuid().and_then(made_at) {
             let (first, last) = (made.micros() - MADE_BEFORE_MICROS, made.micros() + MADE_BEFORE_MICROS);
             let about = all.clone().since(Timestamp::from_micros(first)).until(Timestamp::from_micros(last));
@@ -191,6 +217,30 @@ impl Reader {
             }
         }
         find_id(self.read(all), id)
+    }
+
+    /// The event of a stream whose caller gave it this id; none if there is none. An id names one event of a stream. It
+    /// comes as [`event`](Self::event) says.
+    ///
+    /// Costs a look-up in the index of each segment that holds the stream. Ids that the store made aren't looked for:
+    /// `event` finds those.
+    ///
+    /// # Errors
+    ///
+    /// As [`event`](Self::event).
+    pub fn event_in(&self, stream: &StreamId, id: &EventId) -> Result<Option<StoredEvent>> {
+        let parts = self.event_in_raw(stream, id)?.map(|stored| self.upcasters.upcast(stored)).transpose()?;
+        Ok(parts.and_then(|parts| parts.into_iter().next()))
+    }
+
+    /// The event of a stream whose caller gave it this id, as it is stored; else as [`event_in`](Self::event_in).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up.
+    pub fn event_in_raw(&self, stream: &StreamId, id: &EventId) -> Result<Option<StoredEvent>> {
+        self.news.refresh()?;
+        find_given_id_in(&self.committed, stream, id)
     }
 
     /// The store in numbers.
@@ -303,7 +353,7 @@ impl Reader {
 
     /// Goes on where a query ends: what is there, then what comes, for as long as it is wanted.
     pub fn subscribe<B: Bound>(&self, query: Query<B>) -> Subscription {
-        Subscription::new(&self.committed, &self.news, query.select())
+        Subscription::new(&self.committed, &self.news, query.select_through(&self.upcasters))
     }
 
     /// The position of the last event, also of one in the store's own streams; 0 if there is none.

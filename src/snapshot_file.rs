@@ -17,7 +17,6 @@ use crate::{
     disk::contract::{Disk, DiskFile, OpenMode},
     error::{Error, Result},
     event::ContentType,
-    events::look_at,
     format::{
         control::EnvelopeFault,
         layout::{FORMAT_VERSION, bytes, checksum, index},
@@ -25,6 +24,7 @@ use crate::{
     },
     position::{Position, Version},
     query::sealed::Source,
+    records::look_at,
     snapshot::{IgnoredReason, Snapshot, SnapshotInfo},
     stream::StreamId,
     time::Timestamp,

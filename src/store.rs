@@ -115,8 +115,9 @@ impl EventStore {
             .map_err(thread)?;
         let committed = opened.committed;
         let news = Arc::clone(&committed) as Arc<dyn News>;
-        let reader = Reader::new(Arc::clone(&committed), news, Arc::clone(&snapshots));
-        let Options { ids, clock, snapshots_kept, .. } = options;
+        let Options { ids, clock, snapshots_kept, upcasters, .. } = options;
+        let reader = Reader::new(Arc::clone(&committed), news, Arc::clone(&snapshots), upcasters);
+
         Ok(Self {
             path,
             committed,

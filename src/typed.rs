@@ -2,7 +2,17 @@
 //! program could; none of it is needed to use the store.
 //!
 //! ```text
+//! codec             how typed values become bytes: JSON, bincode, a program's own
+//! tagged_encoding   an enum's value as event type and content: the tag taken off while the codec writes
+//! tagged_content    an adjacently tagged enum's content, also for codecs that don't describe themselves
+//! tagged_decoding   a value of an enum from event type and content
+//! coded_event       events as a program's enums: encode, decode
 //! snapshot_policy   when a snapshot is taken
 //! ```
 
+pub(crate) mod codec;
+pub(crate) mod coded_event;
 pub(crate) mod snapshot_policy;
+pub(crate) mod tagged_content;
+pub(crate) mod tagged_decoding;
+pub(crate) mod tagged_encoding;

@@ -34,6 +34,8 @@ mod cli_queries;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_tail.rs"]
 mod cli_tail;
+#[path = "suite/codecs.rs"]
+mod codecs;
 #[path = "suite/commits.rs"]
 mod commits;
 #[path = "suite/concurrency.rs"]
