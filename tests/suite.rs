@@ -32,6 +32,9 @@ mod cli_processes;
 #[path = "suite/cli_queries.rs"]
 mod cli_queries;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_snapshots.rs"]
+mod cli_snapshots;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_tail.rs"]
 mod cli_tail;
 #[path = "suite/codecs.rs"]

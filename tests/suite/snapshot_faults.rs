@@ -8,8 +8,8 @@ use std::{
 };
 
 use annals::{
-    CutStyle, Disk, DiskFile, DiskOperation, Durability, Error, EventData, EventStore, ExpectedVersion,
-    Fault, IgnoredReason, IgnoredSnapshot, OpenMode, Options, Result, SimDisk, SnapshotData, StreamId,
+    CutStyle, Disk, DiskOperation, Durability, Error, EventData, EventStore, ExpectedVersion, Fault,
+    IgnoredReason, IgnoredSnapshot, OpenMode, Options, Result, SimDisk, SnapshotData, StreamId,
 };
 
 use crate::{
