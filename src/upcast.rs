@@ -27,9 +27,6 @@ use crate::{
     upcast_steps::{Step, StepError, Steps},
 };
 
-
-
-
 /// How old events are read: by event type and schema version, step by step until no step applies. Given to a store or a
 /// follower by [`Options::upcasters`](crate::Options::upcasters); every read and every subscription applies them, but for
 /// a query that asks for [`raw`](crate::Query::raw) events. Events of the store's own streams are read as they are.
