@@ -134,7 +134,7 @@ fn split(from: Schema, to: &[(Schema, u8)], content: &EventContent) -> Result<Ve
 #[derive(Clone, PartialEq, Debug)]
 struct Event {
     position: u64,
-    event_type: String,
+    kind: String,
     version: u32,
     marks: Vec<String>,
     correlation: Option<String>,
@@ -144,7 +144,7 @@ impl Event {
     fn of(event: &StoredEvent) -> Self {
         Self {
             position: event.position.get(),
-            event_type: event.event_type.clone(),
+            kind: event.event_type.clone(),
             version: event.schema_version,
             marks: event.json().expect("a list of texts"),
             correlation: event.metadata().expect("an object").and_then(|metadata| metadata.correlation_id),
@@ -152,12 +152,12 @@ impl Event {
     }
 
     fn schema(&self) -> Schema {
-        let event_type = TYPES.iter().position(|name| *name == self.event_type);
+        let event_type = TYPES.iter().position(|name| *name == self.kind);
         (event_type.expect("one of the types"), self.version)
     }
 
     fn at(mut self, (event_type, version): Schema) -> Self {
-        TYPES[event_type].clone_into(&mut self.event_type);
+        TYPES[event_type].clone_into(&mut self.kind);
         self.version = version;
         self
     }
@@ -199,7 +199,7 @@ fn read_as(registered: &Registered, event: &StoredEvent) -> Option<Vec<Event>> {
     let named: Vec<Schema> =
         registered.iter().flat_map(|(from, step)| [vec![*from], targets(*from, step)].concat()).collect();
     let event = Event::of(event);
-    let is_type_named = named.iter().any(|schema| name(*schema) == event.event_type);
+    let is_type_named = named.iter().any(|schema| name(*schema) == event.kind);
     if is_type_named && !named.contains(&event.schema()) {
         return None;
     }
@@ -214,7 +214,7 @@ struct Asked {
     to: Option<u64>,
     types: Vec<usize>,
     correlations: Vec<usize>,
-    category: bool,
+    categories: Vec<&'static str>,
     system: bool,
     limit: Option<u64>,
     backwards: bool,
@@ -230,8 +230,9 @@ fn asked() -> impl Strategy<Value = Asked> {
         (option::weighted(0.3, 0..STREAMS.len()), number(), number(), option::weighted(0.3, 0..20_u64));
     (bounds, types, correlations, flags).prop_map(|(bounds, types, correlations, flags)| {
         let (stream, from, to, limit) = bounds;
-        let (category, system, backwards, raw) = flags;
-        Asked { stream, from, to, types, correlations, category, system, limit, backwards, raw }
+        let (is_narrow, system, backwards, raw) = flags;
+        let categories = if is_narrow { vec!["order", "$checkpoint"] } else { vec![] };
+        Asked { stream, from, to, types, correlations, categories, system, limit, backwards, raw }
     })
 }
 
@@ -251,7 +252,7 @@ impl Asked {
 
     fn of_all(&self) -> Query<Position> {
         let query = if self.system { Query::all().including_system() } else { Query::all() };
-        self.narrow(if self.category { query.category("order").category("$checkpoint") } else { query })
+        self.narrow(self.categories.iter().fold(query, |query, category| query.category(*category)))
     }
 
     /// The same by the model, for each stored event of which something comes out.
@@ -272,7 +273,9 @@ impl Asked {
         });
         let mut groups: Vec<Vec<Read>> = groups.filter(|parts| !parts.is_empty()).collect();
         if self.backwards {
-            groups.iter_mut().for_each(|parts| parts.reverse());
+            for parts in &mut groups {
+                parts.reverse();
+            }
             groups.reverse();
         }
         groups.truncate(self.limit.map_or(usize::MAX, |limit| usize::try_from(limit).expect("it is small")));
@@ -280,20 +283,19 @@ impl Asked {
     }
 
     fn bounds(&self, event: &StoredEvent) -> bool {
-        let (number, is_of_source) = match self.stream {
-            Some(stream) => (event.version.get(), event.stream.as_str() == STREAMS[stream]),
-            None => {
-                let is_of_category = ["order", "$checkpoint"].contains(&event.stream.category());
-                let is_shown = self.system || !event.stream.is_system();
-                (event.position.get(), is_shown && (!self.category || is_of_category))
-            }
+        let (number, is_of_source) = if let Some(stream) = self.stream {
+            (event.version.get(), event.stream.as_str() == STREAMS[stream])
+        } else {
+            let is_shown = self.system || !event.stream.is_system();
+            let is_any = self.categories.is_empty() || self.categories.contains(&event.stream.category());
+            (event.position.get(), is_shown && is_any)
         };
         is_of_source && (self.from.unwrap_or(0)..=self.to.unwrap_or(u64::MAX)).contains(&number)
     }
 
     fn wants(&self, event: &Event) -> bool {
         let correlation = event.correlation.as_deref();
-        (self.types.is_empty() || self.types.iter().any(|number| TYPES[*number] == event.event_type))
+        (self.types.is_empty() || self.types.iter().any(|number| TYPES[*number] == event.kind))
             && (self.correlations.is_empty()
                 || self.correlations.iter().any(|number| Some(CORRELATIONS[*number]) == correlation))
     }
@@ -308,8 +310,8 @@ impl Asked {
 }
 
 fn system_event(event: &StoredEvent) -> Event {
-    let (position, event_type) = (event.position.get(), event.event_type.clone());
-    Event { position, event_type, version: 1, marks: vec![], correlation: None }
+    let (position, kind) = (event.position.get(), event.event_type.clone());
+    Event { position, kind, version: 1, marks: vec![], correlation: None }
 }
 
 fn seen(read: Result<StoredEvent, Error>) -> Read {
@@ -406,11 +408,10 @@ fn check_answers(
 ) -> Result<(), TestCaseError> {
     for asked in questions {
         let groups = asked.expected(registered, everything);
-        match asked.stream {
-            Some(number) => {
-                check_query(store, &asked.narrow(Query::stream(&stream(STREAMS[number]))), &groups)?
-            }
-            None => check_query(store, &asked.of_all(), &groups)?,
+        if let Some(number) = asked.stream {
+            check_query(store, &asked.narrow(Query::stream(&stream(STREAMS[number]))), &groups)?;
+        } else {
+            check_query(store, &asked.of_all(), &groups)?;
         }
     }
     for event in everything.iter().filter(|event| !event.stream.is_system()) {
