@@ -102,3 +102,11 @@ mod streams;
 mod subscriptions;
 #[path = "suite/support.rs"]
 mod support;
+#[path = "suite/upcasters.rs"]
+mod upcasters;
+#[path = "suite/upcasting.rs"]
+mod upcasting;
+#[path = "suite/upcasting_model.rs"]
+mod upcasting_model;
+#[path = "suite/upcasting_reads.rs"]
+mod upcasting_reads;

@@ -41,6 +41,11 @@ fn an_account_shows_its_history_its_past_its_trail_and_a_replay__B12_B18() -> Ou
     check_example("account")
 }
 
+#[test]
+fn orders_of_an_older_program_are_read_as_todays__D21_D23() -> Outcome {
+    check_example("orders")
+}
+
 /// Runs an example in a directory of its own, where it leaves a store.
 fn check_example(name: &str) -> Outcome {
     let directory = tempfile::tempdir()?;
