@@ -22,6 +22,7 @@
 //! - [`Follower`] reads a store that another process writes.
 //! - [`EventData`] is what a program gives, [`StoredEvent`] and [`EventRef`] what it gets back. Programs whose events are
 //!   an enum [encode](EventData::encode) and [decode](StoredEvent::decode) them; a [`Codec`] says how.
+//! - [`Context`] is who wants a command and what brought it about: its events' [`Metadata`].
 //! - [`ExpectedVersion`] is what an append demands of its stream; [`Error::is_conflict`] says that another was
 //!   first.
 //! - [`Commit`] appends to several streams at once, all or nothing.
@@ -37,7 +38,7 @@
 //!
 //! - `cli` (default): the program `annals`. Embedders leave it out with `default-features = false`.
 //! - `async`: a [`Subscription`] as a `futures_core::Stream`; it asks for no runtime.
-//! - `tracing`: tells of openings, recoveries and failures.
+//! - `tracing`: tells of openings, recoveries and failures; a [`Context`] can be the current span's.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("Annals maps its files, and needs a 64-bit system");
@@ -122,9 +123,13 @@ pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};
 pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
+#[cfg(feature = "tracing")]
+pub use typed::context_layer::ContextLayer;
 pub use typed::{
     codec::{Bincode, Codec, Json},
     coded_event::event_types_of,
+    context::Context,
+    correction::Correction,
 };
 pub use writer::{
     answer::{PendingAppend, PendingCommit},

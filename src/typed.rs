@@ -7,10 +7,17 @@
 //! tagged_content    an adjacently tagged enum's content, also for codecs that don't describe themselves
 //! tagged_decoding   a value of an enum from event type and content
 //! coded_event       events as a program's enums: encode, decode
+//! correction        events that make another one good, and name it
+//! context           who wants a command, and what brought it about
+//! context_layer     a context's part of `tracing` spans
 //! ```
 
 pub(crate) mod codec;
 pub(crate) mod coded_event;
+pub(crate) mod context;
+#[cfg(feature = "tracing")]
+pub(crate) mod context_layer;
+pub(crate) mod correction;
 pub(crate) mod tagged_content;
 pub(crate) mod tagged_decoding;
 pub(crate) mod tagged_encoding;

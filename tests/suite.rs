@@ -42,6 +42,8 @@ mod commits;
 mod concurrency;
 #[path = "suite/conflicts.rs"]
 mod conflicts;
+#[path = "suite/contexts.rs"]
+mod contexts;
 #[cfg(feature = "cli")]
 #[path = "suite/documents.rs"]
 mod documents;
@@ -87,6 +89,9 @@ mod random_queries;
 mod reading;
 #[path = "suite/requirements.rs"]
 mod requirements;
+#[cfg(feature = "tracing")]
+#[path = "suite/spans.rs"]
+mod spans;
 #[path = "suite/streams.rs"]
 mod streams;
 #[path = "suite/subscriptions.rs"]

@@ -167,6 +167,9 @@ const FLOORS: &[(&str, &[&str])] = &[
             "typed/tagged_content",
             "typed/tagged_decoding",
             "typed/coded_event",
+            "typed/correction",
+            "typed/context",
+            "typed/context_layer",
         ],
     ),
 ];
