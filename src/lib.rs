@@ -32,7 +32,7 @@
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
-//! - [`verify`] checks every byte of a store; [`SimDisk`] tests programs against power cuts.
+//! - [`verify`] checks every byte of a store; [`PowerCuts`] tests programs against power cuts, on a [`SimDisk`].
 //!
 //! # Features
 //!
@@ -130,6 +130,7 @@ pub use typed::{
     coded_event::event_types_of,
     context::Context,
     correction::Correction,
+    power_cuts::{PowerCutCounts, PowerCutFailure, PowerCuts},
 };
 pub use writer::{
     answer::{PendingAppend, PendingCommit},

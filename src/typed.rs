@@ -10,6 +10,7 @@
 //! correction        events that make another one good, and name it
 //! context           who wants a command, and what brought it about
 //! context_layer     a context's part of `tracing` spans
+//! power_cuts        tests of programs on a disk that is cut off at every operation
 //! ```
 
 pub(crate) mod codec;
@@ -18,6 +19,7 @@ pub(crate) mod context;
 #[cfg(feature = "tracing")]
 pub(crate) mod context_layer;
 pub(crate) mod correction;
+pub(crate) mod power_cuts;
 pub(crate) mod tagged_content;
 pub(crate) mod tagged_decoding;
 pub(crate) mod tagged_encoding;

@@ -81,6 +81,8 @@ mod names;
 mod opening;
 #[path = "suite/pending.rs"]
 mod pending;
+#[path = "suite/power_cuts.rs"]
+mod power_cuts;
 #[path = "suite/queries.rs"]
 mod queries;
 #[path = "suite/random_queries.rs"]

@@ -170,6 +170,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "typed/correction",
             "typed/context",
             "typed/context_layer",
+            "typed/power_cuts",
         ],
     ),
 ];
