@@ -3,6 +3,12 @@
 #![allow(missing_docs, reason = "a test's name says what it shows")]
 #![allow(non_snake_case, reason = "tests are named after behaviours, with the ids of requirements behind __")]
 
+#[path = "suite/account.rs"]
+mod account;
+#[path = "suite/aggregate_snapshots.rs"]
+mod aggregate_snapshots;
+#[path = "suite/aggregates.rs"]
+mod aggregates;
 #[path = "suite/append.rs"]
 mod append;
 #[path = "suite/checkpoints.rs"]
@@ -36,12 +42,16 @@ mod cli_queries;
 mod cli_tail;
 #[path = "suite/codecs.rs"]
 mod codecs;
+#[path = "suite/commands.rs"]
+mod commands;
 #[path = "suite/commits.rs"]
 mod commits;
 #[path = "suite/concurrency.rs"]
 mod concurrency;
 #[path = "suite/conflicts.rs"]
 mod conflicts;
+#[path = "suite/contexts.rs"]
+mod contexts;
 #[cfg(feature = "cli")]
 #[path = "suite/documents.rs"]
 mod documents;
@@ -53,6 +63,8 @@ mod follower;
 mod format;
 #[path = "suite/full_disk.rs"]
 mod full_disk;
+#[path = "suite/given.rs"]
+mod given;
 #[path = "suite/golden.rs"]
 mod golden;
 #[path = "suite/idempotency.rs"]
@@ -79,6 +91,10 @@ mod names;
 mod opening;
 #[path = "suite/pending.rs"]
 mod pending;
+#[path = "suite/pitfalls.rs"]
+mod pitfalls;
+#[path = "suite/power_cuts.rs"]
+mod power_cuts;
 #[path = "suite/queries.rs"]
 mod queries;
 #[path = "suite/random_queries.rs"]
@@ -89,6 +105,9 @@ mod reading;
 mod requirements;
 #[path = "suite/snapshots.rs"]
 mod snapshots;
+#[cfg(feature = "tracing")]
+#[path = "suite/spans.rs"]
+mod spans;
 #[path = "suite/streams.rs"]
 mod streams;
 #[path = "suite/subscriptions.rs"]
