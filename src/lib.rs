@@ -33,6 +33,8 @@
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
+//! - [`Aggregate`] is a state that is folded from its events; a [`Repository`] loads it, executes commands, tries again where
+//!   another was first, and uses snapshots; [`Given`] tests it.
 //! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth.
 //! - [`verify`] checks every byte of a store; [`PowerCuts`] tests programs against power cuts, on a [`SimDisk`].
 //!
@@ -142,11 +144,17 @@ pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
 #[cfg(feature = "tracing")]
 pub use typed::context_layer::ContextLayer;
 pub use typed::{
+    aggregate::{Aggregate, Handle},
     codec::{Bincode, Codec, Json},
     coded_event::event_types_of,
     context::Context,
     correction::Correction,
+    execute::{ExecuteError, Executed},
+    given::{Given, When},
+    loaded::{Loaded, Moment, UnusedSnapshot},
     power_cuts::{PowerCutCounts, PowerCutFailure, PowerCuts},
+    repository::Repository,
+    retry::{Conflict, Jitter, Retry},
     snapshot_policy::{AnyOf, EveryNEvents, OlderThan, OnDemand, SlowLoad, SnapshotMoment, SnapshotPolicy},
 };
 pub use upcast::Upcasters;

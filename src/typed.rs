@@ -7,21 +7,37 @@
 //! tagged_content    an adjacently tagged enum's content, also for codecs that don't describe themselves
 //! tagged_decoding   a value of an enum from event type and content
 //! coded_event       events as a program's enums: encode, decode
-//! snapshot_policy   when a snapshot is taken
 //! correction        events that make another one good, and name it
 //! context           who wants a command, and what brought it about
 //! context_layer     a context's part of `tracing` spans
 //! power_cuts        tests of programs on a disk that is cut off at every operation
+//! snapshot_policy   when a snapshot is taken
+//! retry             trying again where another writer was first
+//! aggregate         a state that is folded from its events, and decisions
+//! event_codec       how a repository's events become bytes, and
+//! state_codec       how its states become snapshots: chosen while the program runs
+//! loaded            an aggregate as it was loaded
+//! repository        loading and saving aggregates
+//! execute           executing commands: once, and again where another was first
+//! given             tests of aggregates: given events, when a command comes, then events or a refusal
 //! ```
 
+pub(crate) mod aggregate;
 pub(crate) mod codec;
 pub(crate) mod coded_event;
 pub(crate) mod context;
 #[cfg(feature = "tracing")]
 pub(crate) mod context_layer;
 pub(crate) mod correction;
+pub(crate) mod event_codec;
+pub(crate) mod execute;
+pub(crate) mod given;
+pub(crate) mod loaded;
 pub(crate) mod power_cuts;
+pub(crate) mod repository;
+pub(crate) mod retry;
 pub(crate) mod snapshot_policy;
+pub(crate) mod state_codec;
 pub(crate) mod tagged_content;
 pub(crate) mod tagged_decoding;
 pub(crate) mod tagged_encoding;

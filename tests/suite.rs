@@ -3,6 +3,12 @@
 #![allow(missing_docs, reason = "a test's name says what it shows")]
 #![allow(non_snake_case, reason = "tests are named after behaviours, with the ids of requirements behind __")]
 
+#[path = "suite/account.rs"]
+mod account;
+#[path = "suite/aggregate_snapshots.rs"]
+mod aggregate_snapshots;
+#[path = "suite/aggregates.rs"]
+mod aggregates;
 #[path = "suite/append.rs"]
 mod append;
 #[path = "suite/checkpoints.rs"]
@@ -39,6 +45,8 @@ mod cli_snapshots;
 mod cli_tail;
 #[path = "suite/codecs.rs"]
 mod codecs;
+#[path = "suite/commands.rs"]
+mod commands;
 #[path = "suite/commits.rs"]
 mod commits;
 #[path = "suite/concurrency.rs"]
@@ -58,6 +66,8 @@ mod follower;
 mod format;
 #[path = "suite/full_disk.rs"]
 mod full_disk;
+#[path = "suite/given.rs"]
+mod given;
 #[path = "suite/golden.rs"]
 mod golden;
 #[path = "suite/idempotency.rs"]
@@ -84,6 +94,8 @@ mod names;
 mod opening;
 #[path = "suite/pending.rs"]
 mod pending;
+#[path = "suite/pitfalls.rs"]
+mod pitfalls;
 #[path = "suite/power_cuts.rs"]
 mod power_cuts;
 #[path = "suite/queries.rs"]

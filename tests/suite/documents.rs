@@ -37,8 +37,9 @@ fn the_readmes_program_is_the_example_and_runs() -> Outcome {
 }
 
 #[test]
-fn an_account_shows_its_history_its_past_its_trail_and_a_replay__B12_B18() -> Outcome {
-    check_example("account")
+fn a_bank_refuses_transfers_retries_and_shows_its_history_its_past_its_trail_and_a_replay__B12_B18_D28()
+-> Outcome {
+    check_example("bank")
 }
 
 #[test]
