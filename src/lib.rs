@@ -41,11 +41,13 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("Annals maps its files, and needs a 64-bit system");
 
+mod appender;
 mod background;
 mod catalog;
 mod chase;
 mod checkpoint;
 mod committed;
+mod companions;
 mod cursor;
 #[cfg(feature = "async")]
 mod delivery_stream;

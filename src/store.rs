@@ -8,9 +8,9 @@ use std::{
 };
 
 use crate::{
+    appender::Appender,
     background::{Background, Jobs},
     checkpoint::{checkpoint_deleted, checkpoint_stream},
-    committed::Committed,
     cursor::Cursor,
     disk::{
         contract::{DirectoryLock, Disk},
@@ -18,7 +18,6 @@ use crate::{
     },
     error::{Error, Result},
     event::EventData,
-    event_id::IdGenerator,
     events::Events,
     interface::{EventIterator, Store},
     news::News,
@@ -31,7 +30,7 @@ use crate::{
     stream_list::{StreamFilter, StreamInfo},
     writer::{
         answer::{PendingAppend, PendingCommit},
-        request::{Appended, Commit, EncodedCommit},
+        request::{Appended, Commit},
         thread::{WhenFull, Writer},
     },
 };
@@ -59,9 +58,7 @@ use crate::{
 /// ```
 pub struct EventStore {
     path: PathBuf,
-    committed: Arc<Committed>,
-    reader: Reader,
-    ids: Arc<dyn IdGenerator>,
+    appender: Appender,
     writer: Writer,
     /// Let go last, when the writer has ended.
     _lock: Box<dyn DirectoryLock>,
@@ -108,7 +105,8 @@ impl EventStore {
                 .map_err(thread)?;
         let committed = opened.committed;
         let reader = Reader::new(Arc::clone(&committed), Arc::clone(&committed) as Arc<dyn News>);
-        Ok(Self { path, committed, reader, ids: options.ids, writer, _lock: opened.lock })
+        let appender = Appender::new(committed, reader, options.ids, writer.entrance().clone());
+        Ok(Self { path, appender, writer, _lock: opened.lock })
     }
 
     /// The store's directory.
@@ -152,7 +150,7 @@ impl EventStore {
         expected: impl Into<ExpectedVersion>,
         events: impl IntoIterator<Item = EventData>,
     ) -> Result<PendingAppend> {
-        self.hand_over(stream, expected.into(), events, WhenFull::Wait)
+        self.appender.submit(stream, expected.into(), events, WhenFull::Wait)
     }
 
     /// Like [`submit`](Self::submit), but never blocks.
@@ -166,18 +164,7 @@ impl EventStore {
         expected: impl Into<ExpectedVersion>,
         events: impl IntoIterator<Item = EventData>,
     ) -> Result<PendingAppend> {
-        self.hand_over(stream, expected.into(), events, WhenFull::Refuse)
-    }
-
-    fn hand_over(
-        &self,
-        stream: &StreamId,
-        expected: ExpectedVersion,
-        events: impl IntoIterator<Item = EventData>,
-        when_full: WhenFull,
-    ) -> Result<PendingAppend> {
-        let commit = EncodedCommit::single(stream, expected, events, &*self.ids, self.committed.store_id())?;
-        self.writer.submit(commit, when_full).map(PendingAppend)
+        self.appender.submit(stream, expected.into(), events, WhenFull::Refuse)
     }
 
     /// Appends to several streams and checks others, all or nothing, and waits until it is stored. The
@@ -201,11 +188,7 @@ impl EventStore {
     ///
     /// Those of [`commit`](Self::commit) that can be known at once.
     pub fn submit_commit(&self, commit: Commit) -> Result<PendingCommit> {
-        for (_, cursor) in commit.checkpoints() {
-            self.reader.check_cursor(cursor)?;
-        }
-        let commit = commit.encode(&*self.ids, self.committed.store_id())?;
-        self.writer.submit(commit, WhenFull::Wait).map(PendingCommit)
+        self.appender.submit_commit(commit)
     }
 
     /// Saves how far a consumer has come, under a name of its own, and waits until it is stored. The next one
@@ -253,13 +236,11 @@ impl EventStore {
     pub fn delete_checkpoint(&self, name: &str) -> Result<()> {
         let stream = checkpoint_stream(name)?;
         loop {
-            let version = self.reader.stream_version(&stream)?;
-            if self.reader.checkpoint(name)?.is_none() {
+            let version = self.stream_version(&stream)?;
+            if self.checkpoint(name)?.is_none() {
                 return Err(Error::CheckpointNotFound { name: name.to_owned() });
             }
-            let (event, store_id) = (checkpoint_deleted(), self.committed.store_id());
-            let commit = EncodedCommit::system(&stream, version.into(), event, &*self.ids, store_id)?;
-            match self.writer.submit(commit, WhenFull::Wait)?.wait() {
+            match self.commit(Commit::new().system(&stream, version, checkpoint_deleted())) {
                 // Somebody saved it meanwhile: it is looked at again.
                 Err(Error::VersionConflict { .. }) => {}
                 outcome => return outcome.map(drop),
@@ -271,7 +252,12 @@ impl EventStore {
     /// can't append.
     #[must_use]
     pub fn reader(&self) -> &Reader {
-        &self.reader
+        self.appender.reader()
+    }
+
+    /// What appends, also for those who work beside the store.
+    pub(crate) fn appender(&self) -> &Appender {
+        &self.appender
     }
 
     // These three have namesakes in the trait, which would be found before the reader's.
@@ -279,30 +265,45 @@ impl EventStore {
     /// As [`Reader::read_stream`].
     #[must_use]
     pub fn read_stream(&self, stream: &StreamId) -> Events {
-        self.reader.read_stream(stream)
+        self.reader().read_stream(stream)
     }
 
     /// As [`Reader::read_all`].
     #[must_use]
     pub fn read_all(&self) -> Events {
-        self.reader.read_all()
+        self.reader().read_all()
     }
 
     /// As [`Reader::last_position`].
     #[must_use]
     pub fn last_position(&self) -> Position {
-        self.reader.last_position()
+        self.reader().last_position()
     }
 
     /// Stores what was handed over, and closes. The next opening has nothing to mend then. Dropping the
-    /// store does the same, but can't say whether it went well.
+    /// store does the same, but can't say whether it went well. Runners of projections end before: each saves how
+    /// far it has come.
     ///
     /// # Errors
     ///
     /// [`Error::Failed`] if an append had failed before, [`Error::Io`] if the end couldn't be made durable;
     /// what was acknowledged is stored all the same.
     pub fn close(mut self) -> Result<()> {
+        self.end_companions();
         self.writer.close()
+    }
+
+    fn end_companions(&self) {
+        // A forked child has none of their threads to wait for.
+        if self.writer.entrance().is_at_home() {
+            self.appender.companions().end();
+        }
+    }
+}
+
+impl Drop for EventStore {
+    fn drop(&mut self) {
+        self.end_companions();
     }
 }
 
@@ -310,7 +311,7 @@ impl Deref for EventStore {
     type Target = Reader;
 
     fn deref(&self) -> &Reader {
-        &self.reader
+        self.reader()
     }
 }
 
@@ -337,11 +338,11 @@ impl Store for EventStore {
     }
 
     fn stream_version(&self, stream: &StreamId) -> Result<Version> {
-        self.reader.stream_version(stream)
+        self.reader().stream_version(stream)
     }
 
     fn streams(&self, filter: &StreamFilter) -> Result<Vec<StreamInfo>> {
-        self.reader.streams(filter)
+        self.reader().streams(filter)
     }
 
     fn last_position(&self) -> Result<Position> {

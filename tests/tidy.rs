@@ -140,6 +140,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "subscription",
             "delivery_stream",
             "reader",
+            "companions",
+            "appender",
             "interface",
         ],
     ),
