@@ -224,8 +224,7 @@ fn look<T>(view: &SegmentView, place: LogOffset, look: impl FnOnce(&Record<'_>) 
 
 /// The first event whose caller gave it this id.
 pub(crate) fn find_given_id(committed: &Committed, id: &EventId) -> Result<Option<StoredEvent>> {
-    let form = if id.as_uuid().is_some() { IdForm::Uuid } else { IdForm::Text };
-    let hash = id_hash(id.as_bytes(), form, committed.store_id());
+    let hash = hash_of(committed, id);
     let mut in_tail = Vec::new();
     let (active, settled) = {
         let state = committed.state();
@@ -240,6 +239,22 @@ pub(crate) fn find_given_id(committed: &Committed, id: &EventId) -> Result<Optio
     }
     in_tail.sort_unstable();
     with_id(&active, &in_tail, id)
+}
+
+/// The stream's event whose caller gave it this id.
+pub(crate) fn find_given_id_in(
+    committed: &Committed,
+    stream: &StreamId,
+    id: &EventId,
+) -> Result<Option<StoredEvent>> {
+    let hash = hash_of(committed, id);
+    committed.find_id(committed.key(stream.as_str()), hash, &mut |view, place| {
+        let event = look(view, place, |record| {
+            let is_it = record.event.stream == stream.as_str() && has_id(record.event.id, id);
+            is_it.then(|| record.event.to_stored())
+        })?;
+        event.transpose().map_err(Into::into)
+    })
 }
 
 fn first_with_id(
@@ -266,6 +281,12 @@ fn with_id(view: &SegmentView, places: &[LogOffset], id: &EventId) -> Result<Opt
         }
     }
     Ok(None)
+}
+
+/// What the index knows an id by.
+fn hash_of(committed: &Committed, id: &EventId) -> u32 {
+    let form = if id.as_uuid().is_some() { IdForm::Uuid } else { IdForm::Text };
+    id_hash(id.as_bytes(), form, committed.store_id())
 }
 
 /// Whether an event that was read has this id.

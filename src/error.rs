@@ -106,10 +106,48 @@ pub enum Error {
         last_position: Position,
     },
 
+    /// An event has a schema version that the reader's [`Upcasters`](crate::Upcasters) don't name, though they name its type:
+    /// it was written by a newer program, or a step is missing. [`Query::raw`](crate::Query::raw) reads it as it is stored.
+    UnknownSchemaVersion {
+        /// The event's type, as it is stored.
+        event_type: String,
+        /// Its schema version.
+        found: u32,
+        /// The newest version of the type that is named.
+        newest: u32,
+        /// The event's position.
+        position: Position,
+    },
+
+    /// A step of the reader's [`Upcasters`](crate::Upcasters) failed, or gave an event that it doesn't declare. The event is stored
+    /// as it was; [`Query::raw`](crate::Query::raw) reads it so.
+    UpcastFailed {
+        /// The event's type, as it is stored.
+        event_type: String,
+        /// Its schema version, as it is stored.
+        schema_version: u32,
+        /// The event's position.
+        position: Position,
+        /// The step: where it comes from and where it leads, as in `OrderPlaced 1 -> OrderPlaced 2`.
+        step: String,
+        /// What the step said.
+        source: Arc<dyn error::Error + Send + Sync>,
+    },
+
     /// There is no checkpoint of this name. Nothing was written.
     CheckpointNotFound {
         /// The checkpoint's name.
         name: String,
+    },
+
+    /// A snapshot was to be of a version that its stream hasn't reached. Nothing was written.
+    SnapshotAhead {
+        /// The stream.
+        stream: StreamId,
+        /// The version of the snapshot.
+        version: Version,
+        /// The stream's version; 0: it doesn't exist.
+        actual: Version,
     },
 
     /// Another writer has the store open.
@@ -234,6 +272,7 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Io { source, .. } | Self::OutcomeUnknown { source, .. } => Some(source),
+            Self::UpcastFailed { source, .. } => Some(&**source),
             _ => None,
         }
     }
@@ -268,9 +307,15 @@ impl fmt::Display for Error {
             Self::CursorMismatch { cursor, found, last_position } => {
                 formatter.write_str(&mismatch_message(*cursor, *found, *last_position))
             }
+            Self::UnknownSchemaVersion { .. } | Self::UpcastFailed { .. } => self.fmt_of_upcast(formatter),
             Self::CheckpointNotFound { name } => {
                 write!(formatter, "there is no checkpoint {name:?}: it was never saved, or is deleted")
             }
+            Self::SnapshotAhead { stream, version, actual } => write!(
+                formatter,
+                "a snapshot of stream \"{stream}\" at version {version} is ahead of it: the stream is at version \
+                 {actual}; append the events first"
+            ),
             Self::Closed => formatter.write_str("the store is closed: this append wasn't written"),
             Self::QueueFull => {
                 formatter.write_str("the queue of appends is full: wait, or use submit, which does")
@@ -311,6 +356,23 @@ impl Error {
                 formatter,
                 "the commit is a mixture: its events for stream \"{repeated}\" are already there, those for \
                  stream \"{new}\" aren't; commit the new ones alone"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// The messages about events that can't be read as what a program understands.
+    fn fmt_of_upcast(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownSchemaVersion { event_type, found, newest, position } => write!(
+                formatter,
+                "event {position} is of type {event_type:?} in schema version {found}, which no upcaster knows (the \
+                 newest known is {newest}): use the program that wrote it, or a newer one, or register the version"
+            ),
+            Self::UpcastFailed { event_type, schema_version, position, step, .. } => write!(
+                formatter,
+                "event {position} of type {event_type:?} in schema version {schema_version} can't be upcast by the \
+                 step {step}: mend the step, or read the event raw"
             ),
             _ => Ok(()),
         }

@@ -94,8 +94,7 @@ impl EventData {
     ///
     /// [`Invalid`] if `data` can't be written as JSON, such as a map whose keys aren't texts.
     pub fn json(event_type: impl Into<String>, data: &impl Serialize) -> Result<Self, Invalid> {
-        let bytes = serde_json::to_vec(data).map_err(|error| Invalid::new("data", "", error.to_string()))?;
-        Ok(Self::new(event_type, bytes).with_content_type(ContentType::JSON))
+        Ok(Self::new(event_type, encode_json(data)?).with_content_type(ContentType::JSON))
     }
 
     /// The same event with this id.
@@ -232,7 +231,8 @@ impl EventRef<'_> {
         })
     }
 
-    /// The place behind the event, to go on from.
+    /// The place behind the event, to go on from. The parts of an event that was [split](crate::Upcasters::split) have the
+    /// same: to go on from there passes over those that weren't dealt with yet.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         Cursor { position: self.position, checksum: self.checksum }
@@ -305,7 +305,8 @@ impl StoredEvent {
         }
     }
 
-    /// The place behind the event, to go on from.
+    /// The place behind the event, to go on from. The parts of an event that was [split](crate::Upcasters::split) have the
+    /// same: to go on from there passes over those that weren't dealt with yet.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         Cursor { position: self.position, checksum: self.checksum }
@@ -330,7 +331,13 @@ impl StoredEvent {
     }
 }
 
-fn decode_json<T: DeserializeOwned>(event_type: &str, data: &[u8]) -> Result<T, Invalid> {
+/// A payload as JSON.
+pub(crate) fn encode_json(data: &impl Serialize) -> Result<Vec<u8>, Invalid> {
+    serde_json::to_vec(data).map_err(|error| Invalid::new("data", "", error.to_string()))
+}
+
+/// A payload of JSON.
+pub(crate) fn decode_json<T: DeserializeOwned>(event_type: &str, data: &[u8]) -> Result<T, Invalid> {
     serde_json::from_slice(data)
         .map_err(|error| Invalid::new("data of event type", event_type, error.to_string()))
 }

@@ -5,6 +5,9 @@
 //! writer's disk, only for the moment in which a frame goes into the index, and its memory is bounded. Events of
 //! categories and types are found by the index; where the query asks for what only records tell, it reads every
 //! record within its bounds, and passes over those that aren't wanted. Times are found by halving, since they never go back along the log.
+//!
+//! Where the query goes through upcasters, the cursor stands on a record until all the parts are given that these make of
+//! it. It counts as given behind the last one.
 
 use std::{fmt, mem, sync::Arc};
 
@@ -16,9 +19,11 @@ use crate::{
     format::record::{self, Record},
     index::part::Direction,
     log::{fetch, view::SegmentView, window::Window},
-    position::{LogOffset, Position, Version},
+    position::{LogOffset, Position},
     query::{Selection, sealed::Source},
+    records::{check_cursor, checked, checked_before, here, look_at, newest_of, places_of},
     time::Timestamp,
+    upcasting::{Parts, Rest},
 };
 
 /// How many places a cursor takes from the index at a time.
@@ -48,6 +53,9 @@ pub struct Events {
     taken: usize,
     segment: Option<Arc<SegmentView>>,
     window: Window,
+    /// The record whose parts are being given, and these.
+    standing: Option<Found>,
+    parts: Parts,
     /// The last event that was given or passed over. An event that is left out only since it is the store's own
     /// doesn't count.
     passed: Cursor,
@@ -97,6 +105,8 @@ impl Events {
             taken: 0,
             segment: None,
             window: Window::new(AHEAD_BYTES),
+            standing: None,
+            parts: Parts::default(),
             passed: selection.filter.cursor.unwrap_or_default(),
             selection,
         }
@@ -106,29 +116,66 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if the record isn't what was written, and [`Error::Io`]. The cursor goes on behind the
+    /// [`Error::Corrupt`] if the record isn't what was written, [`Error::UnknownSchemaVersion`] and [`Error::UpcastFailed`] if
+    /// upcasters can't make anything of it, and [`Error::Io`]. The cursor goes on behind the
     /// event then. [`Error::CursorMismatch`] if the query's cursor isn't of this log, and either of the others where
     /// the query's beginning can't be found; the cursor has ended then.
     pub fn try_next(&mut self) -> Result<Option<EventRef<'_>>> {
         self.begin()?;
-        let Some(Found { place, number }) = self.find()? else { return Ok(None) };
+        let Some(Found { place, number }) = self.find_shown()? else { return Ok(None) };
         let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
-        let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
-        self.passed = record.event.cursor();
-        Ok(Some(record.event))
+        let through = self.selection.through.as_ref().filter(|_| self.parts.rest() == Rest::Some);
+        let Some(through) = through else {
+            let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
+            self.passed = record.event.cursor();
+            return Ok(Some(record.event));
+        };
+        let record = checked_before(segment, place, &mut self.window)?;
+        let (event, rest) = self.parts.give(through, record.event);
+        if rest == Rest::None {
+            self.passed = event.cursor();
+        }
+        Ok(Some(event))
+    }
+
+    /// Goes to the next record of which something is shown: that which it stands on while parts of it are left. What
+    /// upcasters leave nothing of that is wanted is passed over.
+    fn find_shown(&mut self) -> Result<Option<Found>> {
+        if self.parts.rest() == Rest::Some {
+            return Ok(self.standing);
+        }
+        while let Some(found) = self.find()? {
+            let Selection { source, direction, through: Some(through), .. } = &self.selection else {
+                return Ok(Some(found));
+            };
+            let Found { place, number } = found;
+            let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
+            let seen = record::peek(fetch::bytes_at(segment, place, &mut self.window)?);
+            if seen.is_none_or(|seen| !through.upcasters.concern(seen.stream, seen.event_type)) {
+                return Ok(Some(found));
+            }
+            let record = checked(segment, place, source, number, &mut self.window)?;
+            if self.parts.unfold(through, *direction, &record.event)? == Rest::Some {
+                self.standing = Some(found);
+                return Ok(Some(found));
+            }
+            self.passed = record.event.cursor();
+            self.limit_left += 1;
+        }
+        Ok(None)
     }
 
     /// Goes to the next record that seems to be wanted, and checks all on the way, since what is damaged may be
     /// wanted too.
     fn find(&mut self) -> Result<Option<Found>> {
-        let admits_all = self.selection.filter.admits_all();
+        let admits_all = self.selection.admits_all();
         while let Some(Found { place, number }) = self.step()? {
             if admits_all {
                 return Ok(Some(Found { number, place }));
             }
             let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
             let seen = record::peek(fetch::bytes_at(segment, place, &mut self.window)?);
-            if seen.is_none_or(|seen| self.selection.filter.admits(seen)) {
+            if seen.is_none_or(|seen| self.selection.admits(seen)) {
                 return Ok(Some(Found { number, place }));
             }
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
@@ -366,105 +413,6 @@ impl Events {
         self.begin()?;
         Ok((self.next + self.left).saturating_sub(1))
     }
-}
-
-/// The number of the newest event of what is walked over.
-fn newest_of(committed: &Committed, source: &Source) -> Result<u64> {
-    match source {
-        Source::Stream(stream) => Ok(committed.version(committed.key(stream.as_str()))?.get()),
-        Source::All => Ok(committed.head().get()),
-    }
-}
-
-/// The places of records from a number on, which is committed: one at least.
-fn places_of(
-    committed: &Committed,
-    source: &Source,
-    from: u64,
-    direction: Direction,
-    places_max: usize,
-    places: &mut Vec<LogOffset>,
-) -> Result<()> {
-    match source {
-        Source::Stream(stream) => {
-            let (key, from) = (committed.key(stream.as_str()), Version::new(from));
-            committed.stream_places(key, from, direction, places_max, places)?;
-        }
-        Source::All => committed.places(Position::new(from), direction, places_max, places)?,
-    }
-    if places.is_empty() {
-        return Err(committed.settled().lost_event());
-    }
-    Ok(())
-}
-
-/// The segment that has a place, kept from one record to the next.
-fn here<'a>(
-    committed: &Committed,
-    kept: &'a mut Option<Arc<SegmentView>>,
-    window: &mut Window,
-    place: LogOffset,
-) -> Result<&'a Arc<SegmentView>> {
-    let view = if let Some(same) = kept.take().filter(|segment| segment.holds(place)) {
-        same
-    } else {
-        window.clear();
-        committed.view_of(place)?
-    };
-    Ok(kept.insert(view))
-}
-
-/// The record at a place, checked, also that it is the one which the index named.
-fn checked<'a>(
-    segment: &'a SegmentView,
-    place: LogOffset,
-    source: &Source,
-    number: u64,
-    window: &'a mut Window,
-) -> Result<Record<'a>> {
-    let (record, _) = fetch::record_at(segment, place, window)?;
-    let is_it = match source {
-        Source::Stream(stream) => {
-            record.event.version.get() == number && record.event.stream == stream.as_str()
-        }
-        Source::All => record.event.position.get() == number,
-    };
-    if is_it {
-        return Ok(record);
-    }
-    Err(segment.corrupt(segment.file_offset(place), "the index found another event here"))
-}
-
-/// Looks at one record by its number, which is committed.
-pub(crate) fn look_at<T>(
-    committed: &Committed,
-    source: &Source,
-    number: u64,
-    look: impl FnOnce(&Record<'_>) -> T,
-) -> Result<T> {
-    let mut places = Vec::with_capacity(1);
-    places_of(committed, source, number, Direction::Forwards, 1, &mut places)?;
-    let place = places[0];
-    let segment = committed.view_of(place)?;
-    let mut window = Window::new(0);
-    checked(&segment, place, source, number, &mut window).map(|record| look(&record))
-}
-
-/// Refuses a cursor whose event isn't there, or is another one.
-pub(crate) fn check_cursor(committed: &Committed, cursor: Cursor) -> Result<()> {
-    let last_position = committed.head();
-    let found = if cursor.position == Position::NONE {
-        Some(0)
-    } else if cursor.position <= last_position {
-        let checksum = |record: &Record<'_>| record.event.checksum;
-        Some(look_at(committed, &Source::All, cursor.position.get(), checksum)?)
-    } else {
-        None
-    };
-    if found == Some(cursor.checksum) {
-        return Ok(());
-    }
-    Err(Error::CursorMismatch { cursor, found, last_position })
 }
 
 impl Iterator for Events {

@@ -16,6 +16,7 @@ use crate::{
     options::Options,
     position::Position,
     reader::Reader,
+    snapshots::SnapshotFolder,
 };
 
 /// Reads a store, in any number of processes, while another one writes it or none does. All that reads is a
@@ -62,7 +63,7 @@ impl Follower {
         Self::open_with(path, Options::default())
     }
 
-    /// Opens a store to follow it. Of the options [`Options::read`] and
+    /// Opens a store to follow it. Of the options [`Options::read`], [`Options::upcasters`] and
     /// [`Options::on_opening_progress`] count.
     ///
     /// # Errors
@@ -82,9 +83,11 @@ impl Follower {
     #[allow(clippy::needless_pass_by_value, reason = "as EventStore::open_on takes them")]
     pub fn open_on(disk: Arc<dyn Disk>, path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let following = Following::open(disk, &path, &options)?;
+        let following = Following::open(Arc::clone(&disk), &path, &options)?;
         let news = Arc::clone(&following) as Arc<dyn News>;
-        let reader = Reader::new(Arc::clone(following.committed()), news);
+        let committed = Arc::clone(following.committed());
+        let snapshots = Arc::new(SnapshotFolder::new(disk, &path, committed.store_id()));
+        let reader = Reader::new(committed, news, snapshots, options.upcasters);
         Ok(Self { path, reader, following })
     }
 

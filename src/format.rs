@@ -10,6 +10,7 @@
 //! frame          | header 64 bytes | payload | zeros to a multiple of 64 |
 //! DATA payload   | event record | event record | …
 //! event record   | fixed part 56 bytes | occurred at | id | stream | type | metadata | data | extensions |
+//! snapshot file  | envelope with the header | state |
 //! ```
 
 pub(crate) mod control;
@@ -21,5 +22,6 @@ pub(crate) mod paged;
 pub(crate) mod paged_file;
 pub(crate) mod record;
 pub(crate) mod segment_header;
+pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;

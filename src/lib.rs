@@ -27,9 +27,11 @@
 //! - [`Store`] is the trait of these operations, for programs that run on other stores too.
 //! - [`Query`] says what is read: a stream or everything; by category, type, time, correlation; as of a moment.
 //!   [`StreamFilter`] says which streams are listed.
+//! - [`Upcasters`] say how old events are read, of which a program understands only newer forms.
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
+//! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth.
 //! - [`verify`] checks every byte of a store; [`SimDisk`] tests programs against power cuts.
 //!
 //! # Features
@@ -54,6 +56,7 @@ mod delivery_stream;
 mod disk;
 mod error;
 mod event;
+mod event_content;
 mod event_id;
 mod events;
 mod follower;
@@ -74,7 +77,11 @@ mod options;
 mod position;
 mod query;
 mod reader;
+mod records;
 mod simulation;
+mod snapshot;
+mod snapshot_file;
+mod snapshots;
 mod store;
 mod stream;
 mod stream_list;
@@ -82,6 +89,10 @@ mod subscription;
 mod time;
 mod trace;
 mod typed;
+mod upcast;
+mod upcast_parts;
+mod upcast_steps;
+mod upcasting;
 mod writer;
 
 pub use catalog::StoreInfo;
@@ -101,6 +112,7 @@ pub use disk::sim::{
 };
 pub use error::{Error, Result};
 pub use event::{ContentType, EVENT_BYTES_MAX, EventData, EventRef, StoredEvent};
+pub use event_content::EventContent;
 pub use event_id::{EVENT_ID_BYTES_MAX, EventId, EventIdRef, IdGenerator, UuidV7};
 pub use events::Events;
 pub use follower::Follower;
@@ -118,11 +130,31 @@ pub use query::{AsOf, Bound, Query};
 pub use reader::{NameCount, Reader};
 #[doc(hidden)]
 pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operation};
+pub use snapshot::{
+    IgnoredReason, IgnoredSnapshot, SNAPSHOT_BYTES_MAX, STATE_TYPE_BYTES_MAX, Snapshot, SnapshotData,
+    SnapshotInfo, SnapshotList, SnapshotSearch,
+};
 pub use store::EventStore;
 pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};
 pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
+pub use typed::snapshot_policy::{
+    AnyOf, EveryNEvents, OlderThan, OnDemand, SlowLoad, SnapshotMoment, SnapshotPolicy,
+};
+pub use typed::{
+    context::Context,
+    control::{ProjectionProgress, ProjectionState},
+    notes::{CursorKeeper, ProjectionInfo, SkippedEvent},
+    on_error::{AfterRetries, OnError},
+    process_manager::{Output, ProcessManager},
+    projection::{Projection, RollBack, SavedCursor},
+    retry::{Conflict, Jitter, Retry},
+    run_error::{HandlerError, RunError},
+    runner::{Runner, project},
+    running::RunningProjection,
+};
+pub use upcast::Upcasters;
 pub use writer::{
     answer::{PendingAppend, PendingCommit},
     request::{Appended, Commit},

@@ -6,6 +6,7 @@ use crate::{
     event_id::{IdGenerator, UuidV7},
     invalid::Invalid,
     time::{Clock, SystemClock},
+    upcast::Upcasters,
 };
 
 /// The smallest segment that can be asked for, in bytes: 4 KiB.
@@ -85,6 +86,8 @@ pub struct Options {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
     pub(crate) progress: Option<ProgressTeller>,
+    pub(crate) upcasters: Arc<Upcasters>,
+    pub(crate) snapshots_kept: usize,
 }
 
 impl Default for Options {
@@ -99,13 +102,16 @@ impl Default for Options {
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidV7::default()),
             progress: None,
+            upcasters: Arc::default(),
+            snapshots_kept: 3,
         }
     }
 }
 
 impl Options {
     /// The default: [`Durability::Fsync`], [`ReadMode::Mapped`], [`Creation::IfMissing`], segments of
-    /// 64 MiB, a queue of 16 MiB, no waiting for the lock, the system's clock, UUIDs of version 7.
+    /// 64 MiB, a queue of 16 MiB, no waiting for the lock, the system's clock, UUIDs of version 7, no upcasters,
+    /// 3 snapshots.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -176,6 +182,21 @@ impl Options {
         self
     }
 
+    /// How old events are read, of which a program understands only newer forms; for a store and for a follower.
+    #[must_use]
+    pub fn upcasters(mut self, upcasters: Upcasters) -> Self {
+        self.upcasters = Arc::new(upcasters);
+        self
+    }
+
+    /// How many snapshots are kept of a stream and state type, those of the newest versions; 1 at least. Saving one
+    /// removes older ones.
+    #[must_use]
+    pub fn snapshots_kept(mut self, count: usize) -> Self {
+        self.snapshots_kept = count;
+        self
+    }
+
     pub(crate) fn tell_progress(&self, progress: OpeningProgress) {
         if let Some(ProgressTeller(tell)) = &self.progress {
             tell(progress);
@@ -184,10 +205,13 @@ impl Options {
 
     /// Refuses values outside their ranges.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
-        if (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
-            return Ok(());
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
+            let reason = format!("it is from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX} bytes");
+            return Err(Invalid::new("segment size", &self.segment_bytes.to_string(), reason));
         }
-        let reason = format!("it is from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX} bytes");
-        Err(Invalid::new("segment size", &self.segment_bytes.to_string(), reason))
+        if self.snapshots_kept == 0 {
+            return Err(Invalid::new("number of snapshots kept", "0", "at least 1 is kept"));
+        }
+        Ok(())
     }
 }

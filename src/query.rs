@@ -1,6 +1,6 @@
 //! What to read: a stream, bounded by versions, or everything, bounded by positions; and which of its events.
 
-use std::{fmt, ops::RangeInclusive};
+use std::{fmt, mem, ops::RangeInclusive, sync::Arc};
 
 use crate::{
     cursor::Cursor,
@@ -12,12 +12,16 @@ use crate::{
     position::{Position, Version},
     stream::{StreamId, category_of, is_system},
     time::Timestamp,
+    upcast::Upcasters,
 };
 
 /// What to read: a stream, bounded by versions, or everything, bounded by positions.
 ///
 /// `from` and `to` are inclusive, `after` and `before` exclusive, `since` and `until` inclusive. Each call narrows what
 /// is read, but for those that say so. The limit counts what is left, in the order of reading.
+///
+/// Where the store has [`Upcasters`], events come as these make them, and types and correlation ids are asked of what comes
+/// out; [`raw`](Self::raw) reads events as they are stored.
 ///
 /// ```
 /// use annals::{Position, Query, StreamId, Timestamp, Version};
@@ -38,7 +42,18 @@ pub struct Query<B: Bound> {
     last: B,
     limit: u64,
     direction: Direction,
+    form: Form,
     filter: Filter,
+}
+
+/// In which form events are read.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Form {
+    /// As upcasters make them.
+    #[default]
+    Upcast,
+    /// As they are stored.
+    Raw,
 }
 
 /// What bounds a query: [`Version`] in a stream, [`Position`] in everything.
@@ -191,7 +206,7 @@ impl<B: Bound> Query<B> {
     fn new(source: B::Bounded) -> Self {
         let (first, last) = (B::from(1), B::from(u64::MAX));
         let (direction, filter) = (Direction::Forwards, Filter::default());
-        Self { source, first, last, limit: u64::MAX, direction, filter }
+        Self { source, first, last, limit: u64::MAX, direction, form: Form::Upcast, filter }
     }
 
     /// No event before this one.
@@ -237,7 +252,8 @@ impl<B: Bound> Query<B> {
         self
     }
 
-    /// Only events of this type; called again, also those of that one.
+    /// Only events of this type; called again, also those of that one. Where the store has [`Upcasters`], the type is the one
+    /// with which events come out: those of older types that become it are among them, and those that left it aren't.
     pub fn event_type(mut self, event_type: impl Into<String>) -> Self {
         self.filter.event_types.push(event_type.into());
         self
@@ -250,7 +266,8 @@ impl<B: Bound> Query<B> {
         self
     }
 
-    /// At most so many events, counted in the order of reading.
+    /// At most so many events, counted in the order of reading. What [`Upcasters`] split counts as the one event that is
+    /// stored, and comes whole; what they discard doesn't count.
     pub fn limit(mut self, events_max: u64) -> Self {
         self.limit = self.limit.min(events_max);
         self
@@ -259,6 +276,12 @@ impl<B: Bound> Query<B> {
     /// From the last event to the first.
     pub fn backwards(mut self) -> Self {
         self.direction = Direction::Backwards;
+        self
+    }
+
+    /// Events as they are stored, whatever [`Upcasters`] the store has.
+    pub fn raw(mut self) -> Self {
+        self.form = Form::Raw;
         self
     }
 
@@ -281,7 +304,16 @@ impl<B: Bound> Query<B> {
         self.direction == Direction::Backwards
     }
 
+    /// Whether events are read as they are stored.
+    #[must_use]
+    pub fn is_raw(&self) -> bool {
+        self.form == Form::Raw
+    }
+
     /// Whether an event is among those that are wanted, leaving the limit aside, and the checksum of a cursor.
+    ///
+    /// It is asked as it stands here: a store that upcasts asks for each event that [`Upcasters::upcast`] gave it, and for the
+    /// stored one where the query [is raw](Self::is_raw).
     #[must_use]
     pub fn admits(&self, event: &StoredEvent) -> bool {
         let number = B::number_of(event, &self.source);
@@ -295,7 +327,24 @@ impl<B: Bound> Query<B> {
             })
     }
 
-    /// The same, without its type.
+    /// The same for events as these upcasters make them, without its type.
+    pub(crate) fn select_through(self, upcasters: &Arc<Upcasters>) -> Selection {
+        let is_raw = self.is_raw();
+        let mut selection = self.select();
+        let is_of_system = matches!(&selection.source, Source::Stream(stream) if stream.is_system());
+        if !(upcasters.is_empty() || is_raw || is_of_system) {
+            let filter = &mut selection.filter;
+            let event_types = upcasters.stored_types(&filter.event_types);
+            let wanted = Wanted {
+                event_types: mem::replace(&mut filter.event_types, event_types),
+                correlations: mem::take(&mut filter.correlations),
+            };
+            selection.through = Some(Through { upcasters: Arc::clone(upcasters), wanted });
+        }
+        selection
+    }
+
+    /// The same for events as they are stored, without its type.
     pub(crate) fn select(self) -> Selection {
         Selection {
             source: B::walk_over(self.source),
@@ -304,6 +353,7 @@ impl<B: Bound> Query<B> {
             limit: self.limit,
             direction: self.direction,
             filter: self.filter,
+            through: None,
         }
     }
 }
@@ -318,7 +368,33 @@ pub(crate) struct Selection {
     pub(crate) last: u64,
     pub(crate) limit: u64,
     pub(crate) direction: Direction,
+    /// What is asked of events as they are stored.
     pub(crate) filter: Filter,
+    /// The upcasters through which they are read; none: they are read as they are stored.
+    pub(crate) through: Option<Through>,
+}
+
+/// Upcasters, and what is asked of the events that come out of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Through {
+    pub(crate) upcasters: Arc<Upcasters>,
+    wanted: Wanted,
+}
+
+/// What is asked of events as they come out: only that which upcasters may change.
+#[derive(Clone, Debug)]
+struct Wanted {
+    /// Any of these; empty: any at all.
+    event_types: Vec<String>,
+    correlations: Vec<String>,
+}
+
+impl Through {
+    /// Whether an event is wanted that came out.
+    pub(crate) fn admits(&self, event_type: &[u8], metadata: &[u8]) -> bool {
+        let Wanted { event_types, correlations } = &self.wanted;
+        is_any_of(event_types, event_type) && has_correlation(correlations, metadata)
+    }
 }
 
 impl Selection {
@@ -328,6 +404,20 @@ impl Selection {
             Source::Stream(stream) => stream.is_system(),
             Source::All => self.filter.system == SystemStreams::Included,
         }
+    }
+
+    /// Whether every record within the bounds is wanted.
+    pub(crate) fn admits_all(&self) -> bool {
+        self.filter.admits_all() && self.through.is_none()
+    }
+
+    /// Whether a record that seems to say this may be wanted: what upcasters change is known only behind them.
+    pub(crate) fn admits(&self, seen: Peek<'_>) -> bool {
+        self.filter.admits(seen)
+            && self.through.as_ref().is_none_or(|through| {
+                through.upcasters.concern(seen.stream, seen.event_type)
+                    || through.admits(seen.event_type, seen.metadata)
+            })
     }
 
     /// Whether an event is left out only since its stream is the store's own.
@@ -373,15 +463,11 @@ impl Filter {
 
     /// Whether an event is wanted by what is in it; bounds aside.
     pub(crate) fn admits(&self, event: Peek<'_>) -> bool {
-        let is_any_of = |names: &[String], name: &[u8]| {
-            names.is_empty() || names.iter().any(|any| any.as_bytes() == name)
-        };
         (self.system == SystemStreams::Included || !is_system(event.stream))
             && is_any_of(&self.event_types, event.event_type)
             && is_any_of(&self.categories, category_of(event.stream))
             && self.group.is_none_or(|group| group.has_name(event.stream))
-            && (self.correlations.is_empty()
-                || correlation_id(event.metadata).is_some_and(|id| self.correlations.contains(&id)))
+            && has_correlation(&self.correlations, event.metadata)
     }
 
     /// Whether an event comes before the last moment that is wanted.
@@ -399,4 +485,12 @@ impl Filter {
     pub(crate) fn has_end(&self) -> bool {
         self.until.is_some() || self.position_max.is_some()
     }
+}
+
+fn is_any_of(names: &[String], name: &[u8]) -> bool {
+    names.is_empty() || names.iter().any(|any| any.as_bytes() == name)
+}
+
+fn has_correlation(ids: &[String], metadata: &[u8]) -> bool {
+    ids.is_empty() || correlation_id(metadata).is_some_and(|id| ids.contains(&id))
 }

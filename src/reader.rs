@@ -3,21 +3,28 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
-    catalog::{Counted, StoreInfo, count_all, count_names, find_given_id, find_stream, has_id, list_streams},
+    catalog::{
+        Counted, StoreInfo, count_all, count_names, find_given_id, find_given_id_in, find_stream, has_id,
+        list_streams,
+    },
     checkpoint::{CHECKPOINT_CATEGORY, Checkpoint, checkpoint_of, checkpoint_stream},
     committed::Committed,
     cursor::Cursor,
     error::{Error, Result},
     event::StoredEvent,
     event_id::EventId,
-    events::{Events, check_cursor},
+    events::Events,
     news::News,
     position::{Position, Version},
     query::{AsOf, Bound, Query},
+    records::check_cursor,
+    snapshot::{SnapshotList, SnapshotSearch},
+    snapshots::SnapshotFolder,
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
     subscription::Subscription,
     time::Timestamp,
+    upcast::Upcasters,
 };
 
 /// How long before or after an id was made its event may have been stored, by a look in the index, in
@@ -49,6 +56,8 @@ const MADE_BEFORE_MICROS: i64 = 60_000_000;
 pub struct Reader {
     committed: Arc<Committed>,
     news: Arc<dyn News>,
+    snapshots: Arc<SnapshotFolder>,
+    upcasters: Arc<Upcasters>,
 }
 
 /// A name, and how many events have it.
@@ -62,17 +71,28 @@ pub struct NameCount {
 }
 
 impl Reader {
-    pub(crate) fn new(committed: Arc<Committed>, news: Arc<dyn News>) -> Self {
-        Self { committed, news }
+    pub(crate) fn new(
+        committed: Arc<Committed>,
+        news: Arc<dyn News>,
+        snapshots: Arc<SnapshotFolder>,
+        upcasters: Arc<Upcasters>,
+    ) -> Self {
+        Self { committed, news, snapshots, upcasters }
+    }
+
+    /// Through what events are read, as [`Options::upcasters`](crate::Options::upcasters) said.
+    pub fn upcasters(&self) -> &Upcasters {
+        &self.upcasters
     }
 
     /// Reads what a query asks for, as it is committed now. A stream that doesn't exist has no events. What goes
     /// wrong is told by the first step.
     #[must_use]
     pub fn read<B: Bound>(&self, query: Query<B>) -> Events {
+        let selection = query.select_through(&self.upcasters);
         match self.news.refresh() {
-            Ok(()) => Events::new(&self.committed, query.select()),
-            Err(error) => Events::failed(&self.committed, query.select(), error),
+            Ok(()) => Events::new(&self.committed, selection),
+            Err(error) => Events::failed(&self.committed, selection, error),
         }
     }
 
@@ -150,8 +170,8 @@ impl Reader {
         count_names(&self.committed, Counted::Categories).map(named)
     }
 
-    /// The event types there are, sorted by name, and how many events are of each. Those of the store's own
-    /// streams are left out.
+    /// The event types there are, sorted by name, and how many events are of each: as events are stored, whatever
+    /// upcasters make of them. Those of the store's own streams are left out.
     ///
     /// # Errors
     ///
@@ -167,15 +187,28 @@ impl Reader {
     /// Ids that callers gave are in the index, and UUIDs of version 7 name the time of their making. Any other id is
     /// looked for in the whole log, and so is one that isn't there.
     ///
+    /// It comes as [`upcasters`](Self::upcasters) make it: none if they discard it, and the first part if they split it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up; [`Error::UnknownSchemaVersion`] and
+    /// [`Error::UpcastFailed`] where upcasters can't make anything of it.
+    pub fn event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
+        let parts = self.event_raw(id)?.map(|stored| self.upcasters.upcast(stored)).transpose()?;
+        Ok(parts.and_then(|parts| parts.into_iter().next()))
+    }
+
+    /// The event with this id, as it is stored; else as [`event`](Self::event).
+    ///
     /// # Errors
     ///
     /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up.
-    pub fn event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
+    pub fn event_raw(&self, id: &EventId) -> Result<Option<StoredEvent>> {
         self.news.refresh()?;
         if let Some(found) = find_given_id(&self.committed, id)? {
             return Ok(Some(found));
         }
-        let all = Query::all().including_system();
+        let all = Query::all().including_system().raw();
         if let Some(made) = id.as_uuid().and_then(made_at) {
             let (first, last) = (made.micros() - MADE_BEFORE_MICROS, made.micros() + MADE_BEFORE_MICROS);
             let about = all.clone().since(Timestamp::from_micros(first)).until(Timestamp::from_micros(last));
@@ -184,6 +217,30 @@ impl Reader {
             }
         }
         find_id(self.read(all), id)
+    }
+
+    /// The event of a stream whose caller gave it this id; none if there is none. An id names one event of a stream. It
+    /// comes as [`event`](Self::event) says.
+    ///
+    /// Costs a look-up in the index of each segment that holds the stream. Ids that the store made aren't looked for:
+    /// `event` finds those.
+    ///
+    /// # Errors
+    ///
+    /// As [`event`](Self::event).
+    pub fn event_in(&self, stream: &StreamId, id: &EventId) -> Result<Option<StoredEvent>> {
+        let parts = self.event_in_raw(stream, id)?.map(|stored| self.upcasters.upcast(stored)).transpose()?;
+        Ok(parts.and_then(|parts| parts.into_iter().next()))
+    }
+
+    /// The event of a stream whose caller gave it this id, as it is stored; else as [`event_in`](Self::event_in).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Corrupt`] where it can't be looked up.
+    pub fn event_in_raw(&self, stream: &StreamId, id: &EventId) -> Result<Option<StoredEvent>> {
+        self.news.refresh()?;
+        find_given_id_in(&self.committed, stream, id)
     }
 
     /// The store in numbers.
@@ -222,6 +279,72 @@ impl Reader {
         checkpoints.filter_map(Result::transpose).collect()
     }
 
+    /// The newest snapshot of a stream and a state type; none if there is none that can be used.
+    ///
+    /// A snapshot is a cache. One that is damaged, or that was made from an event that the log hasn't got any more, is
+    /// ignored, as is one that the system can't read: the search says so, and goes on with the next older.
+    ///
+    /// ```
+    /// use annals::{EventData, EventStore, ExpectedVersion, Query, SnapshotData, StreamId};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("bank.annals");
+    /// let store = EventStore::open(path)?;
+    /// let account = StreamId::new("account-1")?;
+    /// let deposit = |cents: u64| EventData::json("MoneyDeposited", &cents);
+    /// let appended = store.append(&account, ExpectedVersion::NoStream, [deposit(300)?, deposit(200)?])?;
+    /// store.save_snapshot(&account, appended.version, SnapshotData::json("Balance", &500)?)?;
+    /// store.append(&account, ExpectedVersion::StreamExists, [deposit(50)?])?;
+    ///
+    /// let snapshot = store.snapshot(&account, "Balance")?.snapshot.expect("it was saved");
+    /// let mut cents: u64 = snapshot.json()?;
+    /// for event in store.read(Query::stream(&account).after(snapshot.version)) {
+    ///     cents += event?.json::<u64>()?;
+    /// }
+    /// assert_eq!(cents, 550);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if no state type can have this name; [`Error::Io`] and [`Error::Corrupt`] where the log
+    /// can't be looked at, never for a snapshot's own file.
+    pub fn snapshot(&self, stream: &StreamId, state_type: &str) -> Result<SnapshotSearch> {
+        self.snapshot_at(stream, state_type, Version::new(u64::MAX))
+    }
+
+    /// The newest snapshot at or before a version, as [`snapshot`](Self::snapshot): for a state as it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](Self::snapshot).
+    pub fn snapshot_at(
+        &self,
+        stream: &StreamId,
+        state_type: &str,
+        version_max: Version,
+    ) -> Result<SnapshotSearch> {
+        self.snapshots.search((&self.committed, &*self.news), stream, state_type, version_max)
+    }
+
+    /// The snapshots of a stream, without their states.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Corrupt`] where the log can't be looked at.
+    pub fn snapshots(&self, stream: &StreamId) -> Result<SnapshotList> {
+        self.snapshots.list((&self.committed, &*self.news), stream)
+    }
+
+    /// The snapshots of all streams, without their states. Costs a look at each one's file.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshots`](Self::snapshots).
+    pub fn all_snapshots(&self) -> Result<SnapshotList> {
+        self.snapshots.list_all((&self.committed, &*self.news))
+    }
+
     /// Refuses a cursor whose event isn't there, or is another one.
     pub(crate) fn check_cursor(&self, cursor: Cursor) -> Result<()> {
         self.news.refresh()?;
@@ -230,7 +353,7 @@ impl Reader {
 
     /// Goes on where a query ends: what is there, then what comes, for as long as it is wanted.
     pub fn subscribe<B: Bound>(&self, query: Query<B>) -> Subscription {
-        Subscription::new(&self.committed, &self.news, query.select())
+        Subscription::new(&self.committed, &self.news, query.select_through(&self.upcasters))
     }
 
     /// The position of the last event, also of one in the store's own streams; 0 if there is none.

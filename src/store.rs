@@ -26,8 +26,11 @@ use crate::{
     position::{ExpectedVersion, Position, Version},
     query::Query,
     reader::Reader,
+    snapshot::{Snapshot, SnapshotData},
+    snapshots::{SnapshotFolder, Unsaved},
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
+    time::{Clock, Timestamp},
     writer::{
         answer::{PendingAppend, PendingCommit},
         request::{Appended, Commit},
@@ -59,6 +62,9 @@ use crate::{
 pub struct EventStore {
     path: PathBuf,
     appender: Appender,
+    clock: Arc<dyn Clock>,
+    snapshots: Arc<SnapshotFolder>,
+    snapshots_kept: usize,
     writer: Writer,
     /// Let go last, when the writer has ended.
     _lock: Box<dyn DirectoryLock>,
@@ -96,17 +102,20 @@ impl EventStore {
     pub fn open_on(disk: Arc<dyn Disk>, path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let opened = opening::open(&disk, &path, &options)?;
+        let snapshots = SnapshotFolder::new(Arc::clone(&disk), &path, opened.committed.store_id());
+        let snapshots = Arc::new(snapshots);
         let jobs = Jobs::new(disk, &opened.core, options.durability);
         let thread = |error| Error::io("start a thread for", &path, error);
         let background = Background::start(jobs).map_err(thread)?;
-        let queue_bytes_max = options.queue_bytes_max;
-        let writer =
-            Writer::start(opened.core, background, options.clock, options.durability, queue_bytes_max)
-                .map_err(thread)?;
+        let (clock, queue_bytes_max) = (Arc::clone(&options.clock), options.queue_bytes_max);
+        let writer = Writer::start(opened.core, background, clock, options.durability, queue_bytes_max)
+            .map_err(thread)?;
         let committed = opened.committed;
-        let reader = Reader::new(Arc::clone(&committed), Arc::clone(&committed) as Arc<dyn News>);
-        let appender = Appender::new(committed, reader, options.ids, writer.entrance().clone());
-        Ok(Self { path, appender, writer, _lock: opened.lock })
+        let news = Arc::clone(&committed) as Arc<dyn News>;
+        let Options { ids, clock, snapshots_kept, upcasters, .. } = options;
+        let reader = Reader::new(Arc::clone(&committed), news, Arc::clone(&snapshots), upcasters);
+        let appender = Appender::new(committed, reader, ids, writer.entrance().clone());
+        Ok(Self { path, appender, clock, snapshots, snapshots_kept, writer, _lock: opened.lock })
     }
 
     /// The store's directory.
@@ -246,6 +255,62 @@ impl EventStore {
                 outcome => return outcome.map(drop),
             }
         }
+    }
+
+    /// The time now, by the store's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Saves the state that a stream's events up to a version lead to. [`Reader::snapshot`] gives it back.
+    ///
+    /// One of the same version is replaced. Of each stream and state type those of the newest versions are kept,
+    /// [`Options::snapshots_kept`] of them, and older ones are removed: among them this one, if it is older than that
+    /// many others. Those that can't be used any more don't count and are removed too.
+    ///
+    /// # Durability
+    ///
+    /// None: a snapshot is a cache, and isn't synced. After a power cut it is there or not, and never wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SnapshotAhead`] if the stream hasn't got that version, [`Error::Invalid`] for version 0, a name that no
+    /// state type can have and a state of more than 64 MiB, [`Error::Forked`]; [`Error::Io`] if it can't be written:
+    /// then the snapshots before it are as they were, and the store goes on. [`Error::Corrupt`] if the event of that
+    /// version is damaged.
+    pub fn save_snapshot(&self, stream: &StreamId, version: Version, data: SnapshotData) -> Result<Snapshot> {
+        self.writer.entrance().check_process()?;
+        let unsaved = Unsaved { stream, version, created: self.now() };
+        self.snapshots.save(self.appender.committed(), data, unsaved, self.snapshots_kept)
+    }
+
+    /// Deletes the snapshots of a stream: those of one state type, or of all types. Says how many there were.
+    ///
+    /// # Durability
+    ///
+    /// As [`save_snapshot`](Self::save_snapshot): after a power cut they may be there again, and are right.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if no state type can have this name, [`Error::Forked`]; [`Error::Io`] where one can't be
+    /// removed: those before it are.
+    pub fn delete_snapshots(&self, stream: &StreamId, state_type: Option<&str>) -> Result<usize> {
+        self.writer.entrance().check_process()?;
+        self.snapshots.delete(stream, state_type)
+    }
+
+    /// Deletes the snapshots of all streams. Says how many there were.
+    ///
+    /// # Durability
+    ///
+    /// As [`delete_snapshots`](Self::delete_snapshots).
+    ///
+    /// # Errors
+    ///
+    /// As [`delete_snapshots`](Self::delete_snapshots).
+    pub fn delete_all_snapshots(&self) -> Result<usize> {
+        self.writer.entrance().check_process()?;
+        self.snapshots.delete_all()
     }
 
     /// What reads the store, which this store is too, by its `Deref`. A clone of it reads on another thread, and

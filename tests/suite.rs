@@ -77,6 +77,8 @@ mod names;
 mod opening;
 #[path = "suite/pending.rs"]
 mod pending;
+#[path = "suite/projections.rs"]
+mod projections;
 #[path = "suite/queries.rs"]
 mod queries;
 #[path = "suite/random_queries.rs"]
@@ -85,6 +87,8 @@ mod random_queries;
 mod reading;
 #[path = "suite/requirements.rs"]
 mod requirements;
+#[path = "suite/snapshots.rs"]
+mod snapshots;
 #[path = "suite/streams.rs"]
 mod streams;
 #[path = "suite/subscriptions.rs"]

@@ -1,4 +1,5 @@
-//! The small cold structures, which bincode writes: store.meta and durable.mark.
+//! The small cold structures, which bincode writes: store.meta and durable.mark here, the header of a snapshot in
+//! its own file.
 //!
 //! Each stands in an envelope: magic, checksum, format version, length. The checksum is compared before
 //! bincode sees a byte, and bincode gets a limit, so damaged bytes never reach it.
@@ -16,7 +17,7 @@ use crate::format::layout::{
 pub(crate) const ENVELOPE_BYTES: usize = 20;
 
 /// The most that a structure in an envelope may have, in bytes.
-const STRUCTURE_BYTES_MAX: usize = 4_096;
+pub(crate) const STRUCTURE_BYTES_MAX: usize = 4_096;
 
 /// The length of one slot of durable.mark in bytes: a sector, so that writing one never touches the other.
 pub(crate) const MARK_SLOT_BYTES: usize = PIECE_BYTES;
@@ -30,7 +31,7 @@ layout! { ENVELOPE_FIELDS, ENVELOPE_BYTES;
 }
 
 /// What a structure's envelope begins with.
-type Magic = [u8; 8];
+pub(crate) type Magic = [u8; 8];
 
 /// store.meta: that the store is whole, and which it is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -97,7 +98,8 @@ fn configuration() -> Fixed {
     bincode::config::standard().with_fixed_int_encoding().with_limit::<STRUCTURE_BYTES_MAX>()
 }
 
-fn encode(magic: Magic, structure: &impl Serialize) -> Vec<u8> {
+/// A structure in its envelope.
+pub(crate) fn encode(magic: Magic, structure: &impl Serialize) -> Vec<u8> {
     let body = bincode::serde::encode_to_vec(structure, configuration())
         .expect("numbers and short texts always encode");
     let mut bytes = vec![0; ENVELOPE_BYTES];
@@ -111,12 +113,13 @@ fn encode(magic: Magic, structure: &impl Serialize) -> Vec<u8> {
 }
 
 /// The length that an envelope names, header included, if so many bytes are there.
-fn get_length(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn get_length(bytes: &[u8]) -> Option<usize> {
     let length = ENVELOPE_BYTES + get_u32(bytes.get(..ENVELOPE_BYTES)?, LENGTH) as usize;
     (length <= bytes.len()).then_some(length)
 }
 
-fn decode<T: DeserializeOwned>(magic: Magic, bytes: &[u8]) -> Result<T, EnvelopeFault> {
+/// What stands in an envelope, which ends where the bytes do.
+pub(crate) fn decode<T: DeserializeOwned>(magic: Magic, bytes: &[u8]) -> Result<T, EnvelopeFault> {
     use EnvelopeFault::{Damaged, Newer};
     if get_length(bytes) != Some(bytes.len()) {
         return Err(Damaged("its length isn't what it names"));

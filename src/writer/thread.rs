@@ -142,11 +142,14 @@ impl Entrance {
         self.process.is_here()
     }
 
+    /// Refuses to write in a child that was forked from the program that opened the store.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if self.is_at_home() { Ok(()) } else { Err(Error::Forked) }
+    }
+
     /// Hands a commit over.
     pub(crate) fn submit(&self, commit: EncodedCommit, when_full: WhenFull) -> Result<PendingOutcome> {
-        if !self.is_at_home() {
-            return Err(Error::Forked);
-        }
+        self.check_process()?;
         let size = commit.records.len() + REQUEST_BYTES;
         let (request, pending) = answer::hand_over(commit, &self.shared.bell, self.patience);
         let mut queue = self.shared.queue.lock();

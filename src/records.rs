@@ -1,0 +1,123 @@
+//! Records by their number: their places by the index, and that they are what the index named.
+
+use std::sync::Arc;
+
+use crate::{
+    committed::Committed,
+    cursor::Cursor,
+    error::{Error, Result},
+    format::record::{self, Record},
+    index::part::Direction,
+    log::{fetch, view::SegmentView, window::Window},
+    position::{LogOffset, Position, Version},
+    query::sealed::Source,
+};
+
+/// The number of the newest event of what is walked over.
+pub(crate) fn newest_of(committed: &Committed, source: &Source) -> Result<u64> {
+    match source {
+        Source::Stream(stream) => Ok(committed.version(committed.key(stream.as_str()))?.get()),
+        Source::All => Ok(committed.head().get()),
+    }
+}
+
+/// The places of records from a number on, which is committed: one at least.
+pub(crate) fn places_of(
+    committed: &Committed,
+    source: &Source,
+    from: u64,
+    direction: Direction,
+    places_max: usize,
+    places: &mut Vec<LogOffset>,
+) -> Result<()> {
+    match source {
+        Source::Stream(stream) => {
+            let (key, from) = (committed.key(stream.as_str()), Version::new(from));
+            committed.stream_places(key, from, direction, places_max, places)?;
+        }
+        Source::All => committed.places(Position::new(from), direction, places_max, places)?,
+    }
+    if places.is_empty() {
+        return Err(committed.settled().lost_event());
+    }
+    Ok(())
+}
+
+/// The segment that has a place, kept from one record to the next.
+pub(crate) fn here<'a>(
+    committed: &Committed,
+    kept: &'a mut Option<Arc<SegmentView>>,
+    window: &mut Window,
+    place: LogOffset,
+) -> Result<&'a Arc<SegmentView>> {
+    let view = if let Some(same) = kept.take().filter(|segment| segment.holds(place)) {
+        same
+    } else {
+        window.clear();
+        committed.view_of(place)?
+    };
+    Ok(kept.insert(view))
+}
+
+/// The record at a place, checked, also that it is the one which the index named.
+pub(crate) fn checked<'a>(
+    segment: &'a SegmentView,
+    place: LogOffset,
+    source: &Source,
+    number: u64,
+    window: &'a mut Window,
+) -> Result<Record<'a>> {
+    let (record, _) = fetch::record_at(segment, place, window)?;
+    let is_it = match source {
+        Source::Stream(stream) => {
+            record.event.version.get() == number && record.event.stream == stream.as_str()
+        }
+        Source::All => record.event.position.get() == number,
+    };
+    if is_it {
+        return Ok(record);
+    }
+    Err(segment.corrupt(segment.file_offset(place), "the index found another event here"))
+}
+
+/// The record at a place, which was checked before and is the last that was looked at.
+pub(crate) fn checked_before<'a>(
+    segment: &'a SegmentView,
+    place: LogOffset,
+    window: &'a mut Window,
+) -> Result<Record<'a>> {
+    let bytes = fetch::bytes_at(segment, place, window)?;
+    record::decode_checked(bytes).map_err(|reason| segment.corrupt(segment.file_offset(place), reason))
+}
+
+/// Looks at one record by its number, which is committed.
+pub(crate) fn look_at<T>(
+    committed: &Committed,
+    source: &Source,
+    number: u64,
+    look: impl FnOnce(&Record<'_>) -> T,
+) -> Result<T> {
+    let mut places = Vec::with_capacity(1);
+    places_of(committed, source, number, Direction::Forwards, 1, &mut places)?;
+    let place = places[0];
+    let segment = committed.view_of(place)?;
+    let mut window = Window::new(0);
+    checked(&segment, place, source, number, &mut window).map(|record| look(&record))
+}
+
+/// Refuses a cursor whose event isn't there, or is another one.
+pub(crate) fn check_cursor(committed: &Committed, cursor: Cursor) -> Result<()> {
+    let last_position = committed.head();
+    let found = if cursor.position == Position::NONE {
+        Some(0)
+    } else if cursor.position <= last_position {
+        let checksum = |record: &Record<'_>| record.event.checksum;
+        Some(look_at(committed, &Source::All, cursor.position.get(), checksum)?)
+    } else {
+        None
+    };
+    if found == Some(cursor.checksum) {
+        return Ok(());
+    }
+    Err(Error::CursorMismatch { cursor, found, last_position })
+}

@@ -1,0 +1,462 @@
+//! Loading aggregates from their streams, and saving what happened to them.
+//!
+//! The version that is loaded is looked up first, and events are read up to it: so it is the stream's own, also where the
+//! last events are dropped or split by upcasters.
+
+use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc, time::Instant};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    error::{Error, Result},
+    event::{EventData, EventRef},
+    event_id::EventId,
+    invalid::Invalid,
+    position::{ExpectedVersion, Version},
+    query::Query,
+    snapshot::{Snapshot, SnapshotData},
+    store::EventStore,
+    stream::StreamId,
+    typed::{
+        aggregate::Aggregate,
+        codec::{Codec, Json},
+        context::Context,
+        event_codec::EventCodec,
+        loaded::{Loaded, Moment, Purpose, UnusedSnapshot},
+        retry::Retry,
+        snapshot_policy::SnapshotPolicy,
+        state_codec::StateCodec,
+    },
+    writer::request::{Appended, Commit},
+};
+
+/// Loads and saves the aggregates of one type.
+///
+/// Another writer never gets lost: a save expects the version that was loaded, and [`execute`](Self::execute) loads and
+/// decides again where it isn't the stream's any more. A repository is cheap to make and to clone, and may be shared by
+/// threads.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use annals::{Aggregate, Context, EventStore, Handle, Repository};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Default)]
+/// struct Counter {
+///     count: u64,
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// #[serde(tag = "type", content = "data")]
+/// enum CounterEvent {
+///     Counted { by: u64 },
+/// }
+///
+/// impl Aggregate for Counter {
+///     type Event = CounterEvent;
+///     const CATEGORY: &'static str = "counter";
+///
+///     fn apply(&mut self, CounterEvent::Counted { by }: CounterEvent) {
+///         self.count += by;
+///     }
+/// }
+///
+/// struct Count(u64);
+///
+/// impl Handle<Count> for Counter {
+///     type Error = String;
+///
+///     fn handle(&self, command: &Count) -> Result<Vec<CounterEvent>, String> {
+///         if command.0 > 100 { Err("too much".into()) } else { Ok(vec![CounterEvent::Counted { by: command.0 }]) }
+///     }
+/// }
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("counters");
+/// let store = Arc::new(EventStore::open(path)?);
+/// let counters = Repository::<Counter>::new(Arc::clone(&store));
+/// counters.execute("visits", &Count(3), &Context::new())?;
+/// // The same command twice, as a client sends it that got no answer: counted once.
+/// let click = Context::new().command_id("click-1");
+/// counters.execute("visits", &Count(4), &click)?;
+/// let again = counters.execute("visits", &Count(4), &click)?;
+/// assert!(again.appended.repeated);
+///
+/// let visits = counters.load("visits")?;
+/// assert_eq!((visits.state().count, visits.version().get()), (7, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Repository<A: Aggregate, S = Arc<EventStore>> {
+    store: S,
+    codec: EventCodec<A::Event>,
+    pub(crate) retry: Retry,
+    snapshots: Option<Snapshots<A>>,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+/// How a repository uses snapshots.
+struct Snapshots<A> {
+    policy: Arc<dyn SnapshotPolicy>,
+    codec: StateCodec<A>,
+}
+
+impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
+    /// A repository that writes JSON, keeps no snapshots, and tries as often as [`Retry::new`] says.
+    pub fn new(store: S) -> Self {
+        let (codec, retry) = (EventCodec::default(), Retry::new());
+        Self { store, codec, retry, snapshots: None, aggregate: PhantomData }
+    }
+
+    /// The same, writing events with another codec. Events that were written as JSON or bincode before are read too.
+    #[must_use]
+    pub fn codec<C: Codec>(mut self) -> Self {
+        self.codec = EventCodec::of::<C>();
+        self
+    }
+
+    /// The same, with another number of tries and other waits.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// The store.
+    pub fn store(&self) -> &EventStore {
+        &self.store
+    }
+
+    /// The stream of the aggregate with this id: `category-id`.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if no stream can have that name.
+    pub fn stream(&self, id: &str) -> Result<StreamId, Invalid> {
+        StreamId::from_parts(A::CATEGORY, id)
+    }
+
+    /// Loads an aggregate as it is now. One to which nothing has happened has the default state, and version 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the id can't be in a stream's name, or an event isn't of this type;
+    /// [`Error::UnknownSchemaVersion`] if one has a schema version that this program doesn't know; [`Error::Io`] and
+    /// [`Error::Corrupt`].
+    pub fn load(&self, id: &str) -> Result<Loaded<A>> {
+        self.load_stream(&self.stream(id)?, Purpose::Reading)
+    }
+
+    /// Loads an aggregate to decide about it. A save of this one checks the version also where there is nothing to
+    /// append: a decision to do nothing is as stale as any other if somebody else was first.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_for_writing(&self, id: &str) -> Result<Loaded<A>> {
+        self.load_stream(&self.stream(id)?, Purpose::Writing)
+    }
+
+    /// Loads an aggregate as it was at a version of its stream, or when the log had come to a position or a time. Where
+    /// the stream hadn't come that far, it is as it is now.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_as_of(&self, id: &str, moment: impl Into<Moment>) -> Result<Loaded<A>> {
+        let stream = self.stream(id)?;
+        let version = match moment.into() {
+            Moment::Version(version) => self.store.stream_version(&stream)?.min(version),
+            Moment::AsOf(moment) => self.store.stream_version_as_of(&stream, moment)?,
+        };
+        self.load_up_to(&stream, version, Purpose::Reading)
+    }
+
+    /// Brings an aggregate up to date with its stream, reading only what came since.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load); the aggregate is as it was then.
+    pub fn refresh(&self, loaded: &mut Loaded<A>) -> Result<()> {
+        let version = self.store.stream_version(&loaded.stream)?;
+        self.catch_up(loaded, version)
+    }
+
+    pub(crate) fn load_stream(&self, stream: &StreamId, purpose: Purpose) -> Result<Loaded<A>> {
+        let version = self.store.stream_version(stream)?;
+        self.load_up_to(stream, version, purpose)
+    }
+
+    fn load_up_to(&self, stream: &StreamId, version: Version, purpose: Purpose) -> Result<Loaded<A>> {
+        let begun = Instant::now();
+        let mut loaded = Loaded::new(stream.clone(), purpose);
+        if let Some(snapshots) = &self.snapshots {
+            self.begin_with_snapshot(&mut loaded, version, snapshots.codec);
+        }
+        let (stream, after) = (loaded.stream.clone(), loaded.version);
+        self.each_event(&stream, after, version, |event| loaded.apply_read(event))?;
+        loaded.version = version;
+        loaded.snapshots.load_time = Some(begun.elapsed());
+        Ok(loaded)
+    }
+
+    /// Takes the newest snapshot that this program can read, if there is any. What is wrong with the others is noted: they
+    /// are a cache, and no reason to fail.
+    fn begin_with_snapshot(&self, loaded: &mut Loaded<A>, version: Version, codec: StateCodec<A>) {
+        let mut version_max = version;
+        while version_max > Version::NONE {
+            let search = match self.store.snapshot_at(&loaded.stream, A::CATEGORY, version_max) {
+                Ok(search) => search,
+                Err(error) => return loaded.snapshots.unused.push(UnusedSnapshot::Failed(error)),
+            };
+            loaded.snapshots.unused.extend(search.ignored.into_iter().map(UnusedSnapshot::Ignored));
+            let Some(snapshot) = search.snapshot else { return };
+            match state_of(&snapshot, codec) {
+                Ok(state) => {
+                    (loaded.state, loaded.version) = (state, snapshot.version);
+                    return loaded.note_snapshot(&snapshot);
+                }
+                Err(unused) => loaded.snapshots.unused.push(unused),
+            }
+            version_max = snapshot.version.previous();
+        }
+    }
+
+    /// Applies the events behind the aggregate's version, up to another one, which the stream has. The aggregate is as it
+    /// was where that fails: an event that upcasters split is applied whole.
+    pub(crate) fn catch_up(&self, loaded: &mut Loaded<A>, version: Version) -> Result<()> {
+        let mut events = Vec::new();
+        self.each_event(&loaded.stream, loaded.version, version, |event| events.push(event))?;
+        for event in events {
+            loaded.apply_read(event);
+        }
+        loaded.version = loaded.version.max(version);
+        Ok(())
+    }
+
+    /// Visits the events of a stream behind a version, up to another one.
+    fn each_event(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        to: Version,
+        mut visit: impl FnMut(A::Event),
+    ) -> Result<()> {
+        if after >= to {
+            return Ok(());
+        }
+        let mut events = self.store.read(Query::stream(stream).after(after).to(to));
+        while let Some(event) = events.try_next()? {
+            self.check_schema_version(&event)?;
+            visit(self.codec.decode(&event).map_err(|invalid| located(&event, &invalid))?);
+        }
+        Ok(())
+    }
+
+    /// The schema version that this program writes an event type with: what its upcasters lead to.
+    fn schema_version(&self, event_type: &str) -> u32 {
+        self.store.upcasters().current_version(event_type).unwrap_or(1)
+    }
+
+    /// An event that upcasters don't bring to the version of this program means something that it can't know.
+    fn check_schema_version(&self, event: &EventRef<'_>) -> Result<()> {
+        let newest = self.schema_version(event.event_type);
+        if event.schema_version == newest {
+            return Ok(());
+        }
+        Err(Error::UnknownSchemaVersion {
+            event_type: event.event_type.to_owned(),
+            found: event.schema_version,
+            newest,
+            position: event.position,
+        })
+    }
+
+    /// Saves what happened to an aggregate, all of it or nothing, and takes it into the aggregate. No events: nothing
+    /// is done, but for [`load_for_writing`](Self::load_for_writing), whose version is checked.
+    ///
+    /// Metadata come from the context. With its command id, the events get the ids `COMMAND:1`, `COMMAND:2`, …; a save
+    /// of the same again is a success that changes nothing, and the aggregate is brought up to date.
+    ///
+    /// Then, if the policy says so, a snapshot is taken. That it fails is told by [`Loaded::snapshot_failure`]: the events
+    /// are stored, whatever becomes of it.
+    ///
+    /// # Durability
+    ///
+    /// As [`EventStore::append`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::VersionConflict`] if the stream isn't at the version that was loaded, and those of
+    /// [`EventStore::append`]. The aggregate is as it was then.
+    pub fn save(
+        &self,
+        loaded: &mut Loaded<A>,
+        events: impl IntoIterator<Item = A::Event>,
+        context: &Context,
+    ) -> Result<Appended> {
+        let events: Vec<A::Event> = events.into_iter().collect();
+        if events.is_empty() {
+            if loaded.purpose == Purpose::Writing {
+                return self.store.append(&loaded.stream, loaded.version, []);
+            }
+            return Ok(Appended::nothing(loaded.version));
+        }
+        let encoded = self.encode(&events, context)?;
+        let appended = self.store.append(&loaded.stream, loaded.version, encoded)?;
+        if appended.repeated {
+            self.refresh(loaded)?;
+            return Ok(appended);
+        }
+        for event in events {
+            loaded.state.apply(event);
+        }
+        loaded.version = appended.version;
+        self.take_snapshot_if_due(loaded);
+        Ok(appended)
+    }
+
+    /// Adds what happened to an aggregate to a commit, which can be of several aggregates, of any types: all or nothing.
+    /// The commit's outcome has one entry for it, also where there are no events. The version that was loaded is expected;
+    /// without events, only where the aggregate was [loaded for writing](Self::load_for_writing).
+    ///
+    /// The aggregate stays as it is: [`refresh`](Self::refresh) it once the commit is stored. No snapshot is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if an event can't be encoded.
+    pub fn add_to(
+        &self,
+        commit: Commit,
+        loaded: &Loaded<A>,
+        events: impl IntoIterator<Item = A::Event>,
+        context: &Context,
+    ) -> Result<Commit> {
+        let events: Vec<A::Event> = events.into_iter().collect();
+        let expected = match loaded.purpose {
+            Purpose::Reading if events.is_empty() => ExpectedVersion::Any,
+            _ => loaded.version.into(),
+        };
+        Ok(commit.append(&loaded.stream, expected, self.encode(&events, context)?))
+    }
+
+    fn encode(&self, events: &[A::Event], context: &Context) -> Result<Vec<EventData>> {
+        let metadata = context.metadata();
+        let mut encoded = Vec::with_capacity(events.len());
+        for (event, number) in events.iter().zip(1..) {
+            let mut event = self.codec.encode(event)?;
+            event = match self.schema_version(&event.event_type) {
+                1 => event,
+                newest => event.with_schema_version(newest),
+            };
+            event = event.with_metadata(&metadata)?;
+            if let Some(command) = context.command() {
+                event = event.with_id(event_id_of(command, number)?);
+            }
+            encoded.push(event);
+        }
+        Ok(encoded)
+    }
+}
+
+impl<A, S> Repository<A, S>
+where
+    A: Aggregate + Serialize + DeserializeOwned,
+    S: Deref<Target = EventStore>,
+{
+    /// The same, with snapshots: loading begins with one, and a save takes one when the policy says so. States are written
+    /// as JSON.
+    #[must_use]
+    pub fn snapshots(self, policy: impl SnapshotPolicy + 'static) -> Self {
+        self.snapshots_with::<Json>(policy)
+    }
+
+    /// The same, with snapshots whose states are written with another codec. Those of another one are passed over.
+    #[must_use]
+    pub fn snapshots_with<C: Codec>(mut self, policy: impl SnapshotPolicy + 'static) -> Self {
+        self.snapshots = Some(Snapshots { policy: Arc::new(policy), codec: StateCodec::of::<C>() });
+        self
+    }
+
+    /// Takes a snapshot, whatever the policy says. Loads use it where the repository has [`snapshots`](Self::snapshots).
+    ///
+    /// # Durability
+    ///
+    /// As [`EventStore::save_snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// As [`EventStore::save_snapshot`]; [`Error::Invalid`] if the state can't be encoded.
+    pub fn take_snapshot(&self, loaded: &Loaded<A>) -> Result<Snapshot> {
+        let codec = self.snapshots.as_ref().map_or_else(StateCodec::of::<Json>, |snapshots| snapshots.codec);
+        save_snapshot(&self.store, loaded, codec)
+    }
+}
+
+impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
+    fn take_snapshot_if_due(&self, loaded: &mut Loaded<A>) {
+        let Some(Snapshots { policy, codec }) = &self.snapshots else { return };
+        if !policy.is_due(&loaded.moment(self.store.now())) {
+            return;
+        }
+        match save_snapshot(&self.store, loaded, *codec) {
+            Ok(snapshot) => loaded.note_snapshot(&snapshot),
+            Err(error) => loaded.snapshots.failure = Some(error),
+        }
+    }
+}
+
+fn save_snapshot<A: Aggregate>(
+    store: &EventStore,
+    loaded: &Loaded<A>,
+    codec: StateCodec<A>,
+) -> Result<Snapshot> {
+    let data = SnapshotData::new(A::CATEGORY, codec.encode(&loaded.state)?)
+        .with_content_type(codec.content_type())
+        .with_schema_version(A::STATE_VERSION);
+    store.save_snapshot(&loaded.stream, loaded.version, data)
+}
+
+/// The state in a snapshot, or why it isn't one of this program's.
+fn state_of<A: Aggregate>(snapshot: &Snapshot, codec: StateCodec<A>) -> Result<A, UnusedSnapshot> {
+    let (version, found, wanted) = (snapshot.version, snapshot.schema_version, A::STATE_VERSION);
+    if found != wanted {
+        return Err(UnusedSnapshot::OtherStateVersion { version, found, wanted });
+    }
+    codec.decode(snapshot).map_err(|reason| UnusedSnapshot::Undecodable { version, reason })
+}
+
+/// The id of an event that a command has led to, the first of which is 1.
+pub(crate) fn event_id_of(command_id: &str, number: u64) -> Result<EventId, Invalid> {
+    EventId::new(&format!("{command_id}:{number}"))
+}
+
+/// Says which event couldn't be read.
+fn located(event: &EventRef<'_>, invalid: &Invalid) -> Invalid {
+    let event = format!("{} {} of stream {}", event.event_type, event.version, event.stream);
+    Invalid::new("event", &event, invalid.to_string())
+}
+
+impl<A: Aggregate, S: Clone> Clone for Repository<A, S> {
+    fn clone(&self) -> Self {
+        let Self { ref store, codec, retry, ref snapshots, aggregate } = *self;
+        Self { store: store.clone(), codec, retry, snapshots: snapshots.clone(), aggregate }
+    }
+}
+
+impl<A> Clone for Snapshots<A> {
+    fn clone(&self) -> Self {
+        Self { policy: Arc::clone(&self.policy), codec: self.codec }
+    }
+}
+
+impl<A: Aggregate, S> fmt::Debug for Repository<A, S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Repository")
+            .field("category", &A::CATEGORY)
+            .field("retry", &self.retry)
+            .field("snapshots", &self.snapshots.as_ref().map(|snapshots| &snapshots.policy))
+            .finish_non_exhaustive()
+    }
+}
