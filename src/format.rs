@@ -13,6 +13,7 @@
 //! snapshot file  | envelope with the header | state |
 //! ```
 
+pub(crate) mod binary;
 pub(crate) mod control;
 pub(crate) mod control_frame;
 pub(crate) mod frame;

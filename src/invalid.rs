@@ -18,7 +18,14 @@ pub struct Invalid {
 const VALUE_CHARACTERS_MAX: usize = 64;
 
 impl Invalid {
-    pub(crate) fn new(what: &'static str, value: &str, reason: impl Into<String>) -> Self {
+    /// A value that breaks a rule, for programs whose own [`Codec`](crate::Codec) refuses it. The value is cut to its
+    /// first 64 characters.
+    ///
+    /// ```
+    /// let invalid = annals::Invalid::new("amount", "-3", "it is below 0");
+    /// assert_eq!(invalid.to_string(), r#"invalid amount "-3": it is below 0"#);
+    /// ```
+    pub fn new(what: &'static str, value: &str, reason: impl Into<String>) -> Self {
         let mut kept: String = value.chars().take(VALUE_CHARACTERS_MAX).collect();
         if kept.len() < value.len() {
             kept.push('…');

@@ -20,7 +20,9 @@
 //!
 //! - [`EventStore`] opens, appends and reads; a [`Reader`] reads alone; [`Options`] say how durable an append is, and more.
 //! - [`Follower`] reads a store that another process writes.
-//! - [`EventData`] is what a program gives, [`StoredEvent`] and [`EventRef`] what it gets back.
+//! - [`EventData`] is what a program gives, [`StoredEvent`] and [`EventRef`] what it gets back. Programs whose events are
+//!   an enum [encode](EventData::encode) and [decode](StoredEvent::decode) them; a [`Codec`] says how.
+//! - [`Context`] is who wants a command and what brought it about: its events' [`Metadata`].
 //! - [`ExpectedVersion`] is what an append demands of its stream; [`Error::is_conflict`] says that another was
 //!   first.
 //! - [`Commit`] appends to several streams at once, all or nothing.
@@ -38,7 +40,7 @@
 //!
 //! - `cli` (default): the program `annals`. Embedders leave it out with `default-features = false`.
 //! - `async`: a [`Subscription`] as a `futures_core::Stream`; it asks for no runtime.
-//! - `tracing`: tells of openings, recoveries and failures.
+//! - `tracing`: tells of openings, recoveries and failures; a [`Context`] can be the current span's.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("Annals maps its files, and needs a 64-bit system");
@@ -139,12 +141,17 @@ pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};
 pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
+#[cfg(feature = "tracing")]
+pub use typed::context_layer::ContextLayer;
 pub use typed::snapshot_policy::{
     AnyOf, EveryNEvents, OlderThan, OnDemand, SlowLoad, SnapshotMoment, SnapshotPolicy,
 };
 pub use typed::{
+    codec::{Bincode, Codec, Json},
+    coded_event::event_types_of,
     context::Context,
     control::{ProjectionProgress, ProjectionState},
+    correction::Correction,
     notes::{CursorKeeper, ProjectionInfo, SkippedEvent},
     on_error::{AfterRetries, OnError},
     process_manager::{Output, ProcessManager},

@@ -2,9 +2,16 @@
 //! program could; none of it is needed to use the store.
 //!
 //! ```text
+//! codec             how typed values become bytes: JSON, bincode, a program's own
+//! tagged_encoding   an enum's value as event type and content: the tag taken off while the codec writes
+//! tagged_content    an adjacently tagged enum's content, also for codecs that don't describe themselves
+//! tagged_decoding   a value of an enum from event type and content
+//! coded_event       events as a program's enums: encode, decode
+//! correction        events that make another one good, and name it
+//! context           who wants a command, and what brought it about
+//! context_layer     a context's part of `tracing` spans
 //! snapshot_policy   when a snapshot is taken
 //! retry             trying again where another was first
-//! context           who and what caused events
 //! on_error  run_error                what a runner does where something fails, and why it has ended
 //! projection  process_manager        what programs make of events: read models; other events
 //! work              both, as the runner sees them
@@ -16,8 +23,13 @@
 //! ```
 
 pub(crate) mod batch;
+pub(crate) mod codec;
+pub(crate) mod coded_event;
 pub(crate) mod context;
+#[cfg(feature = "tracing")]
+pub(crate) mod context_layer;
 pub(crate) mod control;
+pub(crate) mod correction;
 pub(crate) mod notes;
 pub(crate) mod on_error;
 pub(crate) mod process_manager;
@@ -30,4 +42,7 @@ pub(crate) mod session;
 pub(crate) mod settings;
 pub(crate) mod skips;
 pub(crate) mod snapshot_policy;
+pub(crate) mod tagged_content;
+pub(crate) mod tagged_decoding;
+pub(crate) mod tagged_encoding;
 pub(crate) mod work;

@@ -34,12 +34,16 @@ mod cli_queries;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_tail.rs"]
 mod cli_tail;
+#[path = "suite/codecs.rs"]
+mod codecs;
 #[path = "suite/commits.rs"]
 mod commits;
 #[path = "suite/concurrency.rs"]
 mod concurrency;
 #[path = "suite/conflicts.rs"]
 mod conflicts;
+#[path = "suite/contexts.rs"]
+mod contexts;
 #[cfg(feature = "cli")]
 #[path = "suite/documents.rs"]
 mod documents;
@@ -89,6 +93,9 @@ mod reading;
 mod requirements;
 #[path = "suite/snapshots.rs"]
 mod snapshots;
+#[cfg(feature = "tracing")]
+#[path = "suite/spans.rs"]
+mod spans;
 #[path = "suite/streams.rs"]
 mod streams;
 #[path = "suite/subscriptions.rs"]

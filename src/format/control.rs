@@ -4,13 +4,13 @@
 //! Each stands in an envelope: magic, checksum, format version, length. The checksum is compared before
 //! bincode sees a byte, and bincode gets a limit, so damaged bytes never reach it.
 
-#![allow(clippy::disallowed_methods, reason = "this file alone may call bincode")]
+use std::marker::PhantomData;
 
-use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::format::layout::{
-    FORMAT_VERSION, PIECE_BYTES, checksum, get_u16, get_u32, layout, put_u16, put_u32,
+use crate::format::{
+    binary,
+    layout::{FORMAT_VERSION, PIECE_BYTES, checksum, get_u16, get_u32, layout, put_u16, put_u32},
 };
 
 /// The envelope's length in bytes; the structure follows.
@@ -92,20 +92,13 @@ impl DurableMark {
     }
 }
 
-type Fixed = Configuration<LittleEndian, Fixint, Limit<STRUCTURE_BYTES_MAX>>;
-
-fn configuration() -> Fixed {
-    bincode::config::standard().with_fixed_int_encoding().with_limit::<STRUCTURE_BYTES_MAX>()
-}
-
 /// A structure in its envelope.
 pub(crate) fn encode(magic: Magic, structure: &impl Serialize) -> Vec<u8> {
-    let body = bincode::serde::encode_to_vec(structure, configuration())
-        .expect("numbers and short texts always encode");
+    let body = binary::to_bytes(structure).expect("numbers and short texts always encode");
     let mut bytes = vec![0; ENVELOPE_BYTES];
     bytes[MAGIC..ENVELOPE_CRC].copy_from_slice(&magic);
     put_u16(&mut bytes, VERSION, FORMAT_VERSION);
-    put_u32(&mut bytes, LENGTH, u32::try_from(body.len()).expect("bounded by the limit"));
+    put_u32(&mut bytes, LENGTH, u32::try_from(body.len()).expect("a structure has some numbers"));
     bytes.extend_from_slice(&body);
     let crc = checksum(&bytes[VERSION..]);
     put_u32(&mut bytes, ENVELOPE_CRC, crc);
@@ -138,8 +131,6 @@ pub(crate) fn decode<T: DeserializeOwned>(magic: Magic, bytes: &[u8]) -> Result<
         return Err(Damaged("its version is 0, which there never was"));
     }
     let body = &bytes[ENVELOPE_BYTES..];
-    match bincode::serde::decode_from_slice(body, configuration()) {
-        Ok((structure, read)) if read == body.len() => Ok(structure),
-        _ => Err(Damaged("its content is malformed")),
-    }
+    binary::from_bytes::<STRUCTURE_BYTES_MAX, _>(PhantomData, body)
+        .map_err(|_| Damaged("its content is malformed"))
 }

@@ -146,7 +146,7 @@ fn words_away_from_home_are_found() {
         &["scan.rs:1: `unsafe`", "scan.rs:2: `bincode`", "scan.rs:5: `memmap2`", "scan.rs:4: `rustix`", fs],
     );
     check(&check_restricted("src/disk/os.rs", text), &["os.rs:2: `bincode`"]);
-    check(&check_restricted("src/format/control.rs", "use bincode::config;"), &[]);
+    check(&check_restricted("src/format/binary.rs", "use bincode::config;"), &[]);
     check(&check_restricted("tests/a.rs", "use std::fs;\nunsafe {}"), &["tests/a.rs:2: `unsafe`"]);
     check(
         &check_restricted("src/a.rs", "// unsafe, std::fs\n#![deny(unsafe_code)]\nlet a = \"bincode\";"),
