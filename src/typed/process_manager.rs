@@ -5,7 +5,6 @@ use std::{cell::OnceCell, fmt, mem, sync::Arc};
 use crate::{
     cursor::Cursor,
     event::{EventData, StoredEvent},
-    metadata::Metadata,
     position::{ExpectedVersion, Position},
     query::Query,
     reader::Reader,
@@ -115,17 +114,18 @@ impl<'a> Output<'a> {
         self.context.get_or_init(|| context_of(self.cause))
     }
 
-    /// Appends to a stream. Each stream may stand in the output once. Events that bring no metadata get those of
-    /// [`context`](Self::context).
+    /// Appends to a stream. Each stream may stand in the output once. Events get the metadata of
+    /// [`context`](Self::context); what their own say already stays.
     pub fn append(
         &mut self,
         stream: &StreamId,
         expected: impl Into<ExpectedVersion>,
         events: impl IntoIterator<Item = EventData>,
     ) -> &mut Self {
-        let metadata = self.context().metadata();
-        let events = events.into_iter().map(|event| with_metadata_if_none(event, &metadata));
-        let events: Vec<EventData> = events.collect();
+        let context = self.context();
+        // Metadata that aren't a JSON object take nothing in: they stay as they are.
+        let in_context = |event: EventData| event.clone().with_context(context).unwrap_or(event);
+        let events: Vec<EventData> = events.into_iter().map(in_context).collect();
         self.commit = mem::take(&mut self.commit).append(stream, expected, events);
         self
     }
@@ -152,14 +152,6 @@ fn context_of(cause: &StoredEvent) -> Context {
     Context::caused_by(cause).unwrap_or_else(|_| {
         Context::new().correlation_id(cause.id.to_string()).causation_id(cause.id.to_string())
     })
-}
-
-fn with_metadata_if_none(event: EventData, metadata: &Metadata) -> EventData {
-    if event.metadata.is_empty() {
-        // What was read as metadata can be written as such.
-        return event.clone().with_metadata(metadata).unwrap_or(event);
-    }
-    event
 }
 
 impl fmt::Debug for Output<'_> {

@@ -30,7 +30,7 @@ use crate::{
         on_error::Verdict,
         projection::RollBack,
         run_error::{HandlerError, RunError, chain},
-        settings::Settings,
+        settings::{self, Settings},
         skips::Skips,
         work::Work,
     },
@@ -290,7 +290,7 @@ impl<'a, W: Work> Session<'a, W> {
                     self.settings.stored(self.skips.add(event, part, &chain(&*error), tries))?;
                 }
             }
-            Verdict::Stop => trouble.end = Some(self.event_error(event, tries, error)),
+            Verdict::Stop => trouble.end = Some(self.settings.event_error(event, tries, error)),
         }
         let is_kept = roll_back == RollBack::Kept;
         if is_kept && wait == Wait::TimeIsOver && trouble.end.is_none() {
@@ -322,18 +322,6 @@ impl<'a, W: Work> Session<'a, W> {
         }
         trouble.tries += 1;
         self.settings.on_error.verdict(trouble.tries)
-    }
-
-    fn event_error(&self, event: &StoredEvent, tries: u32, source: HandlerError) -> RunError {
-        RunError::Event {
-            name: self.settings.name.clone(),
-            position: event.position,
-            stream: event.stream.clone(),
-            version: event.version,
-            event_type: event.event_type.clone(),
-            tries,
-            source,
-        }
     }
 
     fn wait_to_retry(&mut self, delay: Duration) -> Wait {
@@ -378,8 +366,14 @@ impl<'a, W: Work> Session<'a, W> {
                 .stored(self.skips.add_to(commit, name, cursor.position))?
                 .checkpoint(name, cursor);
             match self.settings.appender.commit(commit) {
+                // Output that was there already, by its ids, has saved nothing.
+                Ok(reached) if reached.iter().any(|appended| appended.repeated) => {
+                    self.write_progress(cursor)?;
+                }
                 Ok(_) => {}
-                Err(error) if has_output && is_about_output(&error) => return self.refuse_output(error),
+                Err(error) if has_output && settings::is_about_output(&error) => {
+                    return self.refuse_output(error);
+                }
                 Err(error) => return Err(self.settings.store_error(error)),
             }
             self.unsaved = Unsaved::nothing(cursor);
@@ -388,6 +382,13 @@ impl<'a, W: Work> Session<'a, W> {
         }
         self.end_batch(cursor, skipped)?;
         Ok(Step::Made)
+    }
+
+    /// Writes how far it is, and what was left out up to there.
+    fn write_progress(&self, cursor: Cursor) -> Result<(), RunError> {
+        let name = &self.settings.name;
+        let skips = self.settings.stored(self.skips.add_to(Commit::new(), name, cursor.position))?;
+        self.settings.write(skips.checkpoint(name, cursor))
     }
 
     /// Lets the projection commit; none if it can't, and the batch was given up.
@@ -485,18 +486,4 @@ impl<'a, W: Work> Session<'a, W> {
         }
         Ok(())
     }
-}
-
-/// Whether the store refuses what it was given, and goes on itself.
-fn is_about_output(error: &Error) -> bool {
-    !matches!(
-        error,
-        Error::Io { .. }
-            | Error::OutcomeUnknown { .. }
-            | Error::Failed { .. }
-            | Error::Closed
-            | Error::Forked
-            | Error::Corrupt { .. }
-            | Error::CursorMismatch { .. }
-    )
 }

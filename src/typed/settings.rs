@@ -6,6 +6,7 @@ use crate::{
     appender::Appender,
     cursor::Cursor,
     error::Error,
+    event::StoredEvent,
     reader::Reader,
     subscription::Subscription,
     typed::{
@@ -93,4 +94,31 @@ impl Settings {
     pub(crate) fn error(&self, action: &'static str, source: HandlerError) -> RunError {
         RunError::Projection { name: self.name.clone(), action, source }
     }
+
+    /// What the projection said of an event, as an end of the run.
+    pub(crate) fn event_error(&self, event: &StoredEvent, tries: u32, source: HandlerError) -> RunError {
+        RunError::Event {
+            name: self.name.clone(),
+            position: event.position,
+            stream: event.stream.clone(),
+            version: event.version,
+            event_type: event.event_type.clone(),
+            tries,
+            source,
+        }
+    }
+}
+
+/// Whether the store refuses what it was given, and goes on itself.
+pub(crate) fn is_about_output(error: &Error) -> bool {
+    !matches!(
+        error,
+        Error::Io { .. }
+            | Error::OutcomeUnknown { .. }
+            | Error::Failed { .. }
+            | Error::Closed
+            | Error::Forked
+            | Error::Corrupt { .. }
+            | Error::CursorMismatch { .. }
+    )
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! arguments  reading_arguments  selection                  what can be asked, and the help
-//! append  read  tail  streams  names  checkpoints  info  import  export  verify          the commands
+//! append  read  tail  streams  names  checkpoints  projections  info  import  export  verify          the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
 //! identity    ids for lines that have none                 line_time  times for the store from lines
@@ -34,6 +34,7 @@ mod names;
 mod opening;
 mod output;
 mod progress;
+mod projections;
 mod read;
 mod reading_arguments;
 mod saving;
@@ -63,6 +64,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Categories(arguments) => names::categories(store, arguments),
         Command::Types(arguments) => names::types(store, arguments),
         Command::Checkpoints(arguments) => checkpoints::run(store, arguments),
+        Command::Projections(arguments) => projections::run(store, arguments),
         Command::Streams(arguments) => streams::run(store, arguments),
         Command::Info(arguments) => info::run(store, arguments),
         Command::Import(arguments) => import::run(store, arguments),
