@@ -47,11 +47,13 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("Annals maps its files, and needs a 64-bit system");
 
+mod appender;
 mod background;
 mod catalog;
 mod chase;
 mod checkpoint;
 mod committed;
+mod companions;
 mod cursor;
 #[cfg(feature = "async")]
 mod delivery_stream;
@@ -148,13 +150,21 @@ pub use typed::{
     codec::{Bincode, Codec, Json},
     coded_event::event_types_of,
     context::Context,
+    control::{ProjectionProgress, ProjectionState},
     correction::Correction,
     execute::{ExecuteError, Executed},
     given::{Given, When},
     loaded::{Loaded, Moment, UnusedSnapshot},
+    notes::{CursorKeeper, ProjectionInfo, SkippedEvent},
+    on_error::{AfterRetries, OnError},
     power_cuts::{PowerCutCounts, PowerCutFailure, PowerCuts},
+    process_manager::{Output, ProcessManager},
+    projection::{Projection, RollBack, SavedCursor},
     repository::Repository,
     retry::{Conflict, Jitter, Retry},
+    run_error::{HandlerError, RunError},
+    runner::{Runner, project},
+    running::RunningProjection,
     snapshot_policy::{AnyOf, EveryNEvents, OlderThan, OnDemand, SlowLoad, SnapshotMoment, SnapshotPolicy},
 };
 pub use upcast::Upcasters;

@@ -8,9 +8,9 @@ use std::{
 };
 
 use crate::{
+    appender::Appender,
     background::{Background, Jobs},
     checkpoint::{checkpoint_deleted, checkpoint_stream},
-    committed::Committed,
     cursor::Cursor,
     disk::{
         contract::{DirectoryLock, Disk},
@@ -18,7 +18,6 @@ use crate::{
     },
     error::{Error, Result},
     event::EventData,
-    event_id::IdGenerator,
     events::Events,
     interface::{EventIterator, Store},
     news::News,
@@ -34,7 +33,7 @@ use crate::{
     time::{Clock, Timestamp},
     writer::{
         answer::{PendingAppend, PendingCommit},
-        request::{Appended, Commit, EncodedCommit},
+        request::{Appended, Commit},
         thread::{WhenFull, Writer},
     },
 };
@@ -62,9 +61,7 @@ use crate::{
 /// ```
 pub struct EventStore {
     path: PathBuf,
-    committed: Arc<Committed>,
-    reader: Reader,
-    ids: Arc<dyn IdGenerator>,
+    appender: Appender,
     clock: Arc<dyn Clock>,
     snapshots: Arc<SnapshotFolder>,
     snapshots_kept: usize,
@@ -117,18 +114,8 @@ impl EventStore {
         let news = Arc::clone(&committed) as Arc<dyn News>;
         let Options { ids, clock, snapshots_kept, upcasters, .. } = options;
         let reader = Reader::new(Arc::clone(&committed), news, Arc::clone(&snapshots), upcasters);
-
-        Ok(Self {
-            path,
-            committed,
-            reader,
-            ids,
-            clock,
-            snapshots,
-            snapshots_kept,
-            writer,
-            _lock: opened.lock,
-        })
+        let appender = Appender::new(committed, reader, ids, writer.entrance().clone());
+        Ok(Self { path, appender, clock, snapshots, snapshots_kept, writer, _lock: opened.lock })
     }
 
     /// The store's directory.
@@ -172,7 +159,7 @@ impl EventStore {
         expected: impl Into<ExpectedVersion>,
         events: impl IntoIterator<Item = EventData>,
     ) -> Result<PendingAppend> {
-        self.hand_over(stream, expected.into(), events, WhenFull::Wait)
+        self.appender.submit(stream, expected.into(), events, WhenFull::Wait)
     }
 
     /// Like [`submit`](Self::submit), but never blocks.
@@ -186,18 +173,7 @@ impl EventStore {
         expected: impl Into<ExpectedVersion>,
         events: impl IntoIterator<Item = EventData>,
     ) -> Result<PendingAppend> {
-        self.hand_over(stream, expected.into(), events, WhenFull::Refuse)
-    }
-
-    fn hand_over(
-        &self,
-        stream: &StreamId,
-        expected: ExpectedVersion,
-        events: impl IntoIterator<Item = EventData>,
-        when_full: WhenFull,
-    ) -> Result<PendingAppend> {
-        let commit = EncodedCommit::single(stream, expected, events, &*self.ids, self.committed.store_id())?;
-        self.writer.submit(commit, when_full).map(PendingAppend)
+        self.appender.submit(stream, expected.into(), events, WhenFull::Refuse)
     }
 
     /// Appends to several streams and checks others, all or nothing, and waits until it is stored. The
@@ -221,11 +197,7 @@ impl EventStore {
     ///
     /// Those of [`commit`](Self::commit) that can be known at once.
     pub fn submit_commit(&self, commit: Commit) -> Result<PendingCommit> {
-        for (_, cursor) in commit.checkpoints() {
-            self.reader.check_cursor(cursor)?;
-        }
-        let commit = commit.encode(&*self.ids, self.committed.store_id())?;
-        self.writer.submit(commit, WhenFull::Wait).map(PendingCommit)
+        self.appender.submit_commit(commit)
     }
 
     /// Saves how far a consumer has come, under a name of its own, and waits until it is stored. The next one
@@ -273,13 +245,11 @@ impl EventStore {
     pub fn delete_checkpoint(&self, name: &str) -> Result<()> {
         let stream = checkpoint_stream(name)?;
         loop {
-            let version = self.reader.stream_version(&stream)?;
-            if self.reader.checkpoint(name)?.is_none() {
+            let version = self.stream_version(&stream)?;
+            if self.checkpoint(name)?.is_none() {
                 return Err(Error::CheckpointNotFound { name: name.to_owned() });
             }
-            let (event, store_id) = (checkpoint_deleted(), self.committed.store_id());
-            let commit = EncodedCommit::system(&stream, version.into(), event, &*self.ids, store_id)?;
-            match self.writer.submit(commit, WhenFull::Wait)?.wait() {
+            match self.commit(Commit::new().system(&stream, version, checkpoint_deleted())) {
                 // Somebody saved it meanwhile: it is looked at again.
                 Err(Error::VersionConflict { .. }) => {}
                 outcome => return outcome.map(drop),
@@ -309,9 +279,9 @@ impl EventStore {
     /// then the snapshots before it are as they were, and the store goes on. [`Error::Corrupt`] if the event of that
     /// version is damaged.
     pub fn save_snapshot(&self, stream: &StreamId, version: Version, data: SnapshotData) -> Result<Snapshot> {
-        self.writer.check_process()?;
+        self.writer.entrance().check_process()?;
         let unsaved = Unsaved { stream, version, created: self.now() };
-        self.snapshots.save(&self.committed, data, unsaved, self.snapshots_kept)
+        self.snapshots.save(self.appender.committed(), data, unsaved, self.snapshots_kept)
     }
 
     /// Deletes the snapshots of a stream: those of one state type, or of all types. Says how many there were.
@@ -325,7 +295,7 @@ impl EventStore {
     /// [`Error::Invalid`] if no state type can have this name, [`Error::Forked`]; [`Error::Io`] where one can't be
     /// removed: those before it are.
     pub fn delete_snapshots(&self, stream: &StreamId, state_type: Option<&str>) -> Result<usize> {
-        self.writer.check_process()?;
+        self.writer.entrance().check_process()?;
         self.snapshots.delete(stream, state_type)
     }
 
@@ -339,7 +309,7 @@ impl EventStore {
     ///
     /// As [`delete_snapshots`](Self::delete_snapshots).
     pub fn delete_all_snapshots(&self) -> Result<usize> {
-        self.writer.check_process()?;
+        self.writer.entrance().check_process()?;
         self.snapshots.delete_all()
     }
 
@@ -347,7 +317,12 @@ impl EventStore {
     /// can't append.
     #[must_use]
     pub fn reader(&self) -> &Reader {
-        &self.reader
+        self.appender.reader()
+    }
+
+    /// What appends, also for those who work beside the store.
+    pub(crate) fn appender(&self) -> &Appender {
+        &self.appender
     }
 
     // These three have namesakes in the trait, which would be found before the reader's.
@@ -355,30 +330,45 @@ impl EventStore {
     /// As [`Reader::read_stream`].
     #[must_use]
     pub fn read_stream(&self, stream: &StreamId) -> Events {
-        self.reader.read_stream(stream)
+        self.reader().read_stream(stream)
     }
 
     /// As [`Reader::read_all`].
     #[must_use]
     pub fn read_all(&self) -> Events {
-        self.reader.read_all()
+        self.reader().read_all()
     }
 
     /// As [`Reader::last_position`].
     #[must_use]
     pub fn last_position(&self) -> Position {
-        self.reader.last_position()
+        self.reader().last_position()
     }
 
     /// Stores what was handed over, and closes. The next opening has nothing to mend then. Dropping the
-    /// store does the same, but can't say whether it went well.
+    /// store does the same, but can't say whether it went well. Runners of projections end before: each saves how
+    /// far it has come.
     ///
     /// # Errors
     ///
     /// [`Error::Failed`] if an append had failed before, [`Error::Io`] if the end couldn't be made durable;
     /// what was acknowledged is stored all the same.
     pub fn close(mut self) -> Result<()> {
+        self.end_companions();
         self.writer.close()
+    }
+
+    fn end_companions(&self) {
+        // A forked child has none of their threads to wait for.
+        if self.writer.entrance().is_at_home() {
+            self.appender.companions().end();
+        }
+    }
+}
+
+impl Drop for EventStore {
+    fn drop(&mut self) {
+        self.end_companions();
     }
 }
 
@@ -386,7 +376,7 @@ impl Deref for EventStore {
     type Target = Reader;
 
     fn deref(&self) -> &Reader {
-        &self.reader
+        self.reader()
     }
 }
 
@@ -413,11 +403,11 @@ impl Store for EventStore {
     }
 
     fn stream_version(&self, stream: &StreamId) -> Result<Version> {
-        self.reader.stream_version(stream)
+        self.reader().stream_version(stream)
     }
 
     fn streams(&self, filter: &StreamFilter) -> Result<Vec<StreamInfo>> {
-        self.reader.streams(filter)
+        self.reader().streams(filter)
     }
 
     fn last_position(&self) -> Result<Position> {

@@ -151,11 +151,17 @@ impl Subscription {
             if delivery.is_some() || self.has_ended() || deadline.is_some_and(|end| Instant::now() >= end) {
                 return Ok(delivery);
             }
-            let (committed, ear, looked) = (&self.committed, &self.ear, self.looked);
-            let is_over =
-                || committed.head_for(ear.interest()) > looked || ear.is_cancelled() || committed.is_closed();
-            self.news.sleep(ear.interest(), deadline, &is_over)?;
+            self.sleep(deadline)?;
         }
+    }
+
+    /// Sleeps until there is something to look at, it needn't be one of its events; or until it is cancelled, the store
+    /// is closed, or the time has come. It may return early.
+    pub(crate) fn sleep(&self, deadline: Option<Instant>) -> Result<()> {
+        let (committed, ear, looked) = (&self.committed, &self.ear, self.looked);
+        let is_over =
+            || committed.head_for(ear.interest()) > looked || ear.is_cancelled() || committed.is_closed();
+        self.news.sleep(ear.interest(), deadline, &is_over)
     }
 
     /// What comes next, for a task: it is called when there may be something. None: the subscription has ended.

@@ -20,24 +20,45 @@
 //! repository        loading and saving aggregates
 //! execute           executing commands: once, and again where another was first
 //! given             tests of aggregates: given events, when a command comes, then events or a refusal
+//! on_error  run_error                what a runner does where something fails, and why it has ended
+//! projection  process_manager        what programs make of events: read models; other events
+//! work              both, as the runner sees them
+//! notes             what runners note in the store's own streams
+//! control           what a runner shares with those who watch and command it
+//! settings          what a runner was told, and how a run begins
+//! batch  skips  session              a run, batch by batch
+//! running  runner                    a runner's handle, and what starts it
 //! ```
 
 pub(crate) mod aggregate;
+pub(crate) mod batch;
 pub(crate) mod codec;
 pub(crate) mod coded_event;
 pub(crate) mod context;
 #[cfg(feature = "tracing")]
 pub(crate) mod context_layer;
+pub(crate) mod control;
 pub(crate) mod correction;
 pub(crate) mod event_codec;
 pub(crate) mod execute;
 pub(crate) mod given;
 pub(crate) mod loaded;
+pub(crate) mod notes;
+pub(crate) mod on_error;
 pub(crate) mod power_cuts;
+pub(crate) mod process_manager;
+pub(crate) mod projection;
 pub(crate) mod repository;
 pub(crate) mod retry;
+pub(crate) mod run_error;
+pub(crate) mod runner;
+pub(crate) mod running;
+pub(crate) mod session;
+pub(crate) mod settings;
+pub(crate) mod skips;
 pub(crate) mod snapshot_policy;
 pub(crate) mod state_codec;
 pub(crate) mod tagged_content;
 pub(crate) mod tagged_decoding;
 pub(crate) mod tagged_encoding;
+pub(crate) mod work;

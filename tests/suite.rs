@@ -35,6 +35,9 @@ mod cli_kill;
 #[path = "suite/cli_processes.rs"]
 mod cli_processes;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_projections.rs"]
+mod cli_projections;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_queries.rs"]
 mod cli_queries;
 #[cfg(feature = "cli")]
@@ -98,6 +101,14 @@ mod pending;
 mod pitfalls;
 #[path = "suite/power_cuts.rs"]
 mod power_cuts;
+#[path = "suite/process_managers.rs"]
+mod process_managers;
+#[path = "suite/projection_errors.rs"]
+mod projection_errors;
+#[path = "suite/projection_kill.rs"]
+mod projection_kill;
+#[path = "suite/projections.rs"]
+mod projections;
 #[path = "suite/queries.rs"]
 mod queries;
 #[path = "suite/random_queries.rs"]

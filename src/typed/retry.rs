@@ -138,6 +138,11 @@ impl Retry {
         }
     }
 
+    /// How often is tried in all.
+    pub(crate) fn tries_max(&self) -> u32 {
+        self.tries
+    }
+
     /// Runs an operation, and runs it again where it ends with a conflict, as long as tries are left. It has to look
     /// at the store anew each time. Waits on the thread that calls.
     ///
@@ -171,7 +176,7 @@ impl Retry {
 }
 
 /// The standard library seeds its hashes by chance: good enough to keep two callers apart.
-fn random_number() -> u64 {
+pub(crate) fn random_number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

@@ -83,6 +83,8 @@ pub(crate) type Reached = SmallVec<[Appended; 1]>;
 pub struct Commit {
     parts: Vec<Part>,
     checkpoints: Vec<(String, Cursor)>,
+    /// Events for the store's own streams.
+    system: Vec<(StreamId, ExpectedVersion, Vec<EventData>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -131,6 +133,27 @@ impl Commit {
         self
     }
 
+    /// Appends an event to a stream of the store's own, behind those that the commit has for it already. It has no
+    /// entry in the list of what the appends reached.
+    #[must_use]
+    pub(crate) fn system(
+        mut self,
+        stream: &StreamId,
+        expected: impl Into<ExpectedVersion>,
+        event: EventData,
+    ) -> Self {
+        match self.system.iter_mut().find(|(known, ..)| known == stream) {
+            Some((_, _, events)) => events.push(event),
+            None => self.system.push((stream.clone(), expected.into(), vec![event])),
+        }
+        self
+    }
+
+    /// Whether it has nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty() && self.checkpoints.is_empty() && self.system.is_empty()
+    }
+
     /// The checkpoints that are saved with it. A [`Store`](crate::Store) that keeps none refuses a commit that has
     /// one.
     pub fn checkpoints(&self) -> impl Iterator<Item = (&str, Cursor)> {
@@ -157,12 +180,15 @@ impl Commit {
             }
         }
         // Behind all others, so that what the caller hears of comes first.
+        let mut system = self.system;
         for (name, cursor) in self.checkpoints {
-            let stream = checkpoint_stream(&name)?;
+            system.push((checkpoint_stream(&name)?, ExpectedVersion::Any, vec![checkpoint_saved(cursor)?]));
+        }
+        for (stream, expected, events) in system {
             if !streams.insert(stream.clone()) {
                 return Err(Error::StreamTwice { stream });
             }
-            encoded.add_system(&stream, ExpectedVersion::Any, checkpoint_saved(cursor)?, ids)?;
+            encoded.add_of_kind(AppendKind::System, &stream, expected, events, ids)?;
         }
         Ok(encoded)
     }
@@ -216,19 +242,6 @@ impl EncodedCommit {
         Self { store_id, appends: SmallVec::new(), records: Vec::new() }
     }
 
-    /// A commit of one event of the store's own.
-    pub(crate) fn system(
-        stream: &StreamId,
-        expected: ExpectedVersion,
-        event: EventData,
-        ids: &dyn IdGenerator,
-        store_id: u64,
-    ) -> Result<Self> {
-        let mut commit = Self::new(store_id);
-        commit.add_system(stream, expected, event, ids)?;
-        Ok(commit)
-    }
-
     /// How many appends are answered.
     pub(crate) fn answers(&self) -> usize {
         self.appends.iter().filter(|append| append.kind == AppendKind::Append).count()
@@ -263,17 +276,6 @@ impl EncodedCommit {
             return Err(Error::ReservedStream { stream: stream.clone() });
         }
         self.add_of_kind(AppendKind::Append, stream, expected, events, ids)
-    }
-
-    /// Adds an event to a stream of the store's own, which no caller can append to.
-    fn add_system(
-        &mut self,
-        stream: &StreamId,
-        expected: ExpectedVersion,
-        event: EventData,
-        ids: &dyn IdGenerator,
-    ) -> Result<()> {
-        self.add_of_kind(AppendKind::System, stream, expected, [event], ids)
     }
 
     fn add_of_kind(

@@ -51,10 +51,16 @@ pub(crate) enum WhenFull {
 /// The running writer.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    shared: Arc<Shared>,
+    entrance: Entrance,
     thread: Option<JoinHandle<Result<()>>>,
+}
+
+/// Where commits are handed to the writer; clones are the same one. It outlives the writer, and refuses then.
+#[derive(Clone, Debug)]
+pub(crate) struct Entrance {
+    shared: Arc<Shared>,
     patience: Patience,
-    process: HomeProcess,
+    process: Arc<HomeProcess>,
 }
 
 #[derive(Debug)]
@@ -110,12 +116,35 @@ impl Writer {
             let mut drive = drive;
             drive.run()
         })?;
-        Ok(Self { shared, thread: Some(thread), patience, process: HomeProcess::new() })
+        let entrance = Entrance { shared, patience, process: Arc::new(HomeProcess::new()) };
+        Ok(Self { entrance, thread: Some(thread) })
+    }
+
+    /// Where commits are handed over.
+    pub(crate) fn entrance(&self) -> &Entrance {
+        &self.entrance
+    }
+
+    /// Takes no more appends, answers those that wait, and ends the opening.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let shared = &self.entrance.shared;
+        shared.queue.lock().is_closed = true;
+        shared.room.notify_all();
+        shared.wake();
+        thread.join().unwrap_or_else(|_| Err(Error::Failed { reason: "the writer panicked".into() }))
+    }
+}
+
+impl Entrance {
+    /// Whether this is the process that started the writer, and no child that was forked from it.
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.process.is_here()
     }
 
     /// Refuses to write in a child that was forked from the program that opened the store.
     pub(crate) fn check_process(&self) -> Result<()> {
-        if self.process.is_here() { Ok(()) } else { Err(Error::Forked) }
+        if self.is_at_home() { Ok(()) } else { Err(Error::Forked) }
     }
 
     /// Hands a commit over.
@@ -145,20 +174,11 @@ impl Writer {
         self.shared.wake();
         Ok(pending)
     }
-
-    /// Takes no more appends, answers those that wait, and ends the opening.
-    pub(crate) fn close(&mut self) -> Result<()> {
-        let Some(thread) = self.thread.take() else { return Ok(()) };
-        self.shared.queue.lock().is_closed = true;
-        self.shared.room.notify_all();
-        self.shared.wake();
-        thread.join().unwrap_or_else(|_| Err(Error::Failed { reason: "the writer panicked".into() }))
-    }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if !self.process.is_here() {
+        if !self.entrance.is_at_home() {
             // A forked child has no such thread to wait for.
             mem::forget(self.thread.take());
         } else if let Err(error) = self.close() {

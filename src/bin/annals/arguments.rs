@@ -33,7 +33,7 @@ Exit codes:
   1  an error that has no number of its own
   2  the command line is wrong
   3  the stream isn't at the expected version; nothing was written
-  4  not found: there is no store, or no such stream, event, checkpoint or snapshot
+  4  not found: there is no store, or no such stream, event, checkpoint, snapshot or projection
   5  another process has the store open for writing, and this command would have to write
   6  the store's files are damaged"#;
 
@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Checkpoints(CheckpointsArguments),
     /// List, print or delete the states that programs have saved.
     Snapshot(SnapshotArguments),
+    /// List the projections that were started on the store, or what one has left out.
+    Projections(ProjectionsArguments),
     /// Say how much is in the store, or in one stream.
     Info(InfoArguments),
     /// Take events in, one JSON object a line.
@@ -276,6 +278,41 @@ pub(crate) struct DeleteCheckpointArguments {
     #[command(flatten)]
     pub(crate) waiting: WaitingArguments,
     /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+const PROJECTIONS_EXAMPLES: &str = "Examples:
+  annals projections
+  annals projections skipped mails --format json
+
+A line of text has the name, the position up to which the projection has come, how far that is behind the last event,
+how many events it has left out, and when it saved that. A projection that keeps its cursor in a database of its own
+has - for what only that knows.";
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, after_long_help = PROJECTIONS_EXAMPLES)]
+pub(crate) struct ProjectionsArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<ProjectionsCommand>,
+    /// How the projections are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectionsCommand {
+    /// List the projections, by name; so does leaving `list` out.
+    List(NamesArguments),
+    /// Print the events that a projection has left out, and why.
+    Skipped(SkippedArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SkippedArguments {
+    /// The projection.
+    pub(crate) name: String,
+    /// How the events are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! arguments  reading_arguments  snapshot_arguments  selection   what can be asked, and the help
-//! append  read  tail  streams  names  checkpoints  snapshot  info  import  export  verify
+//! append  read  tail  streams  names  checkpoints  snapshot  projections  info  import  export  verify
 //!                                                          the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
@@ -35,6 +35,7 @@ mod names;
 mod opening;
 mod output;
 mod progress;
+mod projections;
 mod read;
 mod reading_arguments;
 mod saving;
@@ -67,6 +68,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Types(arguments) => names::types(store, arguments),
         Command::Checkpoints(arguments) => checkpoints::run(store, arguments),
         Command::Snapshot(arguments) => snapshot::run(store, arguments),
+        Command::Projections(arguments) => projections::run(store, arguments),
         Command::Streams(arguments) => streams::run(store, arguments),
         Command::Info(arguments) => info::run(store, arguments),
         Command::Import(arguments) => import::run(store, arguments),

@@ -1,0 +1,149 @@
+//! `annals projections`: the projections that were started on the store, and what they have left out.
+
+use std::path::Path;
+
+use annals::{CursorKeeper, ProjectionInfo, SkippedEvent};
+use serde::Serialize;
+
+use crate::{
+    arguments::{Format, ProjectionsArguments, ProjectionsCommand, SkippedArguments},
+    clock_text,
+    failure::NotFound,
+    opening,
+    output::{self, Output},
+};
+
+pub(crate) fn run(store: &Path, arguments: &ProjectionsArguments) -> anyhow::Result<()> {
+    match &arguments.command {
+        None => list(store, arguments.format),
+        Some(ProjectionsCommand::List(arguments)) => list(store, arguments.format),
+        Some(ProjectionsCommand::Skipped(arguments)) => skipped(store, arguments),
+    }
+}
+
+/// A projection as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    projection: &'a str,
+    /// `store`, or `projection` where it does that itself; `position` and `behind` are null then.
+    cursor_kept_by: &'static str,
+    position: Option<u64>,
+    behind: Option<u64>,
+    skipped: u64,
+    saved: Option<String>,
+}
+
+impl<'a> Report<'a> {
+    fn of(info: &'a ProjectionInfo) -> Self {
+        Self {
+            projection: &info.name,
+            cursor_kept_by: match info.keeper {
+                CursorKeeper::Store => "store",
+                CursorKeeper::Projection => "projection",
+            },
+            position: info.position.map(|position| position.get()),
+            behind: info.behind,
+            skipped: info.skipped,
+            saved: info.saved.map(clock_text::print_timestamp),
+        }
+    }
+
+    /// Its columns behind the name.
+    fn columns(&self) -> [String; 4] {
+        let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        [
+            number(self.position),
+            format!("{} behind", number(self.behind)),
+            format!("{} skipped", self.skipped),
+            self.saved.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    }
+}
+
+fn list(store: &Path, format: Format) -> anyhow::Result<()> {
+    let infos = opening::for_reading(store)?.projections()?;
+    let reports: Vec<Report<'_>> = infos.iter().map(Report::of).collect();
+    let mut output = Output::new();
+    match format {
+        Format::Json => {
+            for report in &reports {
+                output.json(report)?;
+            }
+        }
+        Format::Text => print_text(&reports, &mut output)?,
+    }
+    Ok(output.flush()?)
+}
+
+fn print_text(reports: &[Report<'_>], output: &mut Output) -> anyhow::Result<()> {
+    let names: Vec<String> = reports.iter().map(|report| output::safe(report.projection)).collect();
+    let name_width = output::column_width(&names);
+    let rows: Vec<[String; 4]> = reports.iter().map(Report::columns).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let (position_width, behind_width, skipped_width) = (width(0), width(1), width(2));
+    for ([position, behind, skipped, saved], name) in rows.iter().zip(&names) {
+        output.line(format_args!(
+            "{name:name_width$}  {position:>position_width$}  {behind:>behind_width$}  \
+             {skipped:>skipped_width$}  {saved}"
+        ))?;
+    }
+    Ok(())
+}
+
+/// An event that was left out, as JSON.
+#[derive(Serialize)]
+struct SkippedReport<'a> {
+    position: u64,
+    stream: &'a str,
+    version: u64,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    id: String,
+    error: &'a str,
+    tries: u32,
+    skipped: String,
+}
+
+impl<'a> SkippedReport<'a> {
+    fn of(skipped: &'a SkippedEvent) -> Self {
+        Self {
+            position: skipped.position.get(),
+            stream: skipped.stream.as_str(),
+            version: skipped.version.get(),
+            event_type: &skipped.event_type,
+            id: skipped.id.to_string(),
+            error: &skipped.error,
+            tries: skipped.tries,
+            skipped: clock_text::print_timestamp(skipped.skipped),
+        }
+    }
+}
+
+fn skipped(store: &Path, arguments: &SkippedArguments) -> anyhow::Result<()> {
+    let (store, name) = (opening::for_reading(store)?, arguments.name.as_str());
+    if !store.projections()?.iter().any(|info| info.name == name) {
+        let message = format!("there is no projection {name:?}: it was never started on this store");
+        return Err(NotFound(message).into());
+    }
+    let mut output = Output::new();
+    for skipped in &store.skipped(name)? {
+        let report = SkippedReport::of(skipped);
+        match arguments.format {
+            Format::Json => output.json(&report)?,
+            Format::Text => {
+                let SkippedReport { position, version, tries, skipped, .. } = &report;
+                let (stream, event_type) = (output::safe(report.stream), output::safe(report.event_type));
+                let (tries, error) = (tried(*tries), output::safe(report.error));
+                output.line(format_args!(
+                    "{position}  {stream}  {version}  {event_type}  {skipped}  {tries}: {error}"
+                ))?;
+            }
+        }
+    }
+    Ok(output.flush()?)
+}
+
+fn tried(tries: u32) -> String {
+    if tries == 1 { "tried once".to_owned() } else { format!("tried {tries} times") }
+}
