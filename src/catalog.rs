@@ -268,6 +268,18 @@ fn with_id(view: &SegmentView, places: &[LogOffset], id: &EventId) -> Result<Opt
     Ok(None)
 }
 
+/// Whether a stream has an event whose caller gave it this id.
+pub(crate) fn has_given_id(committed: &Committed, stream: &StreamId, id: &EventId) -> Result<bool> {
+    let form = if id.as_uuid().is_some() { IdForm::Uuid } else { IdForm::Text };
+    let hash = id_hash(id.as_bytes(), form, committed.store_id());
+    let found = committed.find_id(committed.key(stream.as_str()), hash, &mut |view, place| {
+        look(view, place, |record| {
+            (record.event.stream == stream.as_str() && has_id(record.event.id, id)).then_some(())
+        })
+    })?;
+    Ok(found.is_some())
+}
+
 /// Whether an event that was read has this id.
 pub(crate) fn has_id(found: EventIdRef<'_>, id: &EventId) -> bool {
     match (found, id.as_uuid()) {

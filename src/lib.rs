@@ -29,6 +29,8 @@
 //!   [`StreamFilter`] says which streams are listed.
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
+//! - [`EventTypeDefinition`] is what a store knows of an event type: its category, its JSON Schema, how appends are held
+//!   to it.
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
 //! - [`verify`] checks every byte of a store; [`SimDisk`] tests programs against power cuts.
 //!
@@ -36,6 +38,7 @@
 //!
 //! - `cli` (default): the program `annals`. Embedders leave it out with `default-features = false`.
 //! - `async`: a [`Subscription`] as a `futures_core::Stream`; it asks for no runtime.
+//! - `schema`: checks events by the JSON Schemas that are registered of their types.
 //! - `tracing`: tells of openings, recoveries and failures.
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -53,6 +56,8 @@ mod disk;
 mod error;
 mod event;
 mod event_id;
+mod event_type_definition;
+mod event_types;
 mod events;
 mod follower;
 mod following;
@@ -66,12 +71,17 @@ mod invalid;
 mod listeners;
 mod log;
 mod metadata;
+mod naming;
 mod news;
 mod opening;
 mod options;
 mod position;
 mod query;
 mod reader;
+mod schema;
+mod schema_compatibility;
+mod schema_keywords;
+mod schema_violation;
 mod simulation;
 mod store;
 mod stream;
@@ -100,6 +110,10 @@ pub use disk::sim::{
 pub use error::{Error, Result};
 pub use event::{ContentType, EVENT_BYTES_MAX, EventData, EventRef, StoredEvent};
 pub use event_id::{EVENT_ID_BYTES_MAX, EventId, EventIdRef, IdGenerator, UuidV7};
+pub use event_type_definition::{
+    DEFINITIONS_MAX, DESCRIPTION_BYTES_MAX, EventTypeDefinition, RegisteredEventType, RegisteredVersion,
+    Registration, RegistrationOutcome, SCHEMA_BYTES_MAX, Validation,
+};
 pub use events::Events;
 pub use follower::Follower;
 pub use format::layout::COMMIT_BYTES_MAX;
@@ -108,12 +122,17 @@ pub use inspect::{Damage, Progress, Verification, verify, verify_on};
 pub use interface::{EventIterator, Store};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
+pub use naming::{NamingConcern, NamingHint, naming_hint};
 pub use options::{
     Creation, Durability, OpeningProgress, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
 pub use position::{ExpectedVersion, Position, Version};
 pub use query::{AsOf, Bound, Query};
 pub use reader::{NameCount, Reader};
+pub use schema_compatibility::{
+    Compatibility, CompatibilityDirection, CompatibilityFinding, Judgement, schema_compatibility,
+};
+pub use schema_violation::SchemaViolation;
 #[doc(hidden)]
 pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operation};
 pub use store::EventStore;

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use crate::{
     event_id::{IdGenerator, UuidV7},
     invalid::Invalid,
+    schema_violation::SchemaViolation,
     time::{Clock, SystemClock},
 };
 
@@ -67,6 +68,22 @@ impl fmt::Debug for ProgressTeller {
     }
 }
 
+/// Who is told of events that aren't as their types are registered.
+#[derive(Clone)]
+pub(crate) struct ViolationTeller(Arc<dyn Fn(&SchemaViolation) + Send + Sync>);
+
+impl ViolationTeller {
+    pub(crate) fn tell(&self, violation: &SchemaViolation) {
+        self.0(violation);
+    }
+}
+
+impl fmt::Debug for ViolationTeller {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ViolationTeller")
+    }
+}
+
 /// How a store is opened; the default suits most.
 ///
 /// ```
@@ -85,6 +102,7 @@ pub struct Options {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
     pub(crate) progress: Option<ProgressTeller>,
+    pub(crate) schema_warning: Option<ViolationTeller>,
 }
 
 impl Default for Options {
@@ -99,6 +117,7 @@ impl Default for Options {
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidV7::default()),
             progress: None,
+            schema_warning: None,
         }
     }
 }
@@ -173,6 +192,15 @@ impl Options {
     #[must_use]
     pub fn on_opening_progress(mut self, tell: impl Fn(OpeningProgress) + Send + Sync + 'static) -> Self {
         self.progress = Some(ProgressTeller(Arc::new(tell)));
+        self
+    }
+
+    /// Who is told, on the appending thread, of an event that isn't as its type is registered with
+    /// [`Validation::Warn`](crate::Validation::Warn). It is told before the append is handed over, which may still come to
+    /// nothing; an append that repeats an earlier one isn't told of again.
+    #[must_use]
+    pub fn on_schema_warning(mut self, tell: impl Fn(&SchemaViolation) + Send + Sync + 'static) -> Self {
+        self.schema_warning = Some(ViolationTeller(Arc::new(tell)));
         self
     }
 

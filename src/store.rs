@@ -19,16 +19,20 @@ use crate::{
     error::{Error, Result},
     event::EventData,
     event_id::IdGenerator,
+    event_type_definition::{EventTypeDefinition, Registration, RegistrationOutcome, event_types_stream},
+    event_types::EventTypes,
     events::Events,
     interface::{EventIterator, Store},
     news::News,
     opening,
-    options::Options,
+    options::{Options, ViolationTeller},
     position::{ExpectedVersion, Position, Version},
     query::Query,
     reader::Reader,
+    schema_violation::SchemaViolation,
     stream::StreamId,
     stream_list::{StreamFilter, StreamInfo},
+    trace,
     writer::{
         answer::{PendingAppend, PendingCommit},
         request::{Appended, Commit, EncodedCommit},
@@ -62,6 +66,8 @@ pub struct EventStore {
     committed: Arc<Committed>,
     reader: Reader,
     ids: Arc<dyn IdGenerator>,
+    event_types: EventTypes,
+    schema_warning: Option<ViolationTeller>,
     writer: Writer,
     /// Let go last, when the writer has ended.
     _lock: Box<dyn DirectoryLock>,
@@ -108,7 +114,9 @@ impl EventStore {
                 .map_err(thread)?;
         let committed = opened.committed;
         let reader = Reader::new(Arc::clone(&committed), Arc::clone(&committed) as Arc<dyn News>);
-        Ok(Self { path, committed, reader, ids: options.ids, writer, _lock: opened.lock })
+        let event_types = EventTypes::load(&reader, &path);
+        let (ids, schema_warning) = (options.ids, options.schema_warning);
+        Ok(Self { path, committed, reader, ids, event_types, schema_warning, writer, _lock: opened.lock })
     }
 
     /// The store's directory.
@@ -129,8 +137,8 @@ impl EventStore {
     /// # Errors
     ///
     /// Nothing is written with: [`Error::VersionConflict`], [`Error::PartialRepeat`], [`Error::IdTaken`],
-    /// [`Error::IdTwice`], [`Error::Invalid`], [`Error::ReservedStream`], [`Error::Io`] (the disk is full),
-    /// [`Error::Failed`], [`Error::Forked`]. Unknown is it with [`Error::OutcomeUnknown`].
+    /// [`Error::IdTwice`], [`Error::Invalid`], [`Error::ReservedStream`], [`Error::SchemaViolation`], [`Error::Io`]
+    /// (the disk is full), [`Error::Failed`], [`Error::Forked`]. Unknown is it with [`Error::OutcomeUnknown`].
     pub fn append(
         &self,
         stream: &StreamId,
@@ -176,8 +184,39 @@ impl EventStore {
         events: impl IntoIterator<Item = EventData>,
         when_full: WhenFull,
     ) -> Result<PendingAppend> {
-        let commit = EncodedCommit::single(stream, expected, events, &*self.ids, self.committed.store_id())?;
-        self.writer.submit(commit, when_full).map(PendingAppend)
+        let tell = |violation: &SchemaViolation| self.tell(violation);
+        let mut inspection = self.event_types.inspect(stream, &self.committed, &tell);
+        let admits = |event: &EventData| inspection.as_mut().is_none_or(|it| it.admits(event));
+        let events = events.into_iter().take_while(admits);
+        let commit = EncodedCommit::single(stream, expected, events, &*self.ids, self.committed.store_id());
+        if let Some(inspection) = inspection {
+            inspection.conclude()?;
+        }
+        self.writer.submit(commit?, when_full).map(PendingAppend)
+    }
+
+    /// Tells of an event that isn't as its type is registered, and goes on.
+    fn tell(&self, violation: &SchemaViolation) {
+        trace::warn("an event isn't as its type is registered", &self.path, format_args!("{violation}"));
+        if let Some(teller) = &self.schema_warning {
+            teller.tell(violation);
+        }
+    }
+
+    fn inspect_commit(&self, commit: &Commit) -> Result<()> {
+        let tell = |violation: &SchemaViolation| self.tell(violation);
+        for (stream, _, events) in commit.parts() {
+            let Some(events) = events else { continue };
+            let inspection = self.event_types.inspect(stream, &self.committed, &tell);
+            let Some(mut inspection) = inspection else { return Ok(()) };
+            for event in events {
+                if !inspection.admits(event) {
+                    break;
+                }
+            }
+            inspection.conclude()?;
+        }
+        Ok(())
     }
 
     /// Appends to several streams and checks others, all or nothing, and waits until it is stored. The
@@ -204,6 +243,7 @@ impl EventStore {
         for (_, cursor) in commit.checkpoints() {
             self.reader.check_cursor(cursor)?;
         }
+        self.inspect_commit(&commit)?;
         let commit = commit.encode(&*self.ids, self.committed.store_id())?;
         self.writer.submit(commit, WhenFull::Wait).map(PendingCommit)
     }
@@ -265,6 +305,60 @@ impl EventStore {
                 outcome => return outcome.map(drop),
             }
         }
+    }
+
+    /// Registers a schema version of an event type, and waits until that is stored. What is registered already in the
+    /// same way is left as it is, so a program can register its types whenever it starts.
+    ///
+    /// A version's description and validation can be changed, its schema and category can't; a new version is higher
+    /// than those before. How its schema fits the one before is told, and refused is nothing for that.
+    ///
+    /// Appends that begin behind this look at the events of the type, each by its own schema version. Where that isn't
+    /// registered, what the newest says of validation counts. An append that repeats an earlier one isn't looked at.
+    ///
+    /// Schemas are checked with the feature `schema`. Without it a faulty one isn't noticed, `Warn` says nothing
+    /// about data, and `Enforce` refuses every event of a version that has a schema.
+    ///
+    /// ```
+    /// use annals::{EventStore, EventTypeDefinition, Judgement, RegistrationOutcome};
+    /// use serde_json::json;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("shop.annals");
+    /// let store = EventStore::open(path)?;
+    /// let schema = json!({"type": "object", "properties": {"total": {"type": "number"}}});
+    /// let first = EventTypeDefinition::new("OrderPlaced").with_category("order").with_schema(schema);
+    /// store.register_event_type(first.clone())?;
+    /// assert_eq!(store.register_event_type(first)?.outcome, RegistrationOutcome::Repeated);
+    ///
+    /// let schema = json!({"type": "object", "properties": {"total": {"type": "integer"}}});
+    /// let second = EventTypeDefinition::new("OrderPlaced").with_schema_version(2).with_schema(schema);
+    /// let compatibility = store.register_event_type(second)?.compatibility.expect("there was a version before");
+    /// assert_eq!(compatibility.backward(), Judgement::Breaks);
+    /// assert_eq!(compatibility.findings[0].pointer, "/properties/total/type");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Durability
+    ///
+    /// As [`append`](Self::append).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EventTypeConflict`] if the version is registered otherwise, or isn't higher; [`Error::Invalid`] if a name
+    /// breaks its rules, the schema can't be used, or a limit is passed; those of an append.
+    #[allow(clippy::needless_pass_by_value, reason = "as append takes its events")]
+    pub fn register_event_type(&self, definition: EventTypeDefinition) -> Result<Registration> {
+        let mut known = self.event_types.lock()?;
+        let (registration, event) = known.decide(&definition)?;
+        if registration.outcome == RegistrationOutcome::Repeated {
+            return Ok(registration);
+        }
+        let (stream, store_id) = (event_types_stream()?, self.committed.store_id());
+        let commit = EncodedCommit::system(&stream, known.version().into(), event, &*self.ids, store_id)?;
+        self.writer.submit(commit, WhenFull::Wait)?.wait()?;
+        self.event_types.catch_up(&mut known, &self.reader)?;
+        Ok(registration)
     }
 
     /// What reads the store, which this store is too, by its `Deref`. A clone of it reads on another thread, and

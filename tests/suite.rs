@@ -34,6 +34,9 @@ mod cli_queries;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_tail.rs"]
 mod cli_tail;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_types.rs"]
+mod cli_types;
 #[path = "suite/commits.rs"]
 mod commits;
 #[path = "suite/concurrency.rs"]
@@ -43,6 +46,8 @@ mod conflicts;
 #[cfg(feature = "cli")]
 #[path = "suite/documents.rs"]
 mod documents;
+#[path = "suite/event_types.rs"]
+mod event_types;
 #[path = "suite/failures.rs"]
 mod failures;
 #[path = "suite/follower.rs"]

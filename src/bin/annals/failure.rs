@@ -62,6 +62,15 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(exit_code(error))
 }
 
+/// Says something that isn't a failure, on standard error.
+pub(crate) fn remark(kind: &str, text: &str) {
+    let mut message = format!("annals: {kind}: ");
+    output::push_safe(&mut message, text);
+    message.push('\n');
+    // Where standard error is closed, nobody wants to know.
+    io::stderr().lock().write_all(message.as_bytes()).ok();
+}
+
 fn exit_code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref::<Damaged>().is_some() {
         return CORRUPT;

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! arguments  reading_arguments  selection                  what can be asked, and the help
-//! append  read  tail  streams  names  checkpoints  info  import  export  verify          the commands
+//! append  read  tail  streams  categories  types  checkpoints  info  import  export  verify
+//!                                                          the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
 //! identity    ids for lines that have none                 line_time  times for the store from lines
@@ -18,6 +19,7 @@
 
 mod append;
 mod arguments;
+mod categories;
 mod checkpoints;
 mod clock_text;
 mod contract;
@@ -30,7 +32,6 @@ mod info;
 mod input;
 mod interrupt;
 mod line_time;
-mod names;
 mod opening;
 mod output;
 mod progress;
@@ -40,6 +41,7 @@ mod saving;
 mod selection;
 mod streams;
 mod tail;
+mod types;
 mod verify;
 
 use std::process::ExitCode;
@@ -60,8 +62,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Append(arguments) => append::run(store, arguments),
         Command::Read(arguments) => read::run(store, arguments),
         Command::Tail(arguments) => tail::run(store, arguments),
-        Command::Categories(arguments) => names::categories(store, arguments),
-        Command::Types(arguments) => names::types(store, arguments),
+        Command::Categories(arguments) => categories::run(store, arguments),
+        Command::Types(arguments) => types::run(store, arguments),
         Command::Checkpoints(arguments) => checkpoints::run(store, arguments),
         Command::Streams(arguments) => streams::run(store, arguments),
         Command::Info(arguments) => info::run(store, arguments),
