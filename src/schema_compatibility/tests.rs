@@ -217,7 +217,7 @@ fn hostile_schemas_come_to_an_end() {
     let circle = json!({ "$ref": "#/$defs/a", "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "$ref": "#/$defs/a" } } });
     assert_eq!(found(&circle, &json!({})), ["f?"]);
     let mut deep = json!({ "type": "string" });
-    for _ in 0..5_000 {
+    for _ in 0..500 {
         deep = json!({ "items": deep });
     }
     assert_eq!(found(&deep, &json!({ "items": true })).len(), 1);

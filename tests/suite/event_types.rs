@@ -1,6 +1,7 @@
 //! What is registered of event types, and what appends are held to.
 
 use std::{
+    fs,
     sync::{Arc, Barrier, Mutex},
     thread,
 };
@@ -12,7 +13,7 @@ use annals::{
 };
 use serde_json::json;
 
-use crate::support::{Outcome, all, buffered, event, store, store_with, stream, types};
+use crate::support::{Outcome, all, buffered, event, small_segments, store, store_with, stream, types};
 
 /// A definition of a type that no schema narrows: its events go into streams of the category `order`.
 fn of_orders(event_type: &str, validation: Validation) -> EventTypeDefinition {
@@ -197,17 +198,46 @@ fn registered_types_survive_reopening_and_followers_see_them__D05() -> Outcome {
 
 #[test]
 fn what_is_registered_survives_a_power_cut__D05() -> Outcome {
-    for style in [CutStyle::Nothing, CutStyle::Everything, CutStyle::Random] {
+    for style in [CutStyle::Nothing, CutStyle::Everything, CutStyle::EachByItself] {
         let disk = SimDisk::new(7);
         let open = |disk: &SimDisk| EventStore::open_on(Arc::new(disk.mount()), "/store", Options::new());
         let store = open(&disk)?;
         store.register_event_type(of_orders("OrderPaid", Validation::Enforce))?;
-        disk.cut_power(style);
+        disk.power_cut_keeping(style);
         drop(store);
         let store = open(&disk)?;
         assert_eq!(store.registered_event_types()?.len(), 1);
         violation(store.append(&stream("cart-1"), ExpectedVersion::Any, [event("OrderPaid")]));
     }
+    Ok(())
+}
+
+#[test]
+fn where_it_cannot_be_read_what_is_registered_nothing_is_appended__X28() -> Outcome {
+    let store = store_with(small_segments());
+    store.register_event_type(of_orders("OrderPaid", Validation::Enforce))?;
+    let order = stream("order-1");
+    store.append(&order, ExpectedVersion::Any, (0..200).map(|_| event("OrderPaid")))?;
+    store.append(&order, ExpectedVersion::Any, [event("OrderPaid")])?;
+    let (store, directory) = store.into_parts();
+    store.close()?;
+    let path = directory.path().join("store");
+    let mut segments: Vec<_> = fs::read_dir(path.join("segments"))?.collect::<Result<_, _>>()?;
+    segments.sort_by_key(fs::DirEntry::file_name);
+    let first =
+        segments.iter().map(fs::DirEntry::path).find(|path| path.extension().is_some_and(|it| it == "log"));
+    let first = first.expect("a segment");
+    let mut bytes = fs::read(&first)?;
+    let payload = b"\"category\":\"order\"";
+    let place = bytes.windows(payload.len()).position(|window| window == payload).expect("the definition");
+    bytes[place] ^= 1;
+    fs::write(&first, bytes)?;
+    let store = EventStore::open_with(&path, small_segments())?;
+    assert_eq!(store.read_stream(&order).count(), 201);
+    let refused = store.append(&order, ExpectedVersion::Any, [event("OrderPaid")]);
+    assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
+    let refused = store.register_event_type(placed());
+    assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
     Ok(())
 }
 
