@@ -8,6 +8,8 @@ use crate::{
     error::Result,
     event::EventData,
     event_id::IdGenerator,
+    event_type_definition::{EventTypeDefinition, Registration, RegistrationOutcome, event_types_stream},
+    event_types::EventTypes,
     position::ExpectedVersion,
     reader::Reader,
     stream::StreamId,
@@ -24,6 +26,7 @@ pub(crate) struct Appender {
     committed: Arc<Committed>,
     reader: Reader,
     ids: Arc<dyn IdGenerator>,
+    event_types: Arc<EventTypes>,
     entrance: Entrance,
     companions: Arc<Companions>,
 }
@@ -33,9 +36,11 @@ impl Appender {
         committed: Arc<Committed>,
         reader: Reader,
         ids: Arc<dyn IdGenerator>,
+        event_types: EventTypes,
         entrance: Entrance,
     ) -> Self {
-        Self { committed, reader, ids, entrance, companions: Arc::default() }
+        let (event_types, companions) = (Arc::new(event_types), Arc::default());
+        Self { committed, reader, ids, event_types, entrance, companions }
     }
 
     /// Hands an append to one stream over.
@@ -46,8 +51,14 @@ impl Appender {
         events: impl IntoIterator<Item = EventData>,
         when_full: WhenFull,
     ) -> Result<PendingAppend> {
-        let commit = EncodedCommit::single(stream, expected, events, &*self.ids, self.committed.store_id())?;
-        self.entrance.submit(commit, when_full).map(PendingAppend)
+        let mut inspection = self.event_types.inspect(stream, &self.committed);
+        let admits = |event: &EventData| inspection.as_mut().is_none_or(|it| it.admits(event));
+        let events = events.into_iter().take_while(admits);
+        let commit = EncodedCommit::single(stream, expected, events, &*self.ids, self.committed.store_id());
+        if let Some(inspection) = inspection {
+            inspection.conclude()?;
+        }
+        self.entrance.submit(commit?, when_full).map(PendingAppend)
     }
 
     /// Hands a commit over; blocks while the queue is full.
@@ -55,8 +66,38 @@ impl Appender {
         for (_, cursor) in commit.checkpoints() {
             self.reader.check_cursor(cursor)?;
         }
+        self.inspect(&commit)?;
         let commit = commit.encode(&*self.ids, self.committed.store_id())?;
         self.entrance.submit(commit, WhenFull::Wait).map(PendingCommit)
+    }
+
+    /// Holds a commit's events to what is registered of their types.
+    fn inspect(&self, commit: &Commit) -> Result<()> {
+        for (stream, _, events) in commit.parts() {
+            let Some(events) = events else { continue };
+            let Some(mut inspection) = self.event_types.inspect(stream, &self.committed) else {
+                return Ok(());
+            };
+            for event in events {
+                if !inspection.admits(event) {
+                    break;
+                }
+            }
+            inspection.conclude()?;
+        }
+        Ok(())
+    }
+
+    /// Registers a version of an event type, and waits until that is stored.
+    pub(crate) fn register(&self, definition: &EventTypeDefinition) -> Result<Registration> {
+        let mut known = self.event_types.lock()?;
+        let (registration, event) = known.decide(definition)?;
+        if registration.outcome == RegistrationOutcome::Repeated {
+            return Ok(registration);
+        }
+        self.commit(Commit::new().system(&event_types_stream()?, known.version(), event))?;
+        self.event_types.catch_up(&mut known, &self.reader)?;
+        Ok(registration)
     }
 
     /// Commits, and waits until it is stored.

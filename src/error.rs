@@ -7,6 +7,7 @@ use crate::{
     event_id::EventId,
     invalid::Invalid,
     position::{ExpectedVersion, Position, Version},
+    schema_violation::SchemaViolation,
     stream::StreamId,
 };
 
@@ -88,6 +89,21 @@ pub enum Error {
 
     /// A value is outside its rules. Nothing was written.
     Invalid(Invalid),
+
+    /// An event isn't as its type is registered, and the registration is enforced. Nothing was written.
+    SchemaViolation(Box<SchemaViolation>),
+
+    /// An event type is registered so that this registration would contradict it. Nothing was written.
+    EventTypeConflict {
+        /// The event type.
+        event_type: String,
+        /// The schema version that was to be registered.
+        schema_version: u32,
+        /// The highest schema version that is registered.
+        newest: u32,
+        /// How it would be registered.
+        reason: &'static str,
+    },
 
     /// The stream has no event.
     StreamNotFound {
@@ -301,6 +317,7 @@ impl fmt::Display for Error {
                 "stream \"{stream}\" can't be made: the hash of its name is another stream's; choose another name"
             ),
             Self::Invalid(invalid) => invalid.fmt(formatter),
+            Self::SchemaViolation(_) | Self::EventTypeConflict { .. } => self.fmt_of_type(formatter),
             Self::StreamNotFound { stream } => {
                 write!(formatter, "stream \"{stream}\" doesn't exist: it has no event")
             }
@@ -373,6 +390,23 @@ impl Error {
                 formatter,
                 "event {position} of type {event_type:?} in schema version {schema_version} can't be upcast by the \
                  step {step}: mend the step, or read the event raw"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// The messages about event types and what is registered of them.
+    fn fmt_of_type(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SchemaViolation(violation) => write!(
+                formatter,
+                "{violation}. Nothing was written: mend the event, or register a schema version that allows it"
+            ),
+            Self::EventTypeConflict { event_type, schema_version, newest, reason } => write!(
+                formatter,
+                "schema version {schema_version} of event type {event_type:?} can't be registered {reason}: \
+                 events may be stored by what is registered. The newest version is {newest}; give this one a higher \
+                 number"
             ),
             _ => Ok(()),
         }

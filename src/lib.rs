@@ -32,6 +32,8 @@
 //! - [`Upcasters`] say how old events are read, of which a program understands only newer forms.
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
+//! - [`EventTypeDefinition`] is what a store knows of an event type: its category, its JSON Schema, how appends are held
+//!   to it.
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
 //! - [`Aggregate`] is a state that is folded from its events; a [`Repository`] loads it, executes commands, tries again where
 //!   another was first, and uses snapshots; [`Given`] tests it.
@@ -42,6 +44,7 @@
 //!
 //! - `cli` (default): the program `annals`. Embedders leave it out with `default-features = false`.
 //! - `async`: a [`Subscription`] as a `futures_core::Stream`; it asks for no runtime.
+//! - `schema`: checks events by the JSON Schemas that are registered of their types.
 //! - `tracing`: tells of openings, recoveries and failures; a [`Context`] can be the current span's.
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -62,6 +65,8 @@ mod error;
 mod event;
 mod event_content;
 mod event_id;
+mod event_type_definition;
+mod event_types;
 mod events;
 mod follower;
 mod following;
@@ -75,6 +80,7 @@ mod invalid;
 mod listeners;
 mod log;
 mod metadata;
+mod naming;
 mod news;
 mod opening;
 mod options;
@@ -82,6 +88,10 @@ mod position;
 mod query;
 mod reader;
 mod records;
+mod schema;
+mod schema_compatibility;
+mod schema_keywords;
+mod schema_violation;
 mod simulation;
 mod snapshot;
 mod snapshot_file;
@@ -118,6 +128,10 @@ pub use error::{Error, Result};
 pub use event::{ContentType, EVENT_BYTES_MAX, EventData, EventRef, StoredEvent};
 pub use event_content::EventContent;
 pub use event_id::{EVENT_ID_BYTES_MAX, EventId, EventIdRef, IdGenerator, UuidV7};
+pub use event_type_definition::{
+    DEFINITIONS_MAX, DESCRIPTION_BYTES_MAX, EventTypeDefinition, RegisteredEventType, RegisteredVersion,
+    Registration, RegistrationOutcome, SCHEMA_BYTES_MAX, Validation,
+};
 pub use events::Events;
 pub use follower::Follower;
 pub use format::layout::COMMIT_BYTES_MAX;
@@ -126,12 +140,17 @@ pub use inspect::{Damage, Progress, Verification, verify, verify_on};
 pub use interface::{EventIterator, Store};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
+pub use naming::{NamingConcern, NamingHint, naming_hint};
 pub use options::{
     Creation, Durability, OpeningProgress, Options, ReadMode, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
 pub use position::{ExpectedVersion, Position, Version};
 pub use query::{AsOf, Bound, Query};
 pub use reader::{NameCount, Reader};
+pub use schema_compatibility::{
+    Compatibility, CompatibilityDirection, CompatibilityFinding, Judgement, schema_compatibility,
+};
+pub use schema_violation::SchemaViolation;
 #[doc(hidden)]
 pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operation};
 pub use snapshot::{

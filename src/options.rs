@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use crate::{
     event_id::{IdGenerator, UuidV7},
     invalid::Invalid,
+    schema_violation::SchemaViolation,
     time::{Clock, SystemClock},
     upcast::Upcasters,
 };
@@ -68,6 +69,22 @@ impl fmt::Debug for ProgressTeller {
     }
 }
 
+/// Who is told of events that aren't as their types are registered.
+#[derive(Clone)]
+pub(crate) struct ViolationTeller(Arc<dyn Fn(&SchemaViolation) + Send + Sync>);
+
+impl ViolationTeller {
+    pub(crate) fn tell(&self, violation: &SchemaViolation) {
+        self.0(violation);
+    }
+}
+
+impl fmt::Debug for ViolationTeller {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ViolationTeller")
+    }
+}
+
 /// How a store is opened; the default suits most.
 ///
 /// ```
@@ -88,6 +105,7 @@ pub struct Options {
     pub(crate) progress: Option<ProgressTeller>,
     pub(crate) upcasters: Arc<Upcasters>,
     pub(crate) snapshots_kept: usize,
+    pub(crate) schema_warning: Option<ViolationTeller>,
 }
 
 impl Default for Options {
@@ -104,6 +122,7 @@ impl Default for Options {
             progress: None,
             upcasters: Arc::default(),
             snapshots_kept: 3,
+            schema_warning: None,
         }
     }
 }
@@ -194,6 +213,15 @@ impl Options {
     #[must_use]
     pub fn snapshots_kept(mut self, count: usize) -> Self {
         self.snapshots_kept = count;
+        self
+    }
+
+    /// Who is told, on the appending thread, of an event that isn't as its type is registered with
+    /// [`Validation::Warn`](crate::Validation::Warn). It is told before the append is handed over, which may still come to
+    /// nothing; an append that repeats an earlier one isn't told of again.
+    #[must_use]
+    pub fn on_schema_warning(mut self, tell: impl Fn(&SchemaViolation) + Send + Sync + 'static) -> Self {
+        self.schema_warning = Some(ViolationTeller(Arc::new(tell)));
         self
     }
 

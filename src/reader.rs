@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Result},
     event::StoredEvent,
     event_id::EventId,
+    event_type_definition::{Registered, RegisteredEventType, event_types_stream},
     events::Events,
     news::News,
     position::{Position, Version},
@@ -343,6 +344,34 @@ impl Reader {
     /// As [`snapshots`](Self::snapshots).
     pub fn all_snapshots(&self) -> Result<SnapshotList> {
         self.snapshots.list_all((&self.committed, &*self.news))
+    }
+
+    /// The event types of which something is registered, sorted by name, whether there are events of them or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if a newer version registered what this one doesn't understand; [`Error::Io`] and
+    /// [`Error::Corrupt`] where they can't be looked up.
+    pub fn registered_event_types(&self) -> Result<Vec<RegisteredEventType>> {
+        Ok(self.registered()?.types.into_values().collect())
+    }
+
+    /// What is registered of an event type; none if nothing is.
+    ///
+    /// # Errors
+    ///
+    /// As [`registered_event_types`](Self::registered_event_types).
+    pub fn registered_event_type(&self, event_type: &str) -> Result<Option<RegisteredEventType>> {
+        Ok(self.registered()?.types.remove(event_type))
+    }
+
+    fn registered(&self) -> Result<Registered> {
+        let mut registered = Registered::default();
+        let mut events = self.read_stream(&event_types_stream()?);
+        while let Some(event) = events.try_next()? {
+            registered.take(&event)?;
+        }
+        Ok(registered)
     }
 
     /// Refuses a cursor whose event isn't there, or is another one.

@@ -18,6 +18,8 @@ use crate::{
     },
     error::{Error, Result},
     event::EventData,
+    event_type_definition::{EventTypeDefinition, Registration},
+    event_types::EventTypes,
     events::Events,
     interface::{EventIterator, Store},
     news::News,
@@ -112,9 +114,10 @@ impl EventStore {
             .map_err(thread)?;
         let committed = opened.committed;
         let news = Arc::clone(&committed) as Arc<dyn News>;
-        let Options { ids, clock, snapshots_kept, upcasters, .. } = options;
+        let Options { ids, clock, snapshots_kept, upcasters, schema_warning, .. } = options;
         let reader = Reader::new(Arc::clone(&committed), news, Arc::clone(&snapshots), upcasters);
-        let appender = Appender::new(committed, reader, ids, writer.entrance().clone());
+        let event_types = EventTypes::load(&reader, &path, schema_warning);
+        let appender = Appender::new(committed, reader, ids, event_types, writer.entrance().clone());
         Ok(Self { path, appender, clock, snapshots, snapshots_kept, writer, _lock: opened.lock })
     }
 
@@ -136,8 +139,8 @@ impl EventStore {
     /// # Errors
     ///
     /// Nothing is written with: [`Error::VersionConflict`], [`Error::PartialRepeat`], [`Error::IdTaken`],
-    /// [`Error::IdTwice`], [`Error::Invalid`], [`Error::ReservedStream`], [`Error::Io`] (the disk is full),
-    /// [`Error::Failed`], [`Error::Forked`]. Unknown is it with [`Error::OutcomeUnknown`].
+    /// [`Error::IdTwice`], [`Error::Invalid`], [`Error::ReservedStream`], [`Error::SchemaViolation`], [`Error::Io`]
+    /// (the disk is full), [`Error::Failed`], [`Error::Forked`]. Unknown is it with [`Error::OutcomeUnknown`].
     pub fn append(
         &self,
         stream: &StreamId,
@@ -311,6 +314,51 @@ impl EventStore {
     pub fn delete_all_snapshots(&self) -> Result<usize> {
         self.writer.entrance().check_process()?;
         self.snapshots.delete_all()
+    }
+
+    /// Registers a schema version of an event type, and waits until that is stored. What is registered already in the
+    /// same way is left as it is, so a program can register its types whenever it starts.
+    ///
+    /// A version's description and validation can be changed, its schema and category can't; a new version is higher
+    /// than those before. How its schema fits the one before is told, and refused is nothing for that.
+    ///
+    /// Appends that begin behind this look at the events of the type, each by its own schema version. Where that isn't
+    /// registered, what the newest says of validation counts. An append that repeats an earlier one isn't looked at.
+    ///
+    /// Schemas are checked with the feature `schema`. Without it a faulty one isn't noticed, `Warn` says nothing
+    /// about data, and `Enforce` refuses every event of a version that has a schema.
+    ///
+    /// ```
+    /// use annals::{EventStore, EventTypeDefinition, Judgement, RegistrationOutcome};
+    /// use serde_json::json;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("shop.annals");
+    /// let store = EventStore::open(path)?;
+    /// let schema = json!({"type": "object", "properties": {"total": {"type": "number"}}});
+    /// let first = EventTypeDefinition::new("OrderPlaced").with_category("order").with_schema(schema);
+    /// store.register_event_type(first.clone())?;
+    /// assert_eq!(store.register_event_type(first)?.outcome, RegistrationOutcome::Repeated);
+    ///
+    /// let schema = json!({"type": "object", "properties": {"total": {"type": "integer"}}});
+    /// let second = EventTypeDefinition::new("OrderPlaced").with_schema_version(2).with_schema(schema);
+    /// let compatibility = store.register_event_type(second)?.compatibility.expect("there was a version before");
+    /// assert_eq!(compatibility.backward(), Judgement::Breaks);
+    /// assert_eq!(compatibility.findings[0].pointer, "/properties/total/type");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Durability
+    ///
+    /// As [`append`](Self::append).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EventTypeConflict`] if the version is registered otherwise, or isn't higher; [`Error::Invalid`] if a name
+    /// breaks its rules, the schema can't be used, or a limit is passed; those of an append.
+    #[allow(clippy::needless_pass_by_value, reason = "as append takes its events")]
+    pub fn register_event_type(&self, definition: EventTypeDefinition) -> Result<Registration> {
+        self.appender.register(&definition)
     }
 
     /// What reads the store, which this store is too, by its `Deref`. A clone of it reads on another thread, and

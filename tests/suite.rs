@@ -46,6 +46,9 @@ mod cli_snapshots;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_tail.rs"]
 mod cli_tail;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_types.rs"]
+mod cli_types;
 #[path = "suite/codecs.rs"]
 mod codecs;
 #[path = "suite/commands.rs"]
@@ -61,6 +64,8 @@ mod contexts;
 #[cfg(feature = "cli")]
 #[path = "suite/documents.rs"]
 mod documents;
+#[path = "suite/event_types.rs"]
+mod event_types;
 #[path = "suite/failures.rs"]
 mod failures;
 #[path = "suite/follower.rs"]

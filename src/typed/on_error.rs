@@ -55,13 +55,11 @@ impl OnError {
     /// What is done when so many tries have failed.
     pub(crate) fn verdict(self, tries: u32) -> Verdict {
         match self {
-            Self::Stop => Verdict::Stop,
-            Self::Skip => Verdict::Skip,
             Self::Retry { retry, .. } if tries < retry.tries_max() => {
                 Verdict::Again(retry.delay(tries, random_number()))
             }
-            Self::Retry { then: AfterRetries::Stop, .. } => Verdict::Stop,
-            Self::Retry { then: AfterRetries::Skip, .. } => Verdict::Skip,
+            Self::Stop | Self::Retry { then: AfterRetries::Stop, .. } => Verdict::Stop,
+            Self::Skip | Self::Retry { then: AfterRetries::Skip, .. } => Verdict::Skip,
         }
     }
 

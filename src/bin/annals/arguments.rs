@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use annals::{Durability, EventId, ExpectedVersion, OccurredAt, StreamId};
+use annals::{Durability, EventId, ExpectedVersion, OccurredAt, StreamId, Validation};
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
@@ -33,7 +33,8 @@ Exit codes:
   1  an error that has no number of its own
   2  the command line is wrong
   3  the stream isn't at the expected version; nothing was written
-  4  not found: there is no store, or no such stream, event, checkpoint, snapshot or projection
+  4  not found: there is no store, or no such stream, event, checkpoint, snapshot, projection or registered
+     event type
   5  another process has the store open for writing, and this command would have to write
   6  the store's files are damaged"#;
 
@@ -41,7 +42,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "annals", version, after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The store's directory. `append` and `import` make it where there is none.
+    /// The store's directory. `append`, `import` and `types register` make it where there is none.
     #[arg(long, global = true, env = "ANNALS_STORE", default_value = "./annals-data", value_name = "DIR")]
     pub(crate) store: PathBuf,
     #[command(subcommand)]
@@ -60,8 +61,8 @@ pub(crate) enum Command {
     Streams(StreamsArguments),
     /// List the categories, and how many events are in each.
     Categories(NamesArguments),
-    /// List the event types, and how many events are of each.
-    Types(NamesArguments),
+    /// List the event types, and how many events are of each; register one; show what is registered of one.
+    Types(TypesArguments),
     /// List how far consumers have come, or delete a checkpoint.
     Checkpoints(CheckpointsArguments),
     /// List, print or delete the states that programs have saved.
@@ -313,6 +314,95 @@ pub(crate) struct SkippedArguments {
     /// The projection.
     pub(crate) name: String,
     /// How the events are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct TypesArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<TypesCommand>,
+    /// How the list is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TypesCommand {
+    /// List the event types, and how many events are of each; so does leaving `list` out.
+    List(NamesArguments),
+    /// Say what the events of a type are: their category, their schema, and what is done with others.
+    Register(RegisterTypeArguments),
+    /// Show what is registered of an event type, and how its schema versions fit each other.
+    Show(ShowTypeArguments),
+}
+
+const REGISTER_EXAMPLES: &str = r#"Examples:
+  annals types register OrderPlaced --category order --schema @order-placed.json --validation warn
+  annals types register OrderPlaced --validation enforce
+  annals types register OrderPlaced --schema-version 2 --schema @order-placed-2.json
+
+What an option doesn't say stays as it is registered; a new version has no schema unless one is given. The schema and
+the category of a version can't be changed any more: that takes a higher version.
+
+Schemas are checked, and data by them, if the program was built with the feature `schema`. Without it, appends of
+events that have an enforced schema are refused."#;
+
+#[derive(Args, Debug)]
+#[command(after_long_help = REGISTER_EXAMPLES)]
+pub(crate) struct RegisterTypeArguments {
+    /// The event type: what happened, past tense, specific, as `OrderPlaced`.
+    #[arg(value_name = "TYPE")]
+    pub(crate) event_type: String,
+    /// The category whose streams alone have such events; '' for any.
+    #[arg(long)]
+    pub(crate) category: Option<String>,
+    /// The schema version; without it the newest, or 1.
+    #[arg(long, value_name = "N")]
+    pub(crate) schema_version: Option<u32>,
+    /// The JSON Schema of the events' data: JSON, or `@file`, or `-` for standard input.
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    pub(crate) schema: Option<JsonArgument>,
+    /// What the event means, for people; '' for none.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// What is done with events of this version that aren't so; `off` unless something was said.
+    #[arg(long, value_enum)]
+    pub(crate) validation: Option<ValidationArgument>,
+    #[command(flatten)]
+    pub(crate) writing: WritingArguments,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ValidationArgument {
+    /// Nobody looks.
+    Off,
+    /// They are appended, and told of on standard error.
+    Warn,
+    /// They are refused.
+    Enforce,
+}
+
+impl From<ValidationArgument> for Validation {
+    fn from(argument: ValidationArgument) -> Self {
+        match argument {
+            ValidationArgument::Off => Self::Off,
+            ValidationArgument::Warn => Self::Warn,
+            ValidationArgument::Enforce => Self::Enforce,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowTypeArguments {
+    /// The event type.
+    #[arg(value_name = "TYPE")]
+    pub(crate) event_type: String,
+    /// How it is printed; as JSON, one object for each schema version.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }

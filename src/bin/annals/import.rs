@@ -305,7 +305,12 @@ fn whole(name: &str, submitted: Result<(), Stopped>, mut told: Told) -> anyhow::
 fn is_the_lines_fault(reason: &anyhow::Error) -> bool {
     let store = reason.chain().find_map(|part| part.downcast_ref::<Error>());
     match store {
-        Some(Error::Invalid(_) | Error::IdTaken { .. } | Error::ReservedStream { .. }) => true,
+        Some(
+            Error::Invalid(_)
+            | Error::IdTaken { .. }
+            | Error::ReservedStream { .. }
+            | Error::SchemaViolation(_),
+        ) => true,
         Some(_) => false,
         None => reason.downcast_ref::<Problem>().is_some(),
     }

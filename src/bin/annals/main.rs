@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! arguments  reading_arguments  snapshot_arguments  selection   what can be asked, and the help
-//! append  read  tail  streams  names  checkpoints  snapshot  projections  info  import  export  verify
+//! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify
+//!                                                          the commands
 //!                                                          the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
@@ -19,6 +20,7 @@
 
 mod append;
 mod arguments;
+mod categories;
 mod checkpoints;
 mod clock_text;
 mod contract;
@@ -31,7 +33,6 @@ mod info;
 mod input;
 mod interrupt;
 mod line_time;
-mod names;
 mod opening;
 mod output;
 mod progress;
@@ -44,6 +45,7 @@ mod snapshot;
 mod snapshot_arguments;
 mod streams;
 mod tail;
+mod types;
 mod verify;
 
 use std::process::ExitCode;
@@ -64,8 +66,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Append(arguments) => append::run(store, arguments),
         Command::Read(arguments) => read::run(store, arguments),
         Command::Tail(arguments) => tail::run(store, arguments),
-        Command::Categories(arguments) => names::categories(store, arguments),
-        Command::Types(arguments) => names::types(store, arguments),
+        Command::Categories(arguments) => categories::run(store, arguments),
+        Command::Types(arguments) => types::run(store, arguments),
         Command::Checkpoints(arguments) => checkpoints::run(store, arguments),
         Command::Snapshot(arguments) => snapshot::run(store, arguments),
         Command::Projections(arguments) => projections::run(store, arguments),

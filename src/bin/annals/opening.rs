@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use annals::{Clock, Creation, Error, EventStore, Follower, Options, SystemClock};
 use anyhow::Context;
 
-use crate::{arguments::WritingArguments, progress::Bar};
+use crate::{arguments::WritingArguments, failure, progress::Bar};
 
 /// Opens the store to write to it; where there is none, one is made.
 pub(crate) fn for_writing(path: &Path, arguments: &WritingArguments) -> anyhow::Result<EventStore> {
@@ -20,6 +20,7 @@ pub(crate) fn for_writing_by(
 ) -> anyhow::Result<EventStore> {
     let options =
         Options::new().durability(arguments.durability.into()).lock_wait(arguments.waiting.wait).clock(clock);
+    let options = options.on_schema_warning(|violation| failure::tell(&format!("warning: {violation}")));
     Ok(showing_progress(options, |options| EventStore::open_with(path, options))?)
 }
 

@@ -1,0 +1,334 @@
+//! `annals types`: the event types there are, and what is registered of them.
+
+use std::{collections::BTreeMap, path::Path};
+
+use annals::{
+    Compatibility, CompatibilityDirection, EventStore, EventTypeDefinition, Judgement, NameCount,
+    RegisteredEventType, RegisteredVersion, Registration, RegistrationOutcome, Validation, naming_hint,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    arguments::{Format, RegisterTypeArguments, ShowTypeArguments, TypesArguments, TypesCommand},
+    clock_text,
+    failure::{self, NotFound},
+    input::parse_json,
+    opening,
+    output::{self, Output},
+};
+
+pub(crate) fn run(store: &Path, arguments: &TypesArguments) -> anyhow::Result<()> {
+    match &arguments.command {
+        None => list(store, arguments.format),
+        Some(TypesCommand::List(arguments)) => list(store, arguments.format),
+        Some(TypesCommand::Register(arguments)) => register(store, arguments),
+        Some(TypesCommand::Show(arguments)) => show(store, arguments),
+    }
+}
+
+/// An event type as JSON. What is registered of it, if anything is, is that of its newest version.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TypeReport<'a> {
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    events: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema_version: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation: Option<Validation>,
+}
+
+impl<'a> TypeReport<'a> {
+    fn of_unregistered(event_type: &'a str) -> Self {
+        Self { event_type, events: 0, schema_version: None, category: None, validation: None }
+    }
+
+    fn of_registered(registered: &'a RegisteredEventType) -> Self {
+        let newest = &registered.newest().definition;
+        Self {
+            event_type: &registered.event_type,
+            events: 0,
+            schema_version: Some(newest.schema_version),
+            category: newest.category.as_deref(),
+            validation: Some(newest.validation),
+        }
+    }
+}
+
+fn list(store: &Path, format: Format) -> anyhow::Result<()> {
+    let store = opening::for_reading(store)?;
+    let (counts, registered) = (store.event_types()?, store.registered_event_types()?);
+    let mut reports: BTreeMap<&str, TypeReport<'_>> =
+        registered.iter().map(|it| (it.event_type.as_str(), TypeReport::of_registered(it))).collect();
+    for NameCount { name, events, .. } in &counts {
+        reports.entry(name).or_insert_with(|| TypeReport::of_unregistered(name)).events = *events;
+    }
+    let reports: Vec<TypeReport<'_>> = reports.into_values().collect();
+    let mut output = Output::new();
+    match format {
+        Format::Json => {
+            for report in &reports {
+                output.json(report)?;
+            }
+        }
+        Format::Text => print_list(&reports, &mut output)?,
+    }
+    Ok(output.flush()?)
+}
+
+fn print_list(reports: &[TypeReport<'_>], output: &mut Output) -> anyhow::Result<()> {
+    let names: Vec<String> = reports.iter().map(|report| output::safe(report.event_type)).collect();
+    let width = output::column_width(&names);
+    let events_width = reports.iter().map(|report| report.events.to_string().len()).max().unwrap_or(0);
+    for (report, name) in reports.iter().zip(&names) {
+        let registered = match (report.schema_version, report.validation) {
+            (Some(version), Some(validation)) => format!("  schema version {version}, {validation}"),
+            _ => String::new(),
+        };
+        output.line(format_args!("{name:width$}  {:>events_width$}{registered}", report.events))?;
+    }
+    Ok(())
+}
+
+fn register(store: &Path, arguments: &RegisterTypeArguments) -> anyhow::Result<()> {
+    // It is read before the store is opened, so that it isn't locked while somebody types.
+    let schema: Option<Value> = match &arguments.schema {
+        Some(schema) => Some(parse_json("--schema", 1, &schema.read("--schema")?)?),
+        None => None,
+    };
+    let store = opening::for_writing(store, &arguments.writing)?;
+    let definition = definition_of(&store, arguments, schema)?;
+    let registration = store.register_event_type(definition)?;
+    if registration.outcome == RegistrationOutcome::NewType
+        && let Some(hint) = naming_hint(&arguments.event_type)
+    {
+        failure::tell(&format!("hint: {hint}"));
+    }
+    let printed = print_registration(&registration, arguments.format);
+    store.close()?;
+    printed
+}
+
+/// What the options say, and where they say nothing, what is registered.
+fn definition_of(
+    store: &EventStore,
+    arguments: &RegisterTypeArguments,
+    schema: Option<Value>,
+) -> anyhow::Result<EventTypeDefinition> {
+    let registered = store.registered_event_type(&arguments.event_type)?;
+    let mut definition = match &registered {
+        Some(registered) => {
+            let newest = &registered.newest().definition;
+            let wanted = arguments.schema_version.unwrap_or(newest.schema_version);
+            match registered.version(wanted) {
+                Some(same) => same.definition.clone(),
+                None => {
+                    let mut next = newest.clone().with_schema_version(wanted);
+                    next.schema = None;
+                    next
+                }
+            }
+        }
+        None => EventTypeDefinition::new(&arguments.event_type)
+            .with_schema_version(arguments.schema_version.unwrap_or(1)),
+    };
+    if let Some(schema) = schema {
+        definition.schema = Some(schema);
+    }
+    let unless_empty = |text: &String| (!text.is_empty()).then(|| text.clone());
+    if let Some(category) = &arguments.category {
+        definition.category = unless_empty(category);
+    }
+    if let Some(description) = &arguments.description {
+        definition.description = unless_empty(description);
+    }
+    if let Some(validation) = arguments.validation {
+        definition.validation = validation.into();
+    }
+    Ok(definition)
+}
+
+/// A registration as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RegistrationReport<'a> {
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    schema_version: u32,
+    /// `newType`, `newVersion`, `changed` or `repeated`.
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compatibility: Option<CompatibilityReport<'a>>,
+}
+
+/// How a version's schema fits that of the version before, as JSON.
+#[derive(Serialize)]
+struct CompatibilityReport<'a> {
+    /// `holds`, `notJudged` or `breaks`.
+    backward: &'static str,
+    forward: &'static str,
+    findings: Vec<FindingReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct FindingReport<'a> {
+    direction: &'static str,
+    judgement: &'static str,
+    pointer: &'a str,
+    reason: &'a str,
+}
+
+impl<'a> CompatibilityReport<'a> {
+    fn of(compatibility: &'a Compatibility) -> Self {
+        let findings = compatibility.findings.iter().map(|finding| FindingReport {
+            direction: match finding.direction {
+                CompatibilityDirection::Backward => "backward",
+                CompatibilityDirection::Forward => "forward",
+            },
+            judgement: judgement_key(finding.judgement),
+            pointer: &finding.pointer,
+            reason: &finding.reason,
+        });
+        Self {
+            backward: judgement_key(compatibility.backward()),
+            forward: judgement_key(compatibility.forward()),
+            findings: findings.collect(),
+        }
+    }
+}
+
+fn judgement_key(judgement: Judgement) -> &'static str {
+    match judgement {
+        Judgement::Holds => "holds",
+        Judgement::NotJudged => "notJudged",
+        Judgement::Breaks => "breaks",
+    }
+}
+
+fn judgement_text(judgement: Judgement) -> &'static str {
+    match judgement {
+        Judgement::Holds => "compatible",
+        Judgement::NotJudged => "not judged",
+        Judgement::Breaks => "breaking",
+    }
+}
+
+fn print_registration(registration: &Registration, format: Format) -> anyhow::Result<()> {
+    let Registration { event_type, schema_version, outcome, compatibility, .. } = registration;
+    let mut output = Output::new();
+    match format {
+        Format::Json => output.json(&RegistrationReport {
+            event_type,
+            schema_version: *schema_version,
+            outcome: match outcome {
+                RegistrationOutcome::NewType => "newType",
+                RegistrationOutcome::NewVersion => "newVersion",
+                RegistrationOutcome::Changed => "changed",
+                RegistrationOutcome::Repeated => "repeated",
+            },
+            compatibility: compatibility.as_ref().map(CompatibilityReport::of),
+        })?,
+        Format::Text => {
+            let done = match outcome {
+                RegistrationOutcome::NewType | RegistrationOutcome::NewVersion => "registered",
+                RegistrationOutcome::Changed => "changed",
+                RegistrationOutcome::Repeated => "was registered so already",
+            };
+            let name = output::safe(event_type);
+            output.line(format_args!("{name}: schema version {schema_version} {done}"))?;
+            if let Some(compatibility) = compatibility {
+                print_compatibility(compatibility, "", &mut output)?;
+            }
+        }
+    }
+    Ok(output.flush()?)
+}
+
+fn print_compatibility(
+    compatibility: &Compatibility,
+    indent: &str,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let backward = judgement_text(compatibility.backward());
+    let forward = judgement_text(compatibility.forward());
+    output
+        .line(format_args!("{indent}new readers, old data: {backward}; old readers, new data: {forward}"))?;
+    for finding in &compatibility.findings {
+        output.line(format_args!("{indent}  {}", output::safe(&finding.to_string())))?;
+    }
+    Ok(())
+}
+
+/// A registered version as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionReport<'a> {
+    #[serde(flatten)]
+    definition: &'a EventTypeDefinition,
+    /// When the type was registered first.
+    created: String,
+    /// When this version was.
+    registered: String,
+    updated: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compatibility: Option<CompatibilityReport<'a>>,
+}
+
+fn show(store: &Path, arguments: &ShowTypeArguments) -> anyhow::Result<()> {
+    let event_type = arguments.event_type.as_str();
+    let store = opening::for_reading(store)?;
+    let Some(registered) = store.registered_event_type(event_type)? else {
+        return Err(NotFound(format!("nothing is registered of an event type {event_type:?}")).into());
+    };
+    let created = clock_text::print_timestamp(registered.created);
+    let mut output = Output::new();
+    if arguments.format == Format::Text {
+        output.line(format_args!("type     {}", output::safe(event_type)))?;
+        output.line(format_args!("created  {created}"))?;
+    }
+    for version in &registered.versions {
+        let compatibility = registered.compatibility(version.definition.schema_version);
+        match arguments.format {
+            Format::Json => output.json(&VersionReport {
+                definition: &version.definition,
+                created: created.clone(),
+                registered: clock_text::print_timestamp(version.registered),
+                updated: clock_text::print_timestamp(version.updated),
+                compatibility: compatibility.as_ref().map(CompatibilityReport::of),
+            })?,
+            Format::Text => print_version(version, compatibility.as_ref(), &mut output)?,
+        }
+    }
+    Ok(output.flush()?)
+}
+
+fn print_version(
+    version: &RegisteredVersion,
+    compatibility: Option<&Compatibility>,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let RegisteredVersion { definition, registered, updated, .. } = version;
+    output.line(format_args!("schema version {}", definition.schema_version))?;
+    output.line(format_args!("  registered   {}", clock_text::print_timestamp(*registered)))?;
+    if updated != registered {
+        output.line(format_args!("  updated      {}", clock_text::print_timestamp(*updated)))?;
+    }
+    output.line(format_args!("  validation   {}", definition.validation))?;
+    if let Some(category) = &definition.category {
+        output.line(format_args!("  category     {}", output::safe(category)))?;
+    }
+    if let Some(description) = &definition.description {
+        output.line(format_args!("  description  {}", output::safe(description)))?;
+    }
+    if let Some(schema) = &definition.schema {
+        output.line(format_args!("  schema       {}", output::safe(&schema.to_string())))?;
+    }
+    match compatibility {
+        Some(compatibility) => print_compatibility(compatibility, "  ", output),
+        None => Ok(()),
+    }
+}

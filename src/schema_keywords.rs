@@ -1,0 +1,335 @@
+//! One JSON Schema, as the comparison of two reads it: keywords, and what they say of values.
+
+use serde_json::{Map, Value};
+
+/// Where schemas keep what their references name.
+pub(crate) const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
+
+/// Keywords that say more than this file understands. Where they differ, nothing is judged; those that are equal on
+/// both sides take nothing away.
+pub(crate) const OPAQUE: [&str; 18] = [
+    "$dynamicRef",
+    "$recursiveRef",
+    "additionalItems",
+    "allOf",
+    "contains",
+    "dependencies",
+    "dependentRequired",
+    "dependentSchemas",
+    "else",
+    "if",
+    "maxContains",
+    "minContains",
+    "not",
+    "oneOf",
+    "patternProperties",
+    "propertyNames",
+    "then",
+    "unevaluatedItems",
+];
+
+/// Keywords that only tell people something; all others are assertions, or unknown and ignored.
+const ANNOTATIONS: [&str; 17] = [
+    "$comment",
+    "$defs",
+    "$id",
+    "$schema",
+    "$anchor",
+    "$vocabulary",
+    "contentEncoding",
+    "contentMediaType",
+    "contentSchema",
+    "default",
+    "definitions",
+    "deprecated",
+    "description",
+    "examples",
+    "readOnly",
+    "title",
+    "writeOnly",
+];
+
+/// How many references are followed from one to the next.
+const REFERENCES_MAX: usize = 50;
+
+/// Kinds of JSON values, as a set. Numbers are two: integers, and those with a fraction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Kinds(u8);
+
+impl Kinds {
+    pub(crate) const INTEGER: Self = Self(1);
+    pub(crate) const FRACTION: Self = Self(2);
+    pub(crate) const NUMBER: Self = Self(3);
+    pub(crate) const STRING: Self = Self(4);
+    pub(crate) const ARRAY: Self = Self(8);
+    pub(crate) const OBJECT: Self = Self(16);
+    const NULL: Self = Self(32);
+    const BOOLEAN: Self = Self(64);
+    const ALL: Self = Self(127);
+    const NONE: Self = Self(0);
+
+    const NAMES: [(&'static str, Self); 7] = [
+        ("number", Self::NUMBER),
+        ("integer", Self::INTEGER),
+        ("string", Self::STRING),
+        ("array", Self::ARRAY),
+        ("object", Self::OBJECT),
+        ("null", Self::NULL),
+        ("boolean", Self::BOOLEAN),
+    ];
+
+    fn named(name: &str) -> Self {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::NONE, |(_, kinds)| *kinds)
+    }
+
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::NULL,
+            Value::Bool(_) => Self::BOOLEAN,
+            Value::Number(number)
+                if number.is_f64() && number.as_f64().is_none_or(|it| it.fract() != 0.0) =>
+            {
+                Self::FRACTION
+            }
+            Value::Number(_) => Self::INTEGER,
+            Value::String(_) => Self::STRING,
+            Value::Array(_) => Self::ARRAY,
+            Value::Object(_) => Self::OBJECT,
+        }
+    }
+
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub(crate) fn has_any(self, of: Self) -> bool {
+        self.0 & of.0 != 0
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// Whether nothing but null and truth values is in it, all of which can be counted.
+    fn is_countable(self) -> bool {
+        !self.is_empty() && self.without(Self::NULL.with(Self::BOOLEAN)).is_empty()
+    }
+
+    /// The names, as `string or null`.
+    pub(crate) fn names(self) -> String {
+        let mut left = self;
+        let mut names = Vec::new();
+        for (name, kinds) in Self::NAMES {
+            if kinds.without(left).is_empty() {
+                left = left.without(kinds);
+                names.push(name);
+            }
+        }
+        if !left.is_empty() {
+            names.push("number with a fraction");
+        }
+        names.join(" or ")
+    }
+}
+
+/// The keywords of one schema; none: it allows everything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keywords<'a>(pub(crate) Option<&'a Map<String, Value>>);
+
+impl<'a> Keywords<'a> {
+    pub(crate) fn get(self, keyword: &str) -> Option<&'a Value> {
+        self.0?.get(keyword)
+    }
+
+    /// The kinds of values that `type` allows.
+    pub(crate) fn kinds(self) -> Kinds {
+        match self.get("type") {
+            Some(Value::String(name)) => Kinds::named(name),
+            Some(Value::Array(names)) => {
+                let kinds = names.iter().filter_map(Value::as_str).map(Kinds::named);
+                kinds.fold(Kinds::NONE, Kinds::with)
+            }
+            _ => Kinds::ALL,
+        }
+    }
+
+    /// The only values that `const`, `enum` or `type` allow; none where they can't be counted.
+    pub(crate) fn values(self) -> Option<Vec<Value>> {
+        let kinds = self.kinds();
+        let listed = match (self.get("const"), self.get("enum")) {
+            (Some(value), _) => vec![value.clone()],
+            (None, Some(Value::Array(values))) => values.clone(),
+            _ if kinds.is_countable() => vec![Value::Null, Value::Bool(false), Value::Bool(true)],
+            _ => return None,
+        };
+        let is_of_kind = |value: &Value| kinds.has_any(Kinds::of(value));
+        Some(listed.into_iter().filter(is_of_kind).collect())
+    }
+
+    pub(crate) fn number(self, keyword: &str) -> Option<f64> {
+        self.get(keyword)?.as_f64()
+    }
+
+    /// The names that `required` lists.
+    pub(crate) fn required(self) -> impl Iterator<Item = &'a str> {
+        let names = self.get("required").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        names.iter().filter_map(Value::as_str)
+    }
+
+    /// The members of an object that a keyword has.
+    pub(crate) fn members(self, keyword: &str) -> Keywords<'a> {
+        Keywords(self.get(keyword).and_then(Value::as_object))
+    }
+
+    /// The names of its keywords, or of its members.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'a str> {
+        self.0.into_iter().flat_map(|members| members.keys().map(String::as_str))
+    }
+
+    /// The elements of an array that a keyword has.
+    pub(crate) fn elements(self, keyword: &str) -> &'a [Value] {
+        self.get(keyword).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The lowest number that is allowed, and whether it is itself.
+    pub(crate) fn lower_bound(self, kinds: Kinds) -> Option<Bound> {
+        let inclusive = self.number("minimum").map(|value| Bound { value, is_exclusive: false });
+        let exclusive = self.number("exclusiveMinimum").map(|value| Bound { value, is_exclusive: true });
+        let among = |bound: Bound| match kinds.has_any(Kinds::FRACTION) {
+            true => bound,
+            false => Bound::inclusive(if bound.is_exclusive {
+                bound.value.floor() + 1.0
+            } else {
+                bound.value.ceil()
+            }),
+        };
+        inclusive
+            .into_iter()
+            .chain(exclusive)
+            .map(among)
+            .reduce(|one, other| if other.is_above(one) { other } else { one })
+    }
+
+    /// The highest number that is allowed, and whether it is itself.
+    pub(crate) fn upper_bound(self, kinds: Kinds) -> Option<Bound> {
+        let inclusive = self.number("maximum").map(|value| Bound { value, is_exclusive: false });
+        let exclusive = self.number("exclusiveMaximum").map(|value| Bound { value, is_exclusive: true });
+        let among = |bound: Bound| match kinds.has_any(Kinds::FRACTION) {
+            true => bound,
+            false => Bound::inclusive(if bound.is_exclusive {
+                bound.value.ceil() - 1.0
+            } else {
+                bound.value.floor()
+            }),
+        };
+        inclusive
+            .into_iter()
+            .chain(exclusive)
+            .map(among)
+            .reduce(|one, other| if other.is_below(one) { other } else { one })
+    }
+
+    /// Whether the schema allows a value; none where that takes more than this file understands.
+    pub(crate) fn admits(self, value: &Value) -> Option<bool> {
+        if !self.kinds().has_any(Kinds::of(value)) {
+            return Some(false);
+        }
+        if let Some(values) = self.values()
+            && !values.contains(value)
+        {
+            return Some(false);
+        }
+        let mut is_known = true;
+        for keyword in self.names() {
+            match self.admits_by(keyword, value) {
+                Some(true) => {}
+                Some(false) => return Some(false),
+                None => is_known = false,
+            }
+        }
+        is_known.then_some(true)
+    }
+
+    fn admits_by(self, keyword: &str, value: &Value) -> Option<bool> {
+        let limit = self.number(keyword);
+        let characters = |text: &str| u32::try_from(text.chars().count()).map_or(f64::MAX, f64::from);
+        match (keyword, value) {
+            ("minimum", Value::Number(number)) => Some(number.as_f64()? >= limit?),
+            ("maximum", Value::Number(number)) => Some(number.as_f64()? <= limit?),
+            ("exclusiveMinimum", Value::Number(number)) => Some(number.as_f64()? > limit?),
+            ("exclusiveMaximum", Value::Number(number)) => Some(number.as_f64()? < limit?),
+            ("multipleOf", Value::Number(number)) => Some(is_multiple(number.as_f64()?, limit?)),
+            ("minLength", Value::String(text)) => Some(characters(text) >= limit?),
+            ("maxLength", Value::String(text)) => Some(characters(text) <= limit?),
+            ("pattern" | "format", Value::String(_)) => None,
+            ("anyOf", _) => None,
+            ("type" | "enum" | "const", _) => Some(true),
+            (_, Value::Object(_) | Value::Array(_)) => ANNOTATIONS.contains(&keyword).then_some(true),
+            _ if OPAQUE.contains(&keyword) => None,
+            _ => Some(true),
+        }
+    }
+}
+
+/// An end of a range of numbers.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Bound {
+    pub(crate) value: f64,
+    pub(crate) is_exclusive: bool,
+}
+
+impl Bound {
+    fn inclusive(value: f64) -> Self {
+        Self { value, is_exclusive: false }
+    }
+
+    /// Whether a lower bound allows less than another.
+    pub(crate) fn is_above(self, other: Self) -> bool {
+        self.value > other.value || (self.value >= other.value && self.is_exclusive && !other.is_exclusive)
+    }
+
+    /// Whether an upper bound allows less than another.
+    pub(crate) fn is_below(self, other: Self) -> bool {
+        self.value < other.value || (self.value <= other.value && self.is_exclusive && !other.is_exclusive)
+    }
+}
+
+/// Whether a number is a whole multiple of another.
+pub(crate) fn is_multiple(number: f64, of: f64) -> bool {
+    let quotient = number / of;
+    quotient.is_finite() && (quotient - quotient.round()).abs() < 1e-9 * quotient.abs().max(1.0)
+}
+
+/// Whether a schema has a reference in it.
+pub(crate) fn has_reference(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => {
+            members.keys().any(|name| name.ends_with("Ref") || name == "$ref")
+                || members.values().any(has_reference)
+        }
+        Value::Array(elements) => elements.iter().any(has_reference),
+        _ => false,
+    }
+}
+
+/// The schema that stands at a place, behind references within its document; none where one leads elsewhere, to
+/// nothing, in a circle, or has assertions beside it.
+pub(crate) fn follow<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+    let mut schema = schema;
+    for _ in 0..REFERENCES_MAX {
+        let Some(reference) = schema.get("$ref") else { return Some(schema) };
+        let members = schema.as_object()?;
+        let stands_alone = members.keys().all(|name| name == "$ref" || ANNOTATIONS.contains(&name.as_str()));
+        let pointer = reference.as_str()?.strip_prefix('#')?;
+        // Percent-encoded pointers are rare, and an anchor is no pointer.
+        if !stands_alone || pointer.contains('%') {
+            return None;
+        }
+        schema = root.pointer(pointer)?;
+    }
+    None
+}
