@@ -22,6 +22,7 @@
 //! - [`Follower`] reads a store that another process writes.
 //! - [`EventData`] is what a program gives, [`StoredEvent`] and [`EventRef`] what it gets back. Programs whose events are
 //!   an enum [encode](EventData::encode) and [decode](StoredEvent::decode) them; a [`Codec`] says how.
+//! - [`Context`] is who wants a command and what brought it about: its events' [`Metadata`].
 //! - [`ExpectedVersion`] is what an append demands of its stream; [`Error::is_conflict`] says that another was
 //!   first.
 //! - [`Commit`] appends to several streams at once, all or nothing.
@@ -33,13 +34,13 @@
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
 //! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth.
-//! - [`verify`] checks every byte of a store; [`SimDisk`] tests programs against power cuts.
+//! - [`verify`] checks every byte of a store; [`PowerCuts`] tests programs against power cuts, on a [`SimDisk`].
 //!
 //! # Features
 //!
 //! - `cli` (default): the program `annals`. Embedders leave it out with `default-features = false`.
 //! - `async`: a [`Subscription`] as a `futures_core::Stream`; it asks for no runtime.
-//! - `tracing`: tells of openings, recoveries and failures.
+//! - `tracing`: tells of openings, recoveries and failures; a [`Context`] can be the current span's.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("Annals maps its files, and needs a 64-bit system");
@@ -138,9 +139,14 @@ pub use stream::{NAME_BYTES_MAX, StreamId};
 pub use stream_list::{StreamFilter, StreamInfo};
 pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
+#[cfg(feature = "tracing")]
+pub use typed::context_layer::ContextLayer;
 pub use typed::{
     codec::{Bincode, Codec, Json},
     coded_event::event_types_of,
+    context::Context,
+    correction::Correction,
+    power_cuts::{PowerCutCounts, PowerCutFailure, PowerCuts},
     snapshot_policy::{AnyOf, EveryNEvents, OlderThan, OnDemand, SlowLoad, SnapshotMoment, SnapshotPolicy},
 };
 pub use upcast::Upcasters;

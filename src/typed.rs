@@ -8,10 +8,19 @@
 //! tagged_decoding   a value of an enum from event type and content
 //! coded_event       events as a program's enums: encode, decode
 //! snapshot_policy   when a snapshot is taken
+//! correction        events that make another one good, and name it
+//! context           who wants a command, and what brought it about
+//! context_layer     a context's part of `tracing` spans
+//! power_cuts        tests of programs on a disk that is cut off at every operation
 //! ```
 
 pub(crate) mod codec;
 pub(crate) mod coded_event;
+pub(crate) mod context;
+#[cfg(feature = "tracing")]
+pub(crate) mod context_layer;
+pub(crate) mod correction;
+pub(crate) mod power_cuts;
 pub(crate) mod snapshot_policy;
 pub(crate) mod tagged_content;
 pub(crate) mod tagged_decoding;

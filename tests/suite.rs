@@ -45,6 +45,8 @@ mod commits;
 mod concurrency;
 #[path = "suite/conflicts.rs"]
 mod conflicts;
+#[path = "suite/contexts.rs"]
+mod contexts;
 #[cfg(feature = "cli")]
 #[path = "suite/documents.rs"]
 mod documents;
@@ -82,6 +84,8 @@ mod names;
 mod opening;
 #[path = "suite/pending.rs"]
 mod pending;
+#[path = "suite/power_cuts.rs"]
+mod power_cuts;
 #[path = "suite/queries.rs"]
 mod queries;
 #[path = "suite/random_queries.rs"]
@@ -96,9 +100,20 @@ mod snapshot_faults;
 mod snapshot_policies;
 #[path = "suite/snapshots.rs"]
 mod snapshots;
+#[cfg(feature = "tracing")]
+#[path = "suite/spans.rs"]
+mod spans;
 #[path = "suite/streams.rs"]
 mod streams;
 #[path = "suite/subscriptions.rs"]
 mod subscriptions;
 #[path = "suite/support.rs"]
 mod support;
+#[path = "suite/upcasters.rs"]
+mod upcasters;
+#[path = "suite/upcasting.rs"]
+mod upcasting;
+#[path = "suite/upcasting_model.rs"]
+mod upcasting_model;
+#[path = "suite/upcasting_reads.rs"]
+mod upcasting_reads;

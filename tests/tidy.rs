@@ -178,6 +178,10 @@ const FLOORS: &[(&str, &[&str])] = &[
             "typed/tagged_decoding",
             "typed/coded_event",
             "typed/snapshot_policy",
+            "typed/correction",
+            "typed/context",
+            "typed/context_layer",
+            "typed/power_cuts",
         ],
     ),
 ];

@@ -165,19 +165,19 @@ fn bincode_is_fixed_little_endian__A03() -> Outcome {
 
 #[test]
 fn the_payload_is_any_type_of_the_programs__A19() -> Outcome {
-    fn round<T: Serialize + DeserializeOwned + Clone + PartialEq + std::fmt::Debug>(payload: T) {
+    fn round<T: Serialize + DeserializeOwned + Clone + PartialEq + std::fmt::Debug>(payload: &T) {
         for encode in [EventData::encode, EventData::encode_with::<Bincode, _>] {
             let event = encode(&Plain::Deposited(payload.clone())).expect("the payload is written");
             let read: Plain<T> = stored(event).decode().expect("the payload is read");
             assert_eq!(read, Plain::Deposited(payload.clone()));
         }
     }
-    round(());
-    round(7_i128);
-    round("text".to_owned());
-    round(vec![Some(Point { x: 1, y: 2.0 }), None]);
-    round(std::collections::BTreeMap::from([("a".to_owned(), [1_u8, 2]), ("b".to_owned(), [3, 4])]));
-    round(Box::new((true, 'ß', Plain::Moved::<()>(1, String::new()))));
+    round(&());
+    round(&7_i128);
+    round(&"text".to_owned());
+    round(&vec![Some(Point { x: 1, y: 2.0 }), None]);
+    round(&std::collections::BTreeMap::from([("a".to_owned(), [1_u8, 2]), ("b".to_owned(), [3, 4])]));
+    round(&Box::new((true, 'ß', Plain::Moved::<()>(1, String::new()))));
     let by_hand = EventData::encode_data_with::<Bincode, _>("Measured", &(1_u8, [2_u16, 3]))?;
     assert_eq!(by_hand.data, [1, 2, 0, 3, 0]);
     assert_eq!(stored(by_hand.clone()).decode_data::<(u8, [u16; 2])>()?, (1, [2, 3]));
