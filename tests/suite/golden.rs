@@ -219,7 +219,7 @@ fn files(store: &Path) -> BTreeMap<String, Vec<u8>> {
             let is_index = path.extension() == Some("idx".as_ref()) || name == "streams.dir";
             if path.is_dir() {
                 waiting.push(path);
-            } else if !is_of_one_boot && !is_index && !name.ends_with(".jsonl") {
+            } else if !is_of_one_boot && !is_index && path.extension() != Some("jsonl".as_ref()) {
                 files.insert(name, fs::read(&path).expect("a file"));
             }
         }

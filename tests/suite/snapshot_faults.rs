@@ -332,7 +332,7 @@ fn whichever_operation_of_a_save_fails_the_store_goes_on() -> Outcome {
             match &told {
                 Ok(_) => assert_eq!(found, 4, "{name}"),
                 Err(Error::Io { .. }) => assert!(found == latest || found == 4, "{name}: {found}"),
-                Err(_) => panic!("{name}"),
+                Err(other) => panic!("{name}: {other:?}"),
             }
             assert!(ignored.is_empty(), "{name}: {ignored:?}");
             refused += u32::from(told.is_err());
