@@ -44,6 +44,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "error",
             "checkpoint",
             "naming",
+            "compatibility",
             "schema_keywords",
             "schema_compatibility",
             "event_type_definition",
