@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    compatibility::Compatibility,
     error::Error,
     event::{EventData, EventRef},
     invalid::Invalid,
-    schema_compatibility::{Compatibility, version_compatibility},
+    schema_compatibility::version_compatibility,
     stream::{StreamId, check_name, is_system},
     time::Timestamp,
 };

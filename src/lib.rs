@@ -57,6 +57,7 @@ mod chase;
 mod checkpoint;
 mod committed;
 mod companions;
+mod compatibility;
 mod cursor;
 #[cfg(feature = "async")]
 mod delivery_stream;
@@ -111,6 +112,7 @@ mod writer;
 
 pub use catalog::StoreInfo;
 pub use checkpoint::Checkpoint;
+pub use compatibility::{Compatibility, CompatibilityDirection, CompatibilityFinding, Judgement};
 pub use cursor::Cursor;
 #[cfg(feature = "async")]
 pub use delivery_stream::DeliveryStream;
@@ -147,9 +149,7 @@ pub use options::{
 pub use position::{ExpectedVersion, Position, Version};
 pub use query::{AsOf, Bound, Query};
 pub use reader::{NameCount, Reader};
-pub use schema_compatibility::{
-    Compatibility, CompatibilityDirection, CompatibilityFinding, Judgement, schema_compatibility,
-};
+pub use schema_compatibility::schema_compatibility;
 pub use schema_violation::SchemaViolation;
 #[doc(hidden)]
 pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operation};

@@ -150,8 +150,7 @@ impl<'a> Keywords<'a> {
         match self.get("type") {
             Some(Value::String(name)) => Kinds::named(name),
             Some(Value::Array(names)) => {
-                let kinds = names.iter().filter_map(Value::as_str).map(Kinds::named);
-                kinds.fold(Kinds::NONE, Kinds::with)
+                names.iter().filter_map(Value::as_str).map(Kinds::named).fold(Kinds::NONE, Kinds::with)
             }
             _ => Kinds::ALL,
         }
@@ -197,40 +196,30 @@ impl<'a> Keywords<'a> {
 
     /// The lowest number that is allowed, and whether it is itself.
     pub(crate) fn lower_bound(self, kinds: Kinds) -> Option<Bound> {
-        let inclusive = self.number("minimum").map(|value| Bound { value, is_exclusive: false });
-        let exclusive = self.number("exclusiveMinimum").map(|value| Bound { value, is_exclusive: true });
-        let among = |bound: Bound| match kinds.has_any(Kinds::FRACTION) {
-            true => bound,
-            false => Bound::inclusive(if bound.is_exclusive {
-                bound.value.floor() + 1.0
-            } else {
-                bound.value.ceil()
-            }),
+        let whole = |bound: Bound| {
+            let value = if bound.is_exclusive { bound.value.floor() + 1.0 } else { bound.value.ceil() };
+            Bound { value, is_exclusive: false }
         };
-        inclusive
-            .into_iter()
-            .chain(exclusive)
-            .map(among)
-            .reduce(|one, other| if other.is_above(one) { other } else { one })
+        let bounds = self.bounds("minimum", "exclusiveMinimum");
+        let bounds = bounds.map(|bound| if kinds.has_any(Kinds::FRACTION) { bound } else { whole(bound) });
+        bounds.reduce(|one, other| if other.is_above(one) { other } else { one })
     }
 
     /// The highest number that is allowed, and whether it is itself.
     pub(crate) fn upper_bound(self, kinds: Kinds) -> Option<Bound> {
-        let inclusive = self.number("maximum").map(|value| Bound { value, is_exclusive: false });
-        let exclusive = self.number("exclusiveMaximum").map(|value| Bound { value, is_exclusive: true });
-        let among = |bound: Bound| match kinds.has_any(Kinds::FRACTION) {
-            true => bound,
-            false => Bound::inclusive(if bound.is_exclusive {
-                bound.value.ceil() - 1.0
-            } else {
-                bound.value.floor()
-            }),
+        let whole = |bound: Bound| {
+            let value = if bound.is_exclusive { bound.value.ceil() - 1.0 } else { bound.value.floor() };
+            Bound { value, is_exclusive: false }
         };
-        inclusive
-            .into_iter()
-            .chain(exclusive)
-            .map(among)
-            .reduce(|one, other| if other.is_below(one) { other } else { one })
+        let bounds = self.bounds("maximum", "exclusiveMaximum");
+        let bounds = bounds.map(|bound| if kinds.has_any(Kinds::FRACTION) { bound } else { whole(bound) });
+        bounds.reduce(|one, other| if other.is_below(one) { other } else { one })
+    }
+
+    fn bounds(self, inclusive: &str, exclusive: &str) -> impl Iterator<Item = Bound> {
+        let inclusive = self.number(inclusive).map(|value| Bound { value, is_exclusive: false });
+        let exclusive = self.number(exclusive).map(|value| Bound { value, is_exclusive: true });
+        inclusive.into_iter().chain(exclusive)
     }
 
     /// Whether the schema allows a value; none where that takes more than this file understands.
@@ -265,8 +254,7 @@ impl<'a> Keywords<'a> {
             ("multipleOf", Value::Number(number)) => Some(is_multiple(number.as_f64()?, limit?)),
             ("minLength", Value::String(text)) => Some(characters(text) >= limit?),
             ("maxLength", Value::String(text)) => Some(characters(text) <= limit?),
-            ("pattern" | "format", Value::String(_)) => None,
-            ("anyOf", _) => None,
+            ("pattern" | "format", Value::String(_)) | ("anyOf", _) => None,
             ("type" | "enum" | "const", _) => Some(true),
             (_, Value::Object(_) | Value::Array(_)) => ANNOTATIONS.contains(&keyword).then_some(true),
             _ if OPAQUE.contains(&keyword) => None,
@@ -283,10 +271,6 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    fn inclusive(value: f64) -> Self {
-        Self { value, is_exclusive: false }
-    }
-
     /// Whether a lower bound allows less than another.
     pub(crate) fn is_above(self, other: Self) -> bool {
         self.value > other.value || (self.value >= other.value && self.is_exclusive && !other.is_exclusive)

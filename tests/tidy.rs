@@ -49,6 +49,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "upcast_parts",
             "upcast",
             "naming",
+            "compatibility",
             "schema_keywords",
             "schema_compatibility",
             "event_type_definition",

@@ -338,7 +338,7 @@ pub(crate) enum TypesCommand {
     Show(ShowTypeArguments),
 }
 
-const REGISTER_EXAMPLES: &str = r#"Examples:
+const REGISTER_EXAMPLES: &str = "Examples:
   annals types register OrderPlaced --category order --schema @order-placed.json --validation warn
   annals types register OrderPlaced --validation enforce
   annals types register OrderPlaced --schema-version 2 --schema @order-placed-2.json
@@ -347,7 +347,7 @@ What an option doesn't say stays as it is registered; a new version has no schem
 the category of a version can't be changed any more: that takes a higher version.
 
 Schemas are checked, and data by them, if the program was built with the feature `schema`. Without it, appends of
-events that have an enforced schema are refused."#;
+events that have an enforced schema are refused.";
 
 #[derive(Args, Debug)]
 #[command(after_long_help = REGISTER_EXAMPLES)]

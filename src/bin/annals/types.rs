@@ -124,14 +124,7 @@ fn definition_of(
         Some(registered) => {
             let newest = &registered.newest().definition;
             let wanted = arguments.schema_version.unwrap_or(newest.schema_version);
-            match registered.version(wanted) {
-                Some(same) => same.definition.clone(),
-                None => {
-                    let mut next = newest.clone().with_schema_version(wanted);
-                    next.schema = None;
-                    next
-                }
-            }
+            registered.version(wanted).map_or_else(|| next_of(newest, wanted), |same| same.definition.clone())
         }
         None => EventTypeDefinition::new(&arguments.event_type)
             .with_schema_version(arguments.schema_version.unwrap_or(1)),
@@ -150,6 +143,13 @@ fn definition_of(
         definition.validation = validation.into();
     }
     Ok(definition)
+}
+
+/// A higher version, of which nothing is said yet but what holds for the type.
+fn next_of(newest: &EventTypeDefinition, schema_version: u32) -> EventTypeDefinition {
+    let mut next = newest.clone().with_schema_version(schema_version);
+    next.schema = None;
+    next
 }
 
 /// A registration as JSON.
