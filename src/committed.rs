@@ -20,7 +20,7 @@ use crate::{
         memory::{MemoryIndex, StreamBefore},
         part::{Direction, IndexPart, IndexResult},
         scanning::segment_number,
-        settled::{FrozenPart, RecentPart, Settled},
+        settled::{FrozenPart, Settled, SettledPart},
     },
     listeners::{Interest, Listeners},
     log::{segmented_log::SegmentChange, view::SegmentView},
@@ -175,7 +175,7 @@ impl Committed {
             view: std::mem::replace(&mut state.active, begun),
             end: sealed_end,
         };
-        state.settled = Arc::new(state.settled.with_recent(RecentPart::Frozen(Arc::new(frozen))));
+        state.settled = Arc::new(state.settled.with_recent(SettledPart::Frozen(Arc::new(frozen))));
     }
 
     /// A frozen segment has its index file, and the directory knows it. Both were made from `settled`'s.

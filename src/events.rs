@@ -131,7 +131,7 @@ impl Events {
             return Ok(Some(record.event));
         };
         let record = checked_before(segment, place, &mut self.window)?;
-        let (event, rest) = self.parts.give(through, record.event);
+        let (event, rest) = self.parts.give(through, &record.event);
         if rest == Rest::None {
             self.passed = event.cursor();
         }

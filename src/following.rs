@@ -74,10 +74,7 @@ impl Following {
     /// Reads the log as far as it is committed.
     pub(crate) fn open(disk: Arc<dyn Disk>, store: &Path, options: &Options) -> Result<Arc<Self>> {
         check_directory(&*disk, store, Creation::Never)?;
-        let Some(meta) = creation::read_meta(&*disk, store)? else {
-            let reason = "it has no store.meta".to_owned();
-            return Err(Error::NotAStore { path: store.to_owned(), reason });
-        };
+        let meta = creation::read_meta(&*disk, store)?.ok_or_else(|| creation::no_meta(store))?;
         let head = FollowedHead::new(&disk, store, meta.store_id);
         let (mut chase, committed) = Chase::begin(disk, store, options, meta)?;
         let sight = look(&head, &mut chase, &committed, Judgement::Due)?;

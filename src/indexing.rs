@@ -2,15 +2,15 @@
 //!
 //! All of it is derived from the log. Where it can't be made, the index stays in memory until the next opening.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     committed::Committed,
     error::Result,
     format::layout::bytes,
     index::{
-        directory::{Covered, Directory},
-        files::{Access, index_error},
+        directory::Covered,
+        files::Access,
         folding::fold,
         key::StreamKey,
         memory::MemoryIndex,
@@ -52,15 +52,16 @@ fn take_among_sealed(
         sealed.push(&frozen.view.header, frozen.end, times);
     }
     let changes = fold(sealed, number, |hash| settled.known(hash))?;
-    let is_writer = sealed.files().access == Access::Owner;
-    let mut directory = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
-    if is_writer && directory.is_due() {
-        // Reads every page before they are copied, so that what is damaged is made anew.
-        settled.ask_directory(|before| before.each(&mut |_, _| ControlFlow::Continue(())))?;
-        directory = settled.ask_directory(|directory| directory.with(changes.iter().copied()))?;
-        directory = write_directory(sealed, directory)?;
-    }
-    committed.settle(number, Arc::new(directory));
+    let (files, covered) = (sealed.files(), covered(sealed));
+    // One question, so that where a page of the file before is damaged, both are made of the one that heals it.
+    let (directory, content) = settled.ask_directory(|before| {
+        let directory = before.with(changes.iter().copied())?;
+        let is_written = files.access == Access::Owner && directory.is_due();
+        let content = is_written.then(|| directory.encode(&covered, files.store_id)).transpose()?;
+        Ok((directory, content))
+    })?;
+    let written = content.and_then(|content| files.write_directory(&content));
+    committed.settle(number, Arc::new(written.unwrap_or(directory)));
     Ok(())
 }
 
@@ -138,14 +139,6 @@ fn write_index(settled: &Settled, tail: &MemoryIndex, number: u32, end: &ChainEn
     files.write_index(number, &content);
     trace::info("indexed a segment", &files.store, format_args!("{number}: {} bytes", bytes(content.len())));
     Ok(index.times())
-}
-
-/// Writes the directory's file, and returns the directory as it is in it; as it was, if that can't be.
-fn write_directory(sealed: &SealedParts, directory: Directory) -> Result<Directory> {
-    let files = sealed.files();
-    let encoded = directory.encode(&covered(sealed), files.store_id);
-    let content = encoded.map_err(|fault| index_error(&files.directory_path(), fault))?;
-    Ok(files.write_directory(&content).unwrap_or(directory))
 }
 
 /// What a directory of all sealed segments covers.

@@ -120,10 +120,8 @@ struct Verifier<'a> {
 
 impl Verifier<'_> {
     fn run(&mut self) -> Result<()> {
-        let Some(meta) = creation::read_meta(self.disk, self.store)? else {
-            let reason = "it has no store.meta".to_owned();
-            return Err(Error::NotAStore { path: self.store.to_owned(), reason });
-        };
+        let meta = creation::read_meta(self.disk, self.store)?;
+        let meta = meta.ok_or_else(|| creation::no_meta(self.store))?;
         let mark = Mark::read(self.disk, self.store, meta.store_id)?;
         let (mut numbers, last) = list_segments(self.disk, self.store, &meta)?;
         numbers.push(last);

@@ -33,8 +33,10 @@
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
+//! - [`Aggregate`] is a state that is folded from its events; a [`Repository`] loads it, executes commands, tries again where
+//!   another was first, and uses snapshots; [`Given`] tests it.
 //! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth.
-//! - [`verify`] checks every byte of a store; [`SimDisk`] tests programs against power cuts.
+//! - [`verify`] checks every byte of a store; [`PowerCuts`] tests programs against power cuts, on a [`SimDisk`].
 //!
 //! # Features
 //!
@@ -143,23 +145,27 @@ pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};
 #[cfg(feature = "tracing")]
 pub use typed::context_layer::ContextLayer;
-pub use typed::snapshot_policy::{
-    AnyOf, EveryNEvents, OlderThan, OnDemand, SlowLoad, SnapshotMoment, SnapshotPolicy,
-};
 pub use typed::{
+    aggregate::{Aggregate, Handle},
     codec::{Bincode, Codec, Json},
     coded_event::event_types_of,
     context::Context,
     control::{ProjectionProgress, ProjectionState},
     correction::Correction,
+    execute::{ExecuteError, Executed},
+    given::{Given, When},
+    loaded::{Loaded, Moment, UnusedSnapshot},
     notes::{CursorKeeper, ProjectionInfo, SkippedEvent},
     on_error::{AfterRetries, OnError},
+    power_cuts::{PowerCutCounts, PowerCutFailure, PowerCuts},
     process_manager::{Output, ProcessManager},
     projection::{Projection, RollBack, SavedCursor},
+    repository::Repository,
     retry::{Conflict, Jitter, Retry},
     run_error::{HandlerError, RunError},
     runner::{Runner, project},
     running::RunningProjection,
+    snapshot_policy::{AnyOf, EveryNEvents, OlderThan, OnDemand, SlowLoad, SnapshotMoment, SnapshotPolicy},
 };
 pub use upcast::Upcasters;
 pub use writer::{

@@ -21,14 +21,13 @@ use crate::{
         scanning::{add_record, segment_number},
         sealed::SealedIndex,
         sealed_parts::SealedPart,
-        settled::{RecentPart, Settled},
+        settled::{Settled, SettledPart},
     },
     log::{
         creation,
         head::Head,
         mark::Mark,
         recovery::{Known, list_segments, open_last, recover},
-        scan::is_end_of_chain,
         segment::Segment,
         segmented_log::{LogSettings, SegmentedLog},
     },
@@ -103,11 +102,10 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
 /// The index file of the last segment's beginning, as the last closing left it, if it can be used: what it is
 /// of was durable then.
 pub(crate) fn open_begun(files: &IndexFiles, segment: &Segment, mark: &Mark) -> Option<SealedIndex> {
-    let index = files.open_index(&segment.header).ok()?;
+    let index = files.open_index_of(segment).ok()?;
     let end = index.chain_end();
     let was_durable = mark.durable().is_some_and(|durable| segment.log_offset(end.file_offset) <= durable);
-    let is_prefix = was_durable && end.seal.is_none() && end.file_offset <= segment.prepared();
-    (is_prefix && is_end_of_chain(&*segment.file, &segment.header, &end).ok()?).then_some(index)
+    (was_durable && end.seal.is_none() && end.file_offset <= segment.prepared()).then_some(index)
 }
 
 /// The index in memory of what comes behind the index file.
@@ -130,7 +128,7 @@ pub(crate) fn settle(
         let view = segment.view(read, end)?;
         view.publish(end);
         let number = segment_number(segment.header.number);
-        recent.push(RecentPart::Begun(Arc::new(SealedPart::new(
+        recent.push(SettledPart::Sealed(Arc::new(SealedPart::new(
             number,
             Arc::new(view),
             end,
@@ -164,8 +162,7 @@ fn read_or_create(disk: &dyn Disk, path: &Path, options: &Options) -> Result<Sto
         return Ok(meta);
     }
     if options.creation == Creation::Never {
-        let reason = "it has no store.meta".to_owned();
-        return Err(Error::NotAStore { path: path.to_owned(), reason });
+        return Err(creation::no_meta(path));
     }
     let store_id = xxh3_64(options.ids.next_id().as_bytes());
     creation::create(disk, path, store_id, epoch_mode(options.durability), options.clock.now())

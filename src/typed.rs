@@ -10,8 +10,16 @@
 //! correction        events that make another one good, and name it
 //! context           who wants a command, and what brought it about
 //! context_layer     a context's part of `tracing` spans
+//! power_cuts        tests of programs on a disk that is cut off at every operation
 //! snapshot_policy   when a snapshot is taken
-//! retry             trying again where another was first
+//! retry             trying again where another writer was first
+//! aggregate         a state that is folded from its events, and decisions
+//! event_codec       how a repository's events become bytes, and
+//! state_codec       how its states become snapshots: chosen while the program runs
+//! loaded            an aggregate as it was loaded
+//! repository        loading and saving aggregates
+//! execute           executing commands: once, and again where another was first
+//! given             tests of aggregates: given events, when a command comes, then events or a refusal
 //! on_error  run_error                what a runner does where something fails, and why it has ended
 //! projection  process_manager        what programs make of events: read models; other events
 //! work              both, as the runner sees them
@@ -22,6 +30,7 @@
 //! running  runner                    a runner's handle, and what starts it
 //! ```
 
+pub(crate) mod aggregate;
 pub(crate) mod batch;
 pub(crate) mod codec;
 pub(crate) mod coded_event;
@@ -30,10 +39,16 @@ pub(crate) mod context;
 pub(crate) mod context_layer;
 pub(crate) mod control;
 pub(crate) mod correction;
+pub(crate) mod event_codec;
+pub(crate) mod execute;
+pub(crate) mod given;
+pub(crate) mod loaded;
 pub(crate) mod notes;
 pub(crate) mod on_error;
+pub(crate) mod power_cuts;
 pub(crate) mod process_manager;
 pub(crate) mod projection;
+pub(crate) mod repository;
 pub(crate) mod retry;
 pub(crate) mod run_error;
 pub(crate) mod runner;
@@ -42,6 +57,7 @@ pub(crate) mod session;
 pub(crate) mod settings;
 pub(crate) mod skips;
 pub(crate) mod snapshot_policy;
+pub(crate) mod state_codec;
 pub(crate) mod tagged_content;
 pub(crate) mod tagged_decoding;
 pub(crate) mod tagged_encoding;

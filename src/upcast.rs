@@ -137,7 +137,7 @@ impl Upcasters {
             return Err(Invalid::new("upcaster of", &schema, "there is no version behind it"));
         };
         let target = (event_type.clone(), next);
-        self.register((event_type, version), &[target], |to| step(to[0]))
+        self.register(&(event_type, version), &[target], |to| step(to[0]))
     }
 
     /// Reads a type as another one, with another version or the same. Payload and metadata stay as they are.
@@ -153,7 +153,7 @@ impl Upcasters {
     ) -> Result<Self, Invalid> {
         let (to_type, to_version) = becomes;
         let target = (to_type.to_owned(), to_version);
-        self.register((event_type.into(), schema_version), &[target], |to| Step::Rename { to: to[0] })
+        self.register(&(event_type.into(), schema_version), &[target], |to| Step::Rename { to: to[0] })
     }
 
     /// Reads an event as several, in the order in which `split` gives them, each of one of the types and versions that are
@@ -199,7 +199,7 @@ impl Upcasters {
         }
         let targets: Vec<_> = becomes.iter().map(|(to, version)| ((*to).to_owned(), *version)).collect();
         let split = Arc::new(move |old| split(old).map_err(Into::into));
-        self.register(source, &targets, |to| Step::Split { to, split })
+        self.register(&source, &targets, |to| Step::Split { to, split })
     }
 
     /// Leaves events of this version out, as if they had never been.
@@ -208,7 +208,7 @@ impl Upcasters {
     ///
     /// As [`json`](Self::json).
     pub fn discard(self, event_type: impl Into<String>, schema_version: u32) -> Result<Self, Invalid> {
-        self.register((event_type.into(), schema_version), &[], |_| Step::Discard)
+        self.register(&(event_type.into(), schema_version), &[], |_| Step::Discard)
     }
 
     /// Says that a version is understood as it is, so that every other one that isn't named is an error. May be said
@@ -218,7 +218,7 @@ impl Upcasters {
     ///
     /// [`Invalid`] if there is a step from this version, and if the type can't be an event's or is the store's own.
     pub fn knows(self, event_type: impl Into<String>, schema_version: u32) -> Result<Self, Invalid> {
-        self.register((event_type.into(), schema_version), &[], |_| Step::Known)
+        self.register(&(event_type.into(), schema_version), &[], |_| Step::Known)
     }
 
     /// The newest schema version of a type that is named here; none if the type isn't.
@@ -235,11 +235,11 @@ impl Upcasters {
 
     fn register(
         mut self,
-        source: (String, u32),
+        source: &(String, u32),
         targets: &[(String, u32)],
         step: impl FnOnce(Vec<usize>) -> Step,
     ) -> Result<Self, Invalid> {
-        self.steps.add(&source, targets, step)?;
+        self.steps.add(source, targets, step)?;
         Ok(self)
     }
 }
@@ -260,7 +260,7 @@ impl Upcasters {
         }
         let mut parts = Vec::new();
         self.unfold(&stored, &mut parts)?;
-        parts.iter().map(|part| Ok(self.show(part, stored.clone()).to_stored()?)).collect()
+        parts.iter().map(|part| Ok(self.show(part, &stored).to_stored()?)).collect()
     }
 
     /// Whether events of this stream and type may be read as others.
@@ -275,7 +275,7 @@ impl Upcasters {
     }
 
     /// The stored event, as one of its parts.
-    pub(crate) fn show<'a>(&'a self, part: &'a Part, stored: EventRef<'a>) -> EventRef<'a> {
+    pub(crate) fn show<'a>(&'a self, part: &'a Part, stored: &EventRef<'a>) -> EventRef<'a> {
         part.show(&self.steps, stored)
     }
 

@@ -28,9 +28,10 @@ struct Changed {
 
 impl Part {
     /// The stored event, as this part.
-    pub(crate) fn show<'a>(&'a self, steps: &'a Steps, stored: EventRef<'a>) -> EventRef<'a> {
+    pub(crate) fn show<'a>(&'a self, steps: &'a Steps, stored: &EventRef<'a>) -> EventRef<'a> {
         let schema = steps.schema(self.schema);
-        let mut event = EventRef { event_type: &schema.event_type, schema_version: schema.version, ..stored };
+        let mut event =
+            EventRef { event_type: &schema.event_type, schema_version: schema.version, ..stored.clone() };
         if let Some(Changed { bytes, content_type }) = &self.data {
             (event.data, event.content_type) = (bytes, *content_type);
         }
@@ -42,7 +43,7 @@ impl Part {
 
     /// What a step is given.
     fn content(&self, steps: &Steps, stored: &EventRef<'_>) -> EventContent {
-        let shown = self.show(steps, stored.clone());
+        let shown = self.show(steps, stored);
         EventContent {
             event_type: shown.event_type.to_owned(),
             schema_version: shown.schema_version,
@@ -106,7 +107,7 @@ impl Walk<'_> {
                 Step::Discard => return Ok(()),
                 Step::Rename { to } => part.schema = *to,
                 Step::Json { to, convert } => {
-                    let shown = part.show(self.steps, self.stored.clone());
+                    let shown = part.show(self.steps, self.stored);
                     let new = check_json(&shown).and_then(|()| convert(shown.data)).map_err(failed)?;
                     part.data = Some(Changed { bytes: new, content_type: ContentType::JSON });
                     part.schema = *to;

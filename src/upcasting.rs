@@ -32,7 +32,7 @@ impl Parts {
         self.given = 0;
         through.upcasters.unfold(stored, &mut parts)?;
         parts.retain(|part| {
-            let shown = through.upcasters.show(part, stored.clone());
+            let shown = through.upcasters.show(part, stored);
             through.admits(shown.event_type.as_bytes(), shown.metadata_bytes)
         });
         if direction == Direction::Backwards {
@@ -48,7 +48,11 @@ impl Parts {
     }
 
     /// The record as its next part, and what is left behind that.
-    pub(crate) fn give<'a>(&'a mut self, through: &'a Through, stored: EventRef<'a>) -> (EventRef<'a>, Rest) {
+    pub(crate) fn give<'a>(
+        &'a mut self,
+        through: &'a Through,
+        stored: &EventRef<'a>,
+    ) -> (EventRef<'a>, Rest) {
         self.given += 1;
         let rest = self.rest();
         (through.upcasters.show(&self.parts[self.given - 1], stored), rest)

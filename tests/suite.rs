@@ -3,6 +3,12 @@
 #![allow(missing_docs, reason = "a test's name says what it shows")]
 #![allow(non_snake_case, reason = "tests are named after behaviours, with the ids of requirements behind __")]
 
+#[path = "suite/account.rs"]
+mod account;
+#[path = "suite/aggregate_snapshots.rs"]
+mod aggregate_snapshots;
+#[path = "suite/aggregates.rs"]
+mod aggregates;
 #[path = "suite/append.rs"]
 mod append;
 #[path = "suite/checkpoints.rs"]
@@ -35,10 +41,15 @@ mod cli_projections;
 #[path = "suite/cli_queries.rs"]
 mod cli_queries;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_snapshots.rs"]
+mod cli_snapshots;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_tail.rs"]
 mod cli_tail;
 #[path = "suite/codecs.rs"]
 mod codecs;
+#[path = "suite/commands.rs"]
+mod commands;
 #[path = "suite/commits.rs"]
 mod commits;
 #[path = "suite/concurrency.rs"]
@@ -58,6 +69,8 @@ mod follower;
 mod format;
 #[path = "suite/full_disk.rs"]
 mod full_disk;
+#[path = "suite/given.rs"]
+mod given;
 #[path = "suite/golden.rs"]
 mod golden;
 #[path = "suite/idempotency.rs"]
@@ -84,6 +97,10 @@ mod names;
 mod opening;
 #[path = "suite/pending.rs"]
 mod pending;
+#[path = "suite/pitfalls.rs"]
+mod pitfalls;
+#[path = "suite/power_cuts.rs"]
+mod power_cuts;
 #[path = "suite/process_managers.rs"]
 mod process_managers;
 #[path = "suite/projection_errors.rs"]
@@ -100,6 +117,10 @@ mod random_queries;
 mod reading;
 #[path = "suite/requirements.rs"]
 mod requirements;
+#[path = "suite/snapshot_faults.rs"]
+mod snapshot_faults;
+#[path = "suite/snapshot_policies.rs"]
+mod snapshot_policies;
 #[path = "suite/snapshots.rs"]
 mod snapshots;
 #[cfg(feature = "tracing")]
@@ -111,3 +132,11 @@ mod streams;
 mod subscriptions;
 #[path = "suite/support.rs"]
 mod support;
+#[path = "suite/upcasters.rs"]
+mod upcasters;
+#[path = "suite/upcasting.rs"]
+mod upcasting;
+#[path = "suite/upcasting_model.rs"]
+mod upcasting_model;
+#[path = "suite/upcasting_reads.rs"]
+mod upcasting_reads;

@@ -19,6 +19,7 @@ use crate::{
         paged::{CONTENT_BYTES, PAGE_BYTES, PAGED_FIELDS, SECTION_BYTES, SECTION_FIELDS},
         record::{RECORD_FIELDS, RECORD_FIXED_BYTES},
         segment_header::{SEGMENT_FIELDS, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentHeaderFault},
+        snapshot::{BEGINNING_BYTES_MAX, SnapshotHeader},
     },
     index::{
         chain_end::{CHAIN_END_BYTES, CHAIN_END_FIELDS},
@@ -26,6 +27,8 @@ use crate::{
         sealed_layout::{ID_BYTES, ID_FIELDS, NAME_BYTES, NAME_FIELDS, RUN_BYTES, RUN_FIELDS, SEALED_FIELDS},
     },
     position::{LogOffset, Position},
+    snapshot::STATE_TYPE_BYTES_MAX,
+    stream::NAME_BYTES_MAX,
 };
 
 const PAGE: &str = include_str!("../../docs/file-format.md");
@@ -96,6 +99,7 @@ fn the_structures_of_the_page_are_what_bincode_writes() {
     let structures = [
         ("StoreMeta".to_owned(), 24, fields(["STORE_ID", "CREATED", "FIRST_SEGMENT"])),
         ("DurableMark".to_owned(), 24, fields(["STORE_ID", "SEQUENCE", "DURABLE"])),
+        ("SnapshotHeader".to_owned(), 53, snapshot_fields()),
     ];
     assert_eq!(tables("structure"), structures);
     for bytes in [&meta[ENVELOPE_BYTES..], &mark[ENVELOPE_BYTES..ENVELOPE_BYTES + 24]] {
@@ -103,6 +107,80 @@ fn the_structures_of_the_page_are_what_bincode_writes() {
         assert_eq!(bytes, written);
     }
     assert!(mark[ENVELOPE_BYTES + 24..].iter().all(|byte| *byte == 0));
+}
+
+fn snapshot_fields() -> Vec<Field> {
+    let fields = [
+        (8, "STORE_ID"),
+        (8, "VERSION"),
+        (8, "POSITION"),
+        (4, "EVENT_CHECKSUM"),
+        (8, "CREATED"),
+        (1, "CONTENT_TYPE"),
+        (4, "SCHEMA_VERSION"),
+        (8, "STATE_BYTES"),
+        (4, "STATE_CRC"),
+    ];
+    let mut end = 0;
+    fields
+        .map(|(bytes, name)| {
+            end += bytes;
+            (end - bytes, bytes, name.to_owned())
+        })
+        .to_vec()
+}
+
+/// A header whose fields are all different.
+fn snapshot_header(stream: &str, state_type: &str) -> SnapshotHeader {
+    SnapshotHeader {
+        store_id: 0x0101,
+        version: 0x0202,
+        position: 0x0303,
+        event_checksum: 0x0404,
+        created: -0x0505,
+        content_type: 6,
+        schema_version: 0x0707,
+        state_bytes: 0x0808,
+        state_checksum: 0x0909,
+        stream: stream.to_owned(),
+        state_type: state_type.to_owned(),
+    }
+}
+
+#[test]
+fn a_snapshots_header_is_what_the_page_says() {
+    let mut wanted = Vec::new();
+    for number in [0x0101_u64, 0x0202, 0x0303] {
+        wanted.extend(number.to_le_bytes());
+    }
+    wanted.extend(0x0404_u32.to_le_bytes());
+    wanted.extend((-0x0505_i64).to_le_bytes());
+    wanted.push(6);
+    wanted.extend(0x0707_u32.to_le_bytes());
+    wanted.extend(0x0808_u64.to_le_bytes());
+    wanted.extend(0x0909_u32.to_le_bytes());
+    for text in ["account-1", "Account"] {
+        wanted.extend(u64::try_from(text.len()).expect("short").to_le_bytes());
+        wanted.extend(text.as_bytes());
+    }
+    let header = snapshot_header("account-1", "Account");
+    let mut file = header.encode();
+    assert_eq!(file[..8], *b"ANNALSNP");
+    assert_eq!(file[ENVELOPE_BYTES..], wanted);
+    let length = file.len();
+    file.extend(b"state");
+    assert_eq!(SnapshotHeader::decode(&file), Ok((header, length)));
+}
+
+#[test]
+fn a_snapshots_header_has_room_for_the_longest_names_and_is_never_longer_than_is_read() {
+    let header = snapshot_header(&"s".repeat(NAME_BYTES_MAX), &"t".repeat(STATE_TYPE_BYTES_MAX));
+    let file = header.encode();
+    assert!(file.len() <= BEGINNING_BYTES_MAX);
+    assert_eq!(SnapshotHeader::decode(&file), Ok((header, file.len())));
+    for end in 0..file.len() {
+        assert!(SnapshotHeader::decode(&file[..end]).is_err(), "cut off at {end}");
+    }
 }
 
 #[test]

@@ -18,7 +18,10 @@ use crate::{
         part::{IndexFault, IndexPart, IndexResult},
         sealed::SealedIndex,
     },
-    log::segment::index_path,
+    log::{
+        scan::is_end_of_chain,
+        segment::{Segment, index_path},
+    },
     options::ReadMode,
     trace,
 };
@@ -69,6 +72,17 @@ impl IndexFiles {
             && span.first_position == header.first_position
             && span.first_position.plus(u64::from(span.events)) == end.next_position;
         if is_its { Ok(index) } else { Err(IndexFault::Damaged("it is of another segment")) }
+    }
+
+    /// Opens the index file of a segment, which must end where a frame of this log does.
+    pub(crate) fn open_index_of(&self, segment: &Segment) -> IndexResult<SealedIndex> {
+        let index = self.open_index(&segment.header)?;
+        let is_its = is_end_of_chain(&*segment.file, &segment.header, &index.chain_end());
+        if is_its.map_err(IndexFault::Io)? {
+            Ok(index)
+        } else {
+            Err(IndexFault::Damaged("it is of another log"))
+        }
     }
 
     /// Opens the stream directory.

@@ -162,9 +162,8 @@ impl<'a> Reading<'a> {
     /// can't be used.
     fn index_of(&mut self, segment: &Segment, loaded: &Loaded) -> Result<(ChainEnd, Times)> {
         let number = segment_number(segment.header.number);
-        if let Ok(found) = self.files.open_index(&segment.header)
+        if let Ok(found) = self.files.open_index_of(segment)
             && found.chain_end().seal.is_some()
-            && is_end_of_chain(&*segment.file, &segment.header, &found.chain_end()).unwrap_or(false)
         {
             return Ok((found.chain_end(), found.times()));
         }

@@ -18,7 +18,7 @@ use crate::{
         sealed::SealedIndex,
     },
     log::{
-        scan::{ChainEnd, is_end_of_chain},
+        scan::ChainEnd,
         segment::{Segment, index_path, segment_path},
         view::SegmentView,
     },
@@ -222,26 +222,12 @@ impl SealedParts {
         }
         let view = segment.view(self.files.read, end)?;
         view.publish(end);
-        let is_of_this_log = |opened: SealedIndex| -> IndexResult<SealedIndex> {
-            let is_its = is_end_of_chain(&*segment.file, header, &opened.chain_end());
-            let is_its = is_its.map_err(IndexFault::Io)?;
-            if is_its { Ok(opened) } else { Err(IndexFault::Damaged("it is of another log")) }
-        };
-        let part: Arc<dyn IndexPart> = match self.open_index(header, end).and_then(is_of_this_log) {
+        let opened = self.files.open_index_of(&segment);
+        let part: Arc<dyn IndexPart> = match opened.and_then(|index| index_until_end(index, end)) {
             Ok(index) => Arc::new(index),
             Err(fault) => self.make_index(header, end, &fault)?,
         };
         Ok(SealedPart::new(number, Arc::new(view), end, part))
-    }
-
-    /// Opens the index file of a segment, if it is one of the segment as far as `end`.
-    fn open_index(&self, header: &SegmentHeader, end: u64) -> IndexResult<SealedIndex> {
-        let opened = self.files.open_index(header)?;
-        if opened.chain_end().file_offset == end {
-            Ok(opened)
-        } else {
-            Err(IndexFault::Damaged("it is of another end of the segment"))
-        }
     }
 
     /// Makes a segment's index from its log, and its file, if this is who writes it.
@@ -260,7 +246,7 @@ impl SealedParts {
             }
             let link = |key| self.latest_before(number, key);
             files.write_index(number, &SealedIndex::encode(&memory, &chain_end, files.store_id, &link)?);
-            if let Ok(index) = self.open_index(header, end) {
+            if let Ok(index) = files.open_index(header).and_then(|index| index_until_end(index, end)) {
                 return Ok(Arc::new(index));
             }
         }
@@ -296,5 +282,14 @@ impl SealedParts {
             let path = index_path(&self.files.store, u64::from(part.number));
             index_error(&path, fault)
         })
+    }
+}
+
+/// The index, if it is one of its segment as far as `end`.
+fn index_until_end(index: SealedIndex, end: u64) -> IndexResult<SealedIndex> {
+    if index.chain_end().file_offset == end {
+        Ok(index)
+    } else {
+        Err(IndexFault::Damaged("it is of another end of the segment"))
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use parking_lot::RwLock;
+use smallvec::SmallVec;
 
 use crate::{
     error::{Error, Result},
@@ -32,17 +33,9 @@ pub(crate) struct Settled {
     sealed: Arc<SealedParts>,
     /// How many segments of `sealed` the directory covers; more may have come since.
     sealed_count: usize,
-    /// Oldest first, all behind the sealed ones.
-    recent: Vec<RecentPart>,
-}
-
-/// A part that isn't among the sealed ones yet.
-#[derive(Clone, Debug)]
-pub(crate) enum RecentPart {
-    /// The beginning of the active segment, as the index file of the last closing has it.
-    Begun(Arc<SealedPart>),
-    /// What was the tail until its segment was sealed; its index file is being made.
-    Frozen(Arc<FrozenPart>),
+    /// Oldest first, all behind the sealed ones: what was the tail until its segment was sealed and whose index file
+    /// is being made (frozen), then, if the last closing left an index file of it, the beginning of the active segment.
+    recent: Vec<SettledPart>,
 }
 
 /// The index in memory of a segment that was sealed, or of its end.
@@ -58,6 +51,25 @@ pub(crate) struct FrozenPart {
 pub(crate) enum SettledPart {
     Sealed(Arc<SealedPart>),
     Frozen(Arc<FrozenPart>),
+}
+
+/// What is known of a stream: what the directory says, and its runs in the recent parts, the oldest first.
+struct KnownStream {
+    head: Option<StreamHead>,
+    recent: SmallVec<[(SettledPart, Run); 2]>,
+}
+
+impl KnownStream {
+    fn version(&self) -> Version {
+        let sealed = self.head.map_or(Version::NONE, |head| head.version);
+        self.recent.iter().fold(sealed, |version, (_, run)| version.plus(u64::from(run.count)))
+    }
+
+    /// The segment of its latest run; 0: it has none.
+    fn latest(&self) -> u32 {
+        let sealed = self.head.map_or(0, |head| head.latest);
+        self.recent.last().map_or(sealed, |(part, _)| part.number())
+    }
 }
 
 /// A stream's run in one part, with the versions of its events.
@@ -94,23 +106,14 @@ impl SettledPart {
     }
 }
 
-impl RecentPart {
-    fn part(&self) -> SettledPart {
-        match self {
-            Self::Begun(part) => SettledPart::Sealed(Arc::clone(part)),
-            Self::Frozen(part) => SettledPart::Frozen(Arc::clone(part)),
-        }
-    }
-}
-
 impl Settled {
-    pub(crate) fn new(directory: Directory, sealed: Arc<SealedParts>, recent: Vec<RecentPart>) -> Self {
+    pub(crate) fn new(directory: Directory, sealed: Arc<SealedParts>, recent: Vec<SettledPart>) -> Self {
         let sealed_count = sealed.count();
         Self { directory: RwLock::new(Arc::new(directory)), sealed, sealed_count, recent }
     }
 
     /// The same, with another part behind all others.
-    pub(crate) fn with_recent(&self, part: RecentPart) -> Self {
+    pub(crate) fn with_recent(&self, part: SettledPart) -> Self {
         let mut recent = self.recent.clone();
         recent.push(part);
         let directory = RwLock::new(self.directory());
@@ -119,7 +122,7 @@ impl Settled {
 
     /// The same, with a segment among the sealed ones that was recent, and a directory that knows it.
     pub(crate) fn with_sealed(&self, number: u32, directory: Arc<Directory>) -> Self {
-        let recent = self.recent.iter().filter(|part| part.part().number() != number).cloned().collect();
+        let recent = self.recent.iter().filter(|part| part.number() != number).cloned().collect();
         let sealed = Arc::clone(&self.sealed);
         Self { directory: RwLock::new(directory), sealed, sealed_count: self.sealed_count + 1, recent }
     }
@@ -137,22 +140,22 @@ impl Settled {
     /// The oldest part that waits for its index file.
     pub(crate) fn oldest_frozen(&self) -> Option<Arc<FrozenPart>> {
         self.recent.iter().find_map(|part| match part {
-            RecentPart::Frozen(part) => Some(Arc::clone(part)),
-            RecentPart::Begun(_) => None,
+            SettledPart::Frozen(part) => Some(Arc::clone(part)),
+            SettledPart::Sealed(_) => None,
         })
     }
 
     /// The beginning of the active segment, if there is an index file of it.
     pub(crate) fn begun(&self) -> Option<&Arc<SealedPart>> {
         match self.recent.last() {
-            Some(RecentPart::Begun(part)) => Some(part),
+            Some(SettledPart::Sealed(part)) => Some(part),
             _ => None,
         }
     }
 
     /// Whether a part has what stands before a position in this segment.
     pub(crate) fn has_part_before(&self, number: u32, position: Position) -> bool {
-        self.recent.iter().map(RecentPart::part).any(|part| {
+        self.recent.iter().any(|part| {
             let (first, end) = part.positions();
             part.number() == number && first < position && end <= position
         })
@@ -167,7 +170,7 @@ impl Settled {
 
     /// The parts that aren't among the sealed ones, the oldest first.
     pub(crate) fn recent_parts(&self) -> impl Iterator<Item = SettledPart> {
-        self.recent.iter().map(RecentPart::part)
+        self.recent.iter().cloned()
     }
 
     /// What the directory knows of the stream with this hash.
@@ -220,22 +223,20 @@ impl Settled {
 
     /// A stream's version and its latest run.
     pub(crate) fn before(&self, key: StreamKey) -> Result<StreamBefore> {
-        let head = self.head(key)?;
-        let mut before = head.map_or_else(StreamBefore::default, |head| StreamBefore {
-            version: head.version,
-            latest: head.latest,
-        });
-        for recent in &self.recent {
-            let part = recent.part();
-            if let Some(run) = self.ask(&part, |index| index.run(key))? {
-                if before.version == Version::NONE && !self.begins_with(&part, key)? {
-                    continue;
-                }
-                before.version = before.version.plus(u64::from(run.count));
-                before.latest = part.number();
+        let stream = self.known_stream(key)?;
+        Ok(StreamBefore { version: stream.version(), latest: stream.latest() })
+    }
+
+    fn known_stream(&self, key: StreamKey) -> Result<KnownStream> {
+        let mut stream = KnownStream { head: self.head(key)?, recent: SmallVec::new() };
+        for part in &self.recent {
+            if let Some(run) = self.ask(part, |index| index.run(key))?
+                && (stream.version() > Version::NONE || self.begins_with(part, key)?)
+            {
+                stream.recent.push((part.clone(), run));
             }
         }
-        Ok(before)
+        Ok(stream)
     }
 
     /// Whether the run that a part has under a key's hash is that key's: an index file doesn't keep the check
@@ -260,8 +261,8 @@ impl Settled {
         }
         for recent in &self.recent {
             let has_it = match recent {
-                RecentPart::Frozen(part) => part.index.has_hash(key.hash),
-                RecentPart::Begun(part) => self.sealed.ask(part, |index| index.run(key))?.is_some(),
+                SettledPart::Frozen(part) => part.index.has_hash(key.hash),
+                SettledPart::Sealed(part) => self.sealed.ask(part, |index| index.run(key))?.is_some(),
             };
             if has_it {
                 return Ok(true);
@@ -281,18 +282,16 @@ impl Settled {
         key: StreamKey,
         visit: &mut dyn FnMut(FoundRun) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let mut last = self.before(key)?.version;
-        for recent in self.recent.iter().rev() {
-            let part = recent.part();
-            if let Some(run) = self.ask(&part, |index| index.run(key))? {
-                let found = found_run(part, last, &run);
-                last = found.first.previous();
-                if visit(found)?.is_break() {
-                    return Ok(());
-                }
+        let stream = self.known_stream(key)?;
+        let mut last = stream.version();
+        for (part, run) in stream.recent.into_iter().rev() {
+            let found = found_run(part, last, &run);
+            last = found.first.previous();
+            if visit(found)?.is_break() {
+                return Ok(());
             }
         }
-        let mut number = self.head(key)?.map_or(0, |head| head.latest);
+        let mut number = stream.head.map_or(0, |head| head.latest);
         let mut link = Link::Known;
         while number != 0 {
             let part = self.sealed.get(number)?;
@@ -417,10 +416,9 @@ impl Settled {
 
     /// The part that holds a position of an event.
     pub(crate) fn part_of_position(&self, position: Position) -> Result<SettledPart> {
-        for recent in self.recent.iter().rev() {
-            let part = recent.part();
+        for part in self.recent.iter().rev() {
             if part.positions().0 <= position {
-                return Ok(part);
+                return Ok(part.clone());
             }
         }
         self.sealed.get(self.sealed.number_of_position(position)).map(SettledPart::Sealed)
@@ -428,8 +426,7 @@ impl Settled {
 
     /// The segment that holds a place.
     pub(crate) fn view_of(&self, place: LogOffset) -> Result<Arc<SegmentView>> {
-        for recent in self.recent.iter().rev() {
-            let part = recent.part();
+        for part in self.recent.iter().rev() {
             if part.view().header.base <= place {
                 return Ok(Arc::clone(part.view()));
             }

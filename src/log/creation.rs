@@ -47,6 +47,11 @@ pub(crate) fn create_directory(disk: &dyn Disk, store: &Path) -> Result<()> {
     }
 }
 
+/// The error for a directory without store.meta, where a store has to be.
+pub(crate) fn no_meta(store: &Path) -> Error {
+    Error::NotAStore { path: store.to_owned(), reason: "it has no store.meta".to_owned() }
+}
+
 /// Reads store.meta; none if it isn't there.
 pub(crate) fn read_meta(disk: &dyn Disk, store: &Path) -> Result<Option<StoreMeta>> {
     let path = meta_path(store);

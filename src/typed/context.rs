@@ -126,8 +126,8 @@ impl Context {
 
     /// The same context, with the address that the command came from (custom key `ipAddress`).
     #[must_use]
-    pub fn ip_address(self, address: impl ToString) -> Self {
-        self.with(IP_ADDRESS_KEY, address.to_string())
+    pub fn ip_address(self, address: impl Into<String>) -> Self {
+        self.with(IP_ADDRESS_KEY, address.into())
     }
 
     /// The same context, with the program that the command came from (custom key `userAgent`).
@@ -163,14 +163,11 @@ impl Context {
     pub fn metadata(&self) -> Metadata {
         let mut metadata = self.metadata.clone();
         let Some(command_id) = &self.command_id else { return metadata };
-        match metadata.causation_id {
-            Some(_) => {
-                metadata.custom.insert(COMMAND_ID_KEY.to_owned(), command_id.clone().into());
-            }
-            None => {
-                metadata.causation_id = Some(command_id.clone());
-                metadata.correlation_id.get_or_insert_with(|| command_id.clone());
-            }
+        if metadata.causation_id.is_some() {
+            metadata.custom.insert(COMMAND_ID_KEY.to_owned(), command_id.clone().into());
+        } else {
+            metadata.causation_id = Some(command_id.clone());
+            metadata.correlation_id.get_or_insert_with(|| command_id.clone());
         }
         metadata
     }

@@ -99,9 +99,12 @@ fn read<S: Subscriber + for<'a> LookupSpan<'a>>(dispatch: &Dispatch) -> Option<S
     Some(found)
 }
 
+/// Gives a context the value of a field.
+type SetField = fn(Context, String) -> Context;
+
 /// The spans' fields that are kept, and what a context does with each. The trace is last, since the correlation id may come from
 /// it.
-const FIELDS: [(&str, fn(Context, String) -> Context); 8] = [
+const FIELDS: [(&str, SetField); 8] = [
     ("command_id", Context::command_id),
     ("correlation_id", Context::correlation_id),
     ("causation_id", Context::causation_id),

@@ -60,7 +60,12 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
     ///
     /// [`ExecuteError::Rejected`] with the aggregate's own error, at once; [`ExecuteError::Store`] with those of
     /// [`load`](Self::load) and [`save`](Self::save): [`Error::VersionConflict`] when no try is left, others at once.
-    pub fn execute<C>(&self, id: &str, command: &C, context: &Context) -> Result<Executed<A>, ExecuteError<A::Error>>
+    pub fn execute<C>(
+        &self,
+        id: &str,
+        command: &C,
+        context: &Context,
+    ) -> Result<Executed<A>, ExecuteError<A::Error>>
     where
         A: Handle<C>,
     {
@@ -121,7 +126,9 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
     }
 
     fn find_in(&self, stream: &StreamId, command_id: &str) -> Result<Option<Appended>> {
-        let Some(first) = self.store().event_in_raw(stream, &event_id_of(command_id, 1)?)? else { return Ok(None) };
+        let Some(first) = self.store().event_in_raw(stream, &event_id_of(command_id, 1)?)? else {
+            return Ok(None);
+        };
         let mut appended = Appended {
             first_version: first.version,
             version: first.version,

@@ -115,6 +115,7 @@ where
     ///
     /// If an event isn't the same after it was encoded and decoded.
     #[track_caller]
+    #[must_use = "for a look at the state behind the events"]
     pub fn state(self) -> A {
         let mut state = A::default();
         for event in self.events {
@@ -212,7 +213,8 @@ fn difference<E: PartialEq + Debug>(expected: &[E], found: &[E]) -> String {
     let mut text = String::from("the command led to other events: - expected, + found\n");
     for index in 0..expected.len().max(found.len()) {
         let (expected, found) = (expected.get(index), found.get(index));
-        let marks = if expected == found { [(' ', expected), (' ', None)] } else { [('-', expected), ('+', found)] };
+        let marks =
+            if expected == found { [(' ', expected), (' ', None)] } else { [('-', expected), ('+', found)] };
         for (mark, event) in marks {
             if let Some(event) = event {
                 writeln!(text, "{mark} {}: {event:?}", index + 1).expect("a text takes all");

@@ -181,6 +181,7 @@ pub(crate) fn random_number() -> u64 {
 }
 
 #[cfg(test)]
+#[allow(non_snake_case, reason = "tests are named after behaviours, with the ids of requirements behind __")]
 mod tests {
     use crate::{
         invalid::Invalid,

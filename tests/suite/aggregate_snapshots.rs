@@ -3,7 +3,8 @@
 use std::{fs, path::Path, time::Duration};
 
 use annals::{
-    Aggregate, Bincode, Context, EventStore, EveryNEvents, OnDemand, Repository, SlowLoad, SnapshotData, UnusedSnapshot,
+    Aggregate, Bincode, Context, EventStore, EveryNEvents, OnDemand, Repository, SlowLoad, SnapshotData,
+    UnusedSnapshot,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,11 @@ fn newest(store: &EventStore) -> annals::Result<Option<u64>> {
 }
 
 /// Saves a snapshot of the account that differs from what its events say, so that it is seen where it is used.
-fn save_marked(store: &EventStore, at: u64, data: impl FnOnce(SnapshotData) -> SnapshotData) -> annals::Result<()> {
+fn save_marked(
+    store: &EventStore,
+    at: u64,
+    data: impl FnOnce(SnapshotData) -> SnapshotData,
+) -> annals::Result<()> {
     let state = Account { is_open: true, cents: 1_000 * at, seen: 0 };
     let data = data(SnapshotData::json("account", &state)?);
     store.save_snapshot(&stream("account-1"), version(at), data).map(drop)
@@ -58,7 +63,10 @@ fn a_snapshot_is_taken_on_the_save_that_makes_it_due__B15() -> Outcome {
         accounts.execute("1", &Deposit(1), &nobody())?;
         assert_eq!(newest(&store)?, Some(21));
     }
-    assert_eq!(accounts.execute("1", &Deposit(1), &nobody())?.aggregate.snapshot_version(), Some(version(31)));
+    assert_eq!(
+        accounts.execute("1", &Deposit(1), &nobody())?.aggregate.snapshot_version(),
+        Some(version(31))
+    );
     // Without a policy none is taken.
     let without = Repository::<Account, _>::new(&*store);
     without.save(&mut without.load("1")?, (0..50).map(|_| deposited(1)), &nobody())?;
@@ -107,7 +115,10 @@ fn a_snapshot_of_another_version_of_the_state_is_passed_over_and_told__B16() -> 
     // One that wants another codec finds none of its own.
     let binary = Repository::<Account, _>::new(&*store).snapshots_with::<Bincode>(OnDemand);
     let account = binary.load("1")?;
-    assert_eq!((account.snapshot_version(), account.state().cents, account.unused_snapshots().len()), (None, 19, 3));
+    assert_eq!(
+        (account.snapshot_version(), account.state().cents, account.unused_snapshots().len()),
+        (None, 19, 3)
+    );
     binary.take_snapshot(&account)?;
     assert_eq!(binary.load("1")?.snapshot_version(), Some(version(20)));
     Ok(())
@@ -186,7 +197,11 @@ struct Shy {
 }
 
 fn refuse_three<S: serde::Serializer>(seen: &u32, serializer: S) -> Result<S::Ok, S::Error> {
-    if *seen == 3 { Err(serde::ser::Error::custom("three is a secret")) } else { serializer.serialize_u32(*seen) }
+    if *seen == 3 {
+        Err(serde::ser::Error::custom("three is a secret"))
+    } else {
+        serializer.serialize_u32(*seen)
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -6,13 +6,15 @@ use std::sync::{
 };
 
 use annals::{
-    Bincode, Clock, Commit, ContentType, Context, Error, EventData, ExpectedVersion, Options, Position, Query, Repository,
-    StoredEvent, Timestamp, Upcasters, Version,
+    Bincode, Clock, Commit, ContentType, Context, Error, EventData, ExpectedVersion, Options, Position,
+    Query, Repository, StoredEvent, Timestamp, Upcasters, Version,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    account::{Account, AccountEvent, Accounts, Deposit, Open, accounts, command, deposited, nobody, withdrawn},
+    account::{
+        Account, AccountEvent, Accounts, Deposit, Open, accounts, command, deposited, nobody, withdrawn,
+    },
     support::{Outcome, all, buffered, store, store_with, stream, types, version},
 };
 
@@ -159,7 +161,8 @@ fn an_aggregate_is_loaded_as_it_was__B18() -> Outcome {
 fn events_carry_what_their_command_was_sent_with__C15() -> Outcome {
     let store = store();
     let accounts = accounts(&store);
-    let context = Context::new().command_id("c-1").correlation_id("visit-7").user_id("ana").tenant_id("north");
+    let context =
+        Context::new().command_id("c-1").correlation_id("visit-7").user_id("ana").tenant_id("north");
     accounts.execute("1", &Open, &context)?;
     let mut account = accounts.load("1")?;
     accounts.save(&mut account, [deposited(1), deposited(2)], &Context::new().user_id("bob"))?;
@@ -185,8 +188,13 @@ fn a_schema_version_that_the_program_does_not_know_is_an_error_that_says_so__D20
     let newer = EventData::json("MoneyDeposited", &json!({ "cents": 5 }))?.with_schema_version(2);
     let appended = store.append(&stream("account-1"), ExpectedVersion::Any, [newer])?;
     let told = accounts.load("1").expect_err("version 2 isn't known");
-    let Error::UnknownSchemaVersion { event_type, found, newest, position } = &told else { panic!("{told:?}") };
-    assert_eq!((event_type.as_str(), *found, *newest, *position), ("MoneyDeposited", 2, 1, appended.position));
+    let Error::UnknownSchemaVersion { event_type, found, newest, position } = &told else {
+        panic!("{told:?}")
+    };
+    assert_eq!(
+        (event_type.as_str(), *found, *newest, *position),
+        ("MoneyDeposited", 2, 1, appended.position)
+    );
     assert!(told.to_string().contains("MoneyDeposited"), "{told}");
     // What was before it can be loaded.
     assert_eq!(accounts.load_as_of("1", version(2))?.state().cents, 10);
@@ -198,7 +206,11 @@ fn an_event_that_is_not_of_the_aggregates_type_is_named() -> Outcome {
     let store = store();
     let accounts = accounts(&store);
     with_deposits(&accounts, "1", 1)?;
-    store.append(&stream("account-1"), ExpectedVersion::Any, [EventData::json("AccountFrozen", &json!({}))?])?;
+    store.append(
+        &stream("account-1"),
+        ExpectedVersion::Any,
+        [EventData::json("AccountFrozen", &json!({}))?],
+    )?;
     let mut before = accounts.load_as_of("1", version(2))?;
     for told in [accounts.load("1").map(drop), accounts.refresh(&mut before)] {
         let message = told.expect_err("there is no such variant").to_string();
@@ -232,7 +244,11 @@ fn events_are_loaded_and_saved_in_the_version_that_upcasters_lead_to__D20() -> O
     let versions = |event: &StoredEvent| (event.event_type.clone(), event.schema_version);
     assert_eq!(
         stored.iter().map(versions).collect::<Vec<_>>(),
-        [("MoneyDeposited".to_owned(), 1), ("MoneyDeposited".to_owned(), 2), ("MoneyWithdrawn".to_owned(), 1)]
+        [
+            ("MoneyDeposited".to_owned(), 1),
+            ("MoneyDeposited".to_owned(), 2),
+            ("MoneyWithdrawn".to_owned(), 1)
+        ]
     );
     assert_eq!(accounts.load("1")?.state(), account.state());
     Ok(())
@@ -273,7 +289,10 @@ fn several_aggregates_are_saved_in_one_commit_or_not_at_all__A10() -> Outcome {
     };
     let (first, late) = (transfer()?, transfer()?);
     let appended = store.commit(first)?;
-    assert_eq!(appended.iter().map(|appended| appended.version).collect::<Vec<_>>(), [version(3), version(3)]);
+    assert_eq!(
+        appended.iter().map(|appended| appended.version).collect::<Vec<_>>(),
+        [version(3), version(3)]
+    );
     // The same command, decided on the same state, is a repetition.
     assert!(store.commit(late)?.iter().all(|appended| appended.repeated));
     assert_eq!(accounts.find_command("2", "t-1")?.map(|appended| appended.version), Some(version(3)));

@@ -8,7 +8,7 @@ use std::{
 };
 
 use annals::{
-    Conflict, Error, EveryNEvents, EventId, ExecuteError, Repository, Retry, StoredEvent, StreamId, Version,
+    Conflict, Error, EventId, EveryNEvents, ExecuteError, Repository, Retry, StoredEvent, StreamId, Version,
 };
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         Account, AccountEvent, Act, Deposit, Open, Refused, Withdraw, accounts, command, deposited, nobody,
         withdrawn,
     },
-    support::{Outcome, all, store, store_with, small_segments, stream, version},
+    support::{Outcome, all, small_segments, store, store_with, stream, version},
 };
 
 fn ids(events: Vec<StoredEvent>) -> Vec<String> {
@@ -169,7 +169,11 @@ fn a_repeated_command_is_seen_before_the_aggregate_can_refuse_it__X21() -> Outco
 
 /// What comes of a command that another one executes first, between its load and its save. `other` says what the other
 /// one's state led to.
-fn overtaken(retry: Retry, between: &[AccountEvent], other: &[AccountEvent]) -> annals::Result<(u64, u64, bool)> {
+fn overtaken(
+    retry: Retry,
+    between: &[AccountEvent],
+    other: &[AccountEvent],
+) -> annals::Result<(u64, u64, bool)> {
     let store = store();
     let accounts = accounts(&store).retry(retry);
     let handled = Cell::new(0);
@@ -276,7 +280,8 @@ fn of_10_000_commands_by_16_threads_on_4_aggregates_none_is_lost_or_doubled__D17
         assert_eq!(accounts.load(&account.to_string())?.state(), loaded.state());
         all_ids.extend(ids(all(store.read_stream(loaded.stream())).split_off(1)));
     }
-    let mut expected: Vec<String> = (0..EXECUTIONS - TWICE).map(|number| format!("command-{number}:1")).collect();
+    let mut expected: Vec<String> =
+        (0..EXECUTIONS - TWICE).map(|number| format!("command-{number}:1")).collect();
     all_ids.sort_unstable();
     expected.sort_unstable();
     assert!(all_ids == expected, "each command has led to one event");

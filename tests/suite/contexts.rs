@@ -59,7 +59,8 @@ fn an_answer_carries_correlation_user_and_tenant_on__C15_A20() -> Outcome {
 #[test]
 fn an_event_says_who_did_it_and_from_where__D25() -> Outcome {
     let address: std::net::IpAddr = "203.0.113.7".parse()?;
-    let context = Context::new().user_id("ann").ip_address(address).user_agent("till/2").with("shift", 3);
+    let context =
+        Context::new().user_id("ann").ip_address(address.to_string()).user_agent("till/2").with("shift", 3);
     let said = in_context(&context)?;
     assert_eq!(said.user_id.as_deref(), Some("ann"));
     let custom = json!({"ipAddress": "203.0.113.7", "userAgent": "till/2", "shift": 3});

@@ -37,8 +37,19 @@ fn the_readmes_program_is_the_example_and_runs() -> Outcome {
 }
 
 #[test]
-fn an_account_shows_its_history_its_past_its_trail_and_a_replay__B12_B18() -> Outcome {
-    check_example("account")
+fn a_bank_refuses_transfers_retries_and_shows_its_history_its_past_its_trail_and_a_replay__B12_B18_D28()
+-> Outcome {
+    check_example("bank")
+}
+
+#[test]
+fn orders_of_an_older_program_are_read_as_todays__D21_D23() -> Outcome {
+    check_example("orders")
+}
+
+#[test]
+fn a_program_that_is_cut_at_every_operation_loses_nothing_that_was_told() -> Outcome {
+    run_example("power_cut", tempfile::tempdir()?.path())
 }
 
 #[test]
@@ -54,15 +65,20 @@ fn a_process_manager_answers_each_order_once() -> Outcome {
 /// Runs an example in a directory of its own, where it leaves a store.
 fn check_example(name: &str) -> Outcome {
     let directory = tempfile::tempdir()?;
+    run_example(name, directory.path())?;
+    let entries = fs::read_dir(&directory)?.collect::<Result<Vec<_>, _>>()?;
+    assert!(entries.iter().any(|entry| entry.path().join("store.meta").is_file()), "it leaves a store");
+    Ok(())
+}
+
+fn run_example(name: &str, directory: &Path) -> Outcome {
     let cargo = std::env::var_os("CARGO").ok_or("cargo, which runs the tests, says where it is")?;
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let output = Command::new(cargo)
         .args(["run", "--quiet", "--locked", "--offline", "--example", name, "--manifest-path", manifest])
-        .current_dir(&directory)
+        .current_dir(directory)
         .output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let entries = fs::read_dir(&directory)?.collect::<Result<Vec<_>, _>>()?;
-    assert!(entries.iter().any(|entry| entry.path().join("store.meta").is_file()), "it leaves a store");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Stores of each format version, as they were written once, are read and written again for ever.
 //!
-//! tests/golden/v1 has a folder for each store: its files, and `events.jsonl`, which says what is in it. They
+//! tests/golden/v1 has a folder for each store: its files, `events.jsonl`, which says what is in it, and where it has
+//! snapshots, `snapshots.jsonl`. They
 //! were made by this file with `ANNALS_GOLDEN=write cargo test --locked --test suite golden`, which makes
 //! what is missing and never changes what is there.
 //!
@@ -22,7 +23,8 @@ use std::{
 
 use annals::{
     Clock, Commit, ContentType, Creation, Durability, EventData, EventId, EventStore, ExpectedVersion,
-    IdGenerator, Metadata, OccurredAt, Options, StoredEvent, Timestamp,
+    IdGenerator, Metadata, OccurredAt, Options, Snapshot, SnapshotData, SnapshotInfo, StoredEvent, Timestamp,
+    Version,
 };
 use serde_json::{Value, json};
 
@@ -76,6 +78,7 @@ const GOLDEN: &[Golden] = &[
     },
     Golden { name: "two-segments", durability: Durability::Fsync, segment_bytes: 4_096, write: two_segments },
     Golden { name: "buffered", durability: Durability::Buffered, segment_bytes: 64 << 20, write: buffered },
+    Golden { name: "snapshots", durability: Durability::Fsync, segment_bytes: 64 << 20, write: snapshots },
 ];
 
 fn append(store: &EventStore, name: &str, events: impl IntoIterator<Item = EventData>) {
@@ -147,6 +150,25 @@ fn buffered(open: &dyn Fn() -> EventStore) {
     }
 }
 
+fn snapshots(open: &dyn Fn() -> EventStore) {
+    let store = open();
+    for (number, cents) in [(1, 500), (2, 250), (1, -100), (1, 50)] {
+        let event_type = if cents > 0 { "MoneyDeposited" } else { "MoneyWithdrawn" };
+        append(&store, &format!("account-{number}"), [EventData::json(event_type, &cents).expect("JSON")]);
+    }
+    let states = [
+        (1, 2, SnapshotData::json("Account", &json!({"cents": 400})).expect("JSON")),
+        (1, 3, SnapshotData::json("Account", &json!({"cents": 450})).expect("JSON").with_schema_version(2)),
+        (1, 3, SnapshotData::new("Größe", [3, 0, 0, 255]).with_content_type(ContentType::new(200))),
+        (2, 1, SnapshotData::new("Account", "")),
+    ];
+    for (number, version, data) in states {
+        let stream = stream(&format!("account-{number}"));
+        store.save_snapshot(&stream, Version::new(version), data).expect("a snapshot is saved");
+    }
+    store.close().expect("closing");
+}
+
 impl Golden {
     fn folder(&self) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1").join(self.name)
@@ -170,22 +192,34 @@ impl Golden {
     }
 
     fn expected_events(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.folder().join("events.jsonl")).expect("events.jsonl");
-        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+        lines_of(&fs::read_to_string(self.folder().join("events.jsonl")).expect("events.jsonl"))
     }
+
+    /// None, where the store has none.
+    fn expected_snapshots(&self) -> Vec<Value> {
+        let path = self.folder().join("snapshots.jsonl");
+        if path.exists() { lines_of(&fs::read_to_string(path).expect("readable")) } else { Vec::new() }
+    }
+}
+
+fn lines_of(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 
 /// The store's files below a path, without what isn't part of it.
 fn files(store: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
-    for folder in ["", "segments"] {
-        for entry in fs::read_dir(store.join(folder)).expect("a directory") {
+    let mut waiting = vec![store.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder).expect("a directory") {
             let path = entry.expect("an entry").path();
             let name = path.strip_prefix(store).expect("it is below").to_string_lossy().into_owned();
             let is_of_one_boot = name == "head" || name == "writer.pid";
             // The index's files are derived; tests/suite/index_files.rs is about them.
             let is_index = path.extension() == Some("idx".as_ref()) || name == "streams.dir";
-            if path.is_file() && !is_of_one_boot && !is_index && name != "events.jsonl" {
+            if path.is_dir() {
+                waiting.push(path);
+            } else if !is_of_one_boot && !is_index && !name.ends_with(".jsonl") {
                 files.insert(name, fs::read(&path).expect("a file"));
             }
         }
@@ -194,9 +228,10 @@ fn files(store: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn write_files(store: &Path, files: &BTreeMap<String, Vec<u8>>) {
-    fs::create_dir_all(store.join("segments")).expect("a directory");
     for (name, bytes) in files {
-        fs::write(store.join(name), bytes).expect("a file");
+        let path = store.join(name);
+        fs::create_dir_all(path.parent().expect("it is below the store")).expect("a directory");
+        fs::write(path, bytes).expect("a file");
     }
 }
 
@@ -221,6 +256,30 @@ fn value_of(event: &StoredEvent) -> Value {
         "dataHex": hex(&event.data),
         "metadataContentType": event.metadata_content_type.number(),
         "metadataHex": hex(&event.metadata_bytes),
+    })
+}
+
+/// The snapshots that a store gives, newest of each stream and type, in the form of snapshots.jsonl.
+fn snapshots_of(store: &EventStore) -> Vec<Value> {
+    let list = store.all_snapshots().expect("a list");
+    assert!(list.ignored.is_empty(), "{:?}", list.ignored);
+    let load = |info: &SnapshotInfo| {
+        let search = store.snapshot_at(&info.stream, &info.state_type, info.version).expect("a search");
+        search.snapshot.expect("it is listed")
+    };
+    list.snapshots.iter().map(|info| value_of_snapshot(&load(info))).collect()
+}
+
+fn value_of_snapshot(snapshot: &Snapshot) -> Value {
+    json!({
+        "stream": snapshot.stream.as_str(),
+        "stateType": snapshot.state_type,
+        "version": snapshot.version.get(),
+        "position": snapshot.position.get(),
+        "createdMicros": snapshot.created.micros(),
+        "schemaVersion": snapshot.schema_version,
+        "contentType": snapshot.content_type.number(),
+        "stateHex": hex(&snapshot.state),
     })
 }
 
@@ -298,6 +357,7 @@ fn golden_stores_read_as_they_always_did() {
         let options = Options::new().creation(Creation::Never).durability(golden.durability);
         let store = EventStore::open_with(&path, options).expect("a golden store opens");
         assert_eq!(events_of(&store), golden.expected_events(), "{}", golden.name);
+        assert_eq!(snapshots_of(&store), golden.expected_snapshots(), "{}", golden.name);
         store.close().expect("closing");
         assert!(files(&path) == before, "{}: reading it has changed it", golden.name);
         let verification = annals::verify(&path, &mut |_| {}).expect("a golden store can be verified");
@@ -387,6 +447,10 @@ fn write_golden_if_asked(golden: &Golden, files: &BTreeMap<String, Vec<u8>>) {
     let store = tempfile::tempdir().expect("a temporary directory");
     write_files(&store.path().join("store"), files);
     let opened = EventStore::open(store.path().join("store")).expect("the new golden store");
-    let lines: Vec<String> = events_of(&opened).iter().map(Value::to_string).collect();
-    fs::write(path.join("events.jsonl"), lines.join("\n") + "\n").expect("events.jsonl");
+    for (name, values) in [("events.jsonl", events_of(&opened)), ("snapshots.jsonl", snapshots_of(&opened))] {
+        let lines: Vec<String> = values.iter().map(Value::to_string).collect();
+        if !lines.is_empty() {
+            fs::write(path.join(name), lines.join("\n") + "\n").expect("a file of lines");
+        }
+    }
 }

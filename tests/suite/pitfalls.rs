@@ -31,7 +31,7 @@ fn past_events_stay_as_they_are__D27() -> Outcome {
     assert_eq!(all(store.read_all())[..1], before);
     let (store, directory) = store.into_parts();
     store.close()?;
-    let verified = annals::verify(directory.path().join("store"), |_| {})?;
+    let verified = annals::verify(directory.path().join("store"), &mut |_| {})?;
     assert!(verified.damage.is_empty(), "{verified:?}");
     Ok(())
 }
@@ -95,7 +95,10 @@ fn what_a_program_does_not_know_is_not_guessed__D20_D27() -> Outcome {
     let newer = EventData::encode(&withdrawn(0))?.with_schema_version(3);
     store.append(&stream("account-1"), ExpectedVersion::Any, [newer])?;
     let told = accounts.execute("1", &Deposit(1), &nobody()).expect_err("version 3 isn't known");
-    assert!(matches!(told, ExecuteError::Store(Error::UnknownSchemaVersion { found: 3, newest: 1, .. })), "{told:?}");
+    assert!(
+        matches!(told, ExecuteError::Store(Error::UnknownSchemaVersion { found: 3, newest: 1, .. })),
+        "{told:?}"
+    );
     assert_eq!(store.stream_version(&stream("account-1"))?, version(2));
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::{
     reading_arguments::{
         ExportArguments, InfoArguments, NamesArguments, ReadArguments, StreamsArguments, TailArguments,
     },
+    snapshot_arguments::SnapshotArguments,
 };
 
 const EXAMPLES: &str = r#"Examples:
@@ -32,7 +33,7 @@ Exit codes:
   1  an error that has no number of its own
   2  the command line is wrong
   3  the stream isn't at the expected version; nothing was written
-  4  not found: there is no store, or no such stream, event, checkpoint or projection
+  4  not found: there is no store, or no such stream, event, checkpoint, snapshot or projection
   5  another process has the store open for writing, and this command would have to write
   6  the store's files are damaged"#;
 
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Types(NamesArguments),
     /// List how far consumers have come, or delete a checkpoint.
     Checkpoints(CheckpointsArguments),
+    /// List, print or delete the states that programs have saved.
+    Snapshot(SnapshotArguments),
     /// List the projections that were started on the store, or what one has left out.
     Projections(ProjectionsArguments),
     /// Say how much is in the store, or in one stream.

@@ -34,7 +34,8 @@ pub(crate) enum Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    fn of(bytes: &'a [u8], content_type: ContentType) -> Self {
+    /// Bytes that are said to be written like this.
+    pub(crate) fn of(bytes: &'a [u8], content_type: ContentType) -> Self {
         match serde_json::from_slice::<&RawValue>(bytes) {
             Ok(value) if content_type == ContentType::JSON => Self::Json(on_one_line(value)),
             _ => Self::Bytes(bytes),
@@ -57,14 +58,16 @@ impl<'a> Payload<'a> {
         }
     }
 
-    fn json(&self) -> Option<&RawValue> {
+    /// The JSON, if it is some.
+    pub(crate) fn json(&self) -> Option<&RawValue> {
         match self {
             Self::Json(value) => Some(value),
             Self::Bytes(_) => None,
         }
     }
 
-    fn base64(&self) -> Option<String> {
+    /// The bytes as base64, if it isn't JSON.
+    pub(crate) fn base64(&self) -> Option<String> {
         match self {
             Self::Json(_) => None,
             Self::Bytes(bytes) => Some(BASE64.encode(bytes)),
@@ -72,7 +75,7 @@ impl<'a> Payload<'a> {
     }
 
     /// The content type's number, where a reader can't know it from the form.
-    fn unexpected(&self, content_type: ContentType) -> Option<u8> {
+    pub(crate) fn unexpected(&self, content_type: ContentType) -> Option<u8> {
         let expected = match self {
             Self::Json(_) => ContentType::JSON,
             Self::Bytes(_) => ContentType::BYTES,

@@ -36,7 +36,8 @@ fn write_text(event: &EventRef<'_>, line: &mut Vec<u8>) {
     line.extend_from_slice(text.as_bytes());
 }
 
-fn push_payload(text: &mut String, payload: &Payload<'_>) {
+/// Appends what an event or a snapshot holds.
+pub(crate) fn push_payload(text: &mut String, payload: &Payload<'_>) {
     match payload {
         Payload::Json(value) => output::push_safe(text, value.get()),
         Payload::Bytes([]) => text.push_str("(empty)"),

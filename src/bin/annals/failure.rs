@@ -58,8 +58,20 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     }
     message.push('\n');
     // Where standard error is closed, the exit code has to say it alone.
-    io::stderr().lock().write_all(message.as_bytes()).ok();
+    write(&message);
     ExitCode::from(exit_code(error))
+}
+
+/// Says on standard error what is worth knowing and no failure.
+pub(crate) fn tell(message: &str) {
+    let mut line = String::from("annals: ");
+    output::push_safe(&mut line, message);
+    line.push('\n');
+    write(&line);
+}
+
+fn write(message: &str) {
+    io::stderr().lock().write_all(message.as_bytes()).ok();
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {

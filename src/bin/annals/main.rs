@@ -5,8 +5,9 @@
 //! failure it was ([`failure`]).
 //!
 //! ```text
-//! arguments  reading_arguments  selection                  what can be asked, and the help
-//! append  read  tail  streams  names  checkpoints  projections  info  import  export  verify          the commands
+//! arguments  reading_arguments  snapshot_arguments  selection   what can be asked, and the help
+//! append  read  tail  streams  names  checkpoints  projections  snapshot  info  import  export  verify
+//!                                                          the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
 //! identity    ids for lines that have none                 line_time  times for the store from lines
@@ -39,6 +40,8 @@ mod read;
 mod reading_arguments;
 mod saving;
 mod selection;
+mod snapshot;
+mod snapshot_arguments;
 mod streams;
 mod tail;
 mod verify;
@@ -64,6 +67,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Categories(arguments) => names::categories(store, arguments),
         Command::Types(arguments) => names::types(store, arguments),
         Command::Checkpoints(arguments) => checkpoints::run(store, arguments),
+        Command::Snapshot(arguments) => snapshot::run(store, arguments),
         Command::Projections(arguments) => projections::run(store, arguments),
         Command::Streams(arguments) => streams::run(store, arguments),
         Command::Info(arguments) => info::run(store, arguments),

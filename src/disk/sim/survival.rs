@@ -25,17 +25,19 @@ pub enum CutStyle {
 }
 
 impl CutStyle {
+    /// All styles.
+    pub const ALL: [Self; 7] = [
+        Self::Nothing,
+        Self::Everything,
+        Self::FirstOnly,
+        Self::LastOnly,
+        Self::AllButOne,
+        Self::Prefix,
+        Self::EachByItself,
+    ];
+
     pub(crate) fn seeded(random: &mut Random) -> Self {
-        const STYLES: [CutStyle; 7] = [
-            CutStyle::Nothing,
-            CutStyle::Everything,
-            CutStyle::FirstOnly,
-            CutStyle::LastOnly,
-            CutStyle::AllButOne,
-            CutStyle::Prefix,
-            CutStyle::EachByItself,
-        ];
-        STYLES[random.below(STYLES.len())]
+        Self::ALL[random.below(Self::ALL.len())]
     }
 
     /// Which of `count` un-synced things survive, in their order.

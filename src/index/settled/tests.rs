@@ -10,7 +10,7 @@ use crate::{
         key::StreamKey,
         memory::{MemoryEvent, MemoryIndex, StreamBefore},
         part::IndexPart,
-        settled::{FrozenPart, RecentPart},
+        settled::{FrozenPart, SettledPart},
     },
     log::scan::ChainEnd,
     opening,
@@ -95,7 +95,7 @@ fn a_name_with_the_hash_of_a_stream_whose_index_file_is_being_made_is_refused() 
     index.add(&event, || Ok(StreamBefore::default())).expect("it is the first");
     let frozen =
         FrozenPart { index, view: Arc::clone(&state.active), end: ChainEnd::beginning(&state.active.header) };
-    let settled = state.settled.with_recent(RecentPart::Frozen(Arc::new(frozen)));
+    let settled = state.settled.with_recent(SettledPart::Frozen(Arc::new(frozen)));
     assert!(settled.is_taken(colliding(key)).expect("memory answers"));
     assert_eq!(settled.version(colliding(key)).expect("memory answers"), Version::NONE);
     assert!(!settled.is_taken(committed.key("new-1")).expect("memory answers"));
