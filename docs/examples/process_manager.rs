@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let orders: Vec<String> = store
         .read(Query::all().event_type("ItemReserved").event_type("OrderRefused"))
-        .map(|event| Ok(format!("{} in {}", event.as_ref()?.event_type, event?.stream)))
+        .map(|event| event.map(|event| format!("{} in {}", event.event_type, event.stream)))
         .collect::<Result<_, annals::Error>>()?;
     assert_eq!(
         orders,

@@ -1,6 +1,6 @@
 //! Process managers: what answers events with other events, each once.
 
-use std::{cell::OnceCell, fmt, mem, sync::Arc};
+use std::{cell::OnceCell, fmt, mem};
 
 use crate::{
     cursor::Cursor,
@@ -13,7 +13,7 @@ use crate::{
         context::Context,
         projection::{RollBack, SavedCursor},
         run_error::HandlerError,
-        work::Work,
+        work::{Work, keep_type},
     },
     writer::request::Commit,
 };
@@ -67,8 +67,8 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait ProcessManager: Send {
-    /// What keeps it from going on.
-    type Error: std::error::Error + Send + Sync + 'static;
+    /// What keeps it from going on: an error of its own, or a box of any.
+    type Error: Into<Box<dyn std::error::Error + Send + Sync>>;
 
     /// Which events it is given: all, unless said otherwise. If its own answers are among them, it is given those
     /// too.
@@ -195,7 +195,7 @@ impl<M: ProcessManager> Work for Managing<'_, M> {
     fn handle(&mut self, event: &StoredEvent, reader: &Reader) -> Result<(), HandlerError> {
         // Of an event that upcasting made into several, all parts' answers are one commit.
         let mut output = Output::new(reader, event, mem::take(&mut self.commit));
-        self.manager.handle(event, &mut output).map_err(|error| Arc::new(error) as HandlerError)?;
+        self.manager.handle(event, &mut output).map_err(keep_type)?;
         self.commit = output.commit;
         Ok(())
     }

@@ -50,8 +50,8 @@ use crate::{cursor::Cursor, event::StoredEvent, position::Position, query::Query
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Projection: Send {
-    /// What keeps it from going on.
-    type Error: std::error::Error + Send + Sync + 'static;
+    /// What keeps it from going on: an error of its own, or a box of any.
+    type Error: Into<Box<dyn std::error::Error + Send + Sync>>;
 
     /// Which events it is given: all, unless said otherwise. Where it begins is for its cursor to say.
     ///

@@ -25,7 +25,7 @@ use crate::{
         running::RunningProjection,
         session::{Session, Until},
         settings::Settings,
-        work::{Projecting, Work},
+        work::{Projecting, Work, keep_type},
     },
 };
 
@@ -277,7 +277,7 @@ pub fn project<P: Projection>(reader: &Reader, mut projection: P) -> Result<P, R
     const NAME: &str = "in memory";
     let name = || NAME.to_owned();
     let store_error = |source| RunError::Store { name: name(), source };
-    let failed = |action, error| RunError::Projection { name: name(), action, source: Arc::new(error) };
+    let failed = |action, error| RunError::Projection { name: name(), action, source: keep_type(error) };
     let mut subscription = reader.subscribe(projection.query());
     projection.begin().map_err(|error| failed("begin a batch", error))?;
     while let Some(Delivery::Event(event)) = subscription.try_next().map_err(store_error)? {
@@ -288,7 +288,7 @@ pub fn project<P: Projection>(reader: &Reader, mut projection: P) -> Result<P, R
             version: event.version,
             event_type: event.event_type.clone(),
             tries: 1,
-            source: Arc::new(error),
+            source: keep_type(error),
         })?;
     }
     projection.commit(subscription.cursor()).map_err(|error| failed("commit a batch", error))?;

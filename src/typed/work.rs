@@ -1,6 +1,6 @@
 //! What a runner drives: a projection, or a process manager, seen alike.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use crate::{
     cursor::Cursor,
@@ -33,8 +33,9 @@ pub(crate) trait Work {
 /// A projection at work.
 pub(crate) struct Projecting<'a, P>(pub(crate) &'a mut P);
 
-fn keep_type<E: std::error::Error + Send + Sync + 'static>(error: E) -> HandlerError {
-    Arc::new(error)
+/// What the runner hands on has the type that it had.
+pub(crate) fn keep_type(error: impl Into<Box<dyn Error + Send + Sync>>) -> HandlerError {
+    Arc::from(error.into())
 }
 
 impl<P: Projection> Work for Projecting<'_, P> {

@@ -138,7 +138,7 @@ fn a_program_that_appends_and_projects_until_it_is_killed() -> Outcome {
         for _ in 0..=random.below(5) {
             number += 1;
             let (account, deposited) = account_event(number);
-            store.submit(&account, ExpectedVersion::Any, [deposited])?;
+            drop(store.submit(&account, ExpectedVersion::Any, [deposited])?);
         }
         let (account, deposited) = account_event(number + 1);
         number += 1;
