@@ -226,8 +226,10 @@ fn two_change_one_account(accounts: &Accounts) -> Result<(), Box<dyn error::Erro
 fn what_events_tell(store: &Reader) -> Result<(), Box<dyn error::Error>> {
     // The complete history.
     let alice = annals::StreamId::from_parts(Account::CATEGORY, "alice")?;
-    let history =
-        store.read_stream(&alice).map(|event| Ok(event?.decode()?)).collect::<annals::Result<Vec<_>>>()?;
+    let mut history: Vec<AccountEvent> = Vec::new();
+    for event in store.read_stream(&alice) {
+        history.push(event?.decode()?);
+    }
     let owner = "Alice".to_owned();
     let moved =
         [MoneyDeposited { cents: 50_000 }, MoneyWithdrawn { cents: 20_000 }, MoneyDeposited { cents: 1 }];

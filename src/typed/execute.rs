@@ -184,11 +184,12 @@ impl<R: fmt::Display> fmt::Display for ExecuteError<R> {
     }
 }
 
-impl<R: error::Error + 'static> error::Error for ExecuteError<R> {
+/// A refusal may be of any type that can be shown, as a text; what stands behind it is the refusal's own affair.
+impl<R: fmt::Debug + fmt::Display> error::Error for ExecuteError<R> {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            // It is said by the message already, as the store's error is: only what stands behind them is the source.
-            Self::Rejected(rejection) => rejection.source(),
+            Self::Rejected(_) => None,
+            // The message is the store's: only what stands behind it is the source.
             Self::Store(error) => error.source(),
         }
     }

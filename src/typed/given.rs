@@ -115,7 +115,7 @@ where
     ///
     /// If an event isn't the same after it was encoded and decoded.
     #[track_caller]
-    #[must_use = "for a look at the state behind the events"]
+    #[allow(clippy::must_use_candidate, reason = "a test may be about nothing but the events' encoding")]
     pub fn state(self) -> A {
         let mut state = A::default();
         for event in self.events {

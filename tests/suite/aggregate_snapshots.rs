@@ -196,6 +196,7 @@ struct Shy {
     seen: u32,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it like this")]
 fn refuse_three<S: serde::Serializer>(seen: &u32, serializer: S) -> Result<S::Ok, S::Error> {
     if *seen == 3 {
         Err(serde::ser::Error::custom("three is a secret"))

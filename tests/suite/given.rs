@@ -16,7 +16,7 @@ fn opened() -> Given<Account> {
 fn failure<T>(test: impl FnOnce() -> T) -> String {
     let failed = catch_unwind(AssertUnwindSafe(test)).err().expect("the test should fail");
     match failed.downcast::<String>() {
-        Ok(text) => *text,
+        Ok(said) => *said,
         Err(other) => other.downcast_ref::<&str>().expect("a text").to_string(),
     }
 }
@@ -79,6 +79,7 @@ enum CarelessEvent {
     },
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it like this")]
 fn as_text<S: serde::Serializer>(number: &u32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&number.to_string())
 }
