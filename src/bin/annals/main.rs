@@ -8,7 +8,6 @@
 //! arguments  reading_arguments  snapshot_arguments  selection   what can be asked, and the help
 //! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify
 //!                                                          the commands
-//!                                                          the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
 //! identity    ids for lines that have none                 line_time  times for the store from lines
