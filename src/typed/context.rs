@@ -78,17 +78,6 @@ impl Context {
         Ok(Self { command_id: None, metadata })
     }
 
-    /// The context of the current `tracing` span and those around it, the inner ones first: their fields `command_id`, `correlation_id`,
-    /// `causation_id`, `user_id`, `tenant_id`, `ip_address`, `user_agent` and `trace_id`. A trace id is kept as `traceId`, and
-    /// is the correlation id where the spans say none.
-    ///
-    /// The subscriber must have a [`ContextLayer`](crate::ContextLayer); without one, and outside of all spans, the context is empty.
-    #[cfg(feature = "tracing")]
-    #[must_use]
-    pub fn current() -> Self {
-        crate::typed::context_layer::current()
-    }
-
     /// The same context for the command with this id. A command that is executed twice has the same id twice.
     #[must_use]
     pub fn command_id(mut self, id: impl Into<String>) -> Self {

@@ -80,10 +80,18 @@ fn keep<S: Subscriber + for<'a> LookupSpan<'a>>(
     extensions.replace(fields);
 }
 
-/// The context of the current span.
-pub(crate) fn current() -> Context {
-    let fields = dispatcher::get_default(|dispatch| dispatch.downcast_ref::<ContextLayer>()?.read?(dispatch));
-    fields.map_or_else(Context::new, SpanFields::into_context)
+impl Context {
+    /// The context of the current `tracing` span and those around it, the inner ones first: their fields `command_id`, `correlation_id`,
+    /// `causation_id`, `user_id`, `tenant_id`, `ip_address`, `user_agent` and `trace_id`. A trace id is kept as `traceId`, and
+    /// is the correlation id where the spans say none.
+    ///
+    /// The subscriber must have a [`ContextLayer`]; without one, and outside of all spans, the context is empty.
+    #[must_use]
+    pub fn current() -> Self {
+        let fields =
+            dispatcher::get_default(|dispatch| dispatch.downcast_ref::<ContextLayer>()?.read?(dispatch));
+        fields.map_or_else(Self::new, SpanFields::into_context)
+    }
 }
 
 /// The fields of the current span and those around it; none outside of all spans.
