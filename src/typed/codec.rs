@@ -83,9 +83,9 @@ impl Codec for Json {
 
 /// bincode 2 with fixed integers in little-endian order, content type 2: small and fast.
 ///
-/// Its bytes don't say what they are: they are read by the type that they were written by, so a changed type needs a new
-/// schema version. Values whose form isn't known beforehand can't be read: `serde_json::Value`, untagged and internally tagged
-/// enums, `flatten`, fields with `skip_serializing_if`.
+/// Its bytes don't say what they are: they are read by the type that they were written by, so a changed type needs a
+/// new schema version. Values whose form isn't known beforehand can't be read: `serde_json::Value`, untagged and
+/// internally tagged enums, `flatten`, fields with `skip_serializing_if`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Bincode;
 

@@ -15,11 +15,11 @@ use crate::{
 };
 
 impl EventData {
-    /// The event that a value of an enum is, with a payload of JSON: its variant's name is the event type, the variant's
-    /// content the data. Serde's names count, after its renames.
+    /// The event that a value of an enum is, with a payload of JSON: its variant's name is the event type, the
+    /// variant's content the data. Serde's names count, after its renames.
     ///
-    /// The enum has serde's default form, or `#[serde(tag = "type", content = "data")]`; the stored event is the same. A variant
-    /// without content has the data `null`.
+    /// The enum has serde's default form, or `#[serde(tag = "type", content = "data")]`; the stored event is the
+    /// same. A variant without content has the data `null`.
     ///
     /// ```
     /// use annals::{EventData, EventStore, ExpectedVersion, StreamId};
@@ -54,12 +54,13 @@ impl EventData {
         Self::encode_with::<Json, T>(event)
     }
 
-    /// The event that a value of an enum is, its content written by a codec: `EventData::encode_with::<Bincode, _>(&event)`.
+    /// The event that a value of an enum is, its content written by a codec: `EventData::encode_with::<Bincode,
+    /// _>(&event)`.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if the value isn't an enum's in one of the two forms of [`encode`](Self::encode), or the codec can't write
-    /// its content.
+    /// [`Invalid`] if the value isn't an enum's in one of the two forms of [`encode`](Self::encode), or the codec
+    /// can't write its content.
     pub fn encode_with<C: Codec, T: Serialize + ?Sized>(event: &T) -> Result<Self, Invalid> {
         let untagged = Untagged::new(event);
         let encoded = C::encode(&untagged);
@@ -114,11 +115,11 @@ impl EventData {
 }
 
 impl EventRef<'_> {
-    /// The event as a value of an enum, one of whose variants has the event's type as its name. The content is read as its
-    /// content type says: JSON or bincode.
+    /// The event as a value of an enum, one of whose variants has the event's type as its name. The content is read
+    /// as its content type says: JSON or bincode.
     ///
-    /// An event type that the enum hasn't is an error, unless it has a unit variant with `#[serde(other)]` (in the adjacently tagged
-    /// form), which takes them all.
+    /// An event type that the enum hasn't is an error, unless it has a unit variant with `#[serde(other)]` (in the
+    /// adjacently tagged form), which takes them all.
     ///
     /// # Errors
     ///
@@ -135,8 +136,8 @@ impl EventRef<'_> {
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if the event has another content type than the codec, the enum has no such event type, or the data don't fit
-    /// its variant.
+    /// [`Invalid`] if the event has another content type than the codec, the enum has no such event type, or the data
+    /// don't fit its variant.
     pub fn decode_with<C: Codec, T: DeserializeOwned>(&self) -> Result<T, Invalid> {
         self.check_content_type::<C>()?;
         T::deserialize(Tagged::<C>::new(self.event_type, self.data)).map_err(|error| match error {
@@ -225,8 +226,8 @@ impl StoredEvent {
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if the event has another content type than the codec, the enum has no such event type, or the data don't fit
-    /// its variant.
+    /// [`Invalid`] if the event has another content type than the codec, the enum has no such event type, or the data
+    /// don't fit its variant.
     pub fn decode_with<C: Codec, T: DeserializeOwned>(&self) -> Result<T, Invalid> {
         EventRef::from(self).decode_with::<C, T>()
     }
@@ -259,8 +260,8 @@ impl StoredEvent {
     }
 }
 
-/// The event types that an enum decodes, as serde names them, aliases too: what a subscription of a program asks for that
-/// wants no others.
+/// The event types that an enum decodes, as serde names them, aliases too: what a subscription of a program asks for
+/// that wants no others.
 ///
 /// ```
 /// #[derive(serde::Deserialize)]

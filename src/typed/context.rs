@@ -41,8 +41,8 @@ impl Context {
         Self::default()
     }
 
-    /// The context in which an event is answered, as by a process manager: the correlation id is the event's, or its id where it has
-    /// none; the event's id is the causation; user and tenant are the event's.
+    /// The context in which an event is answered, as by a process manager: the correlation id is the event's, or its
+    /// id where it has none; the event's id is the causation; user and tenant are the event's.
     ///
     /// ```
     /// use annals::{Context, EventData, EventStore, ExpectedVersion, StreamId};
@@ -76,17 +76,6 @@ impl Context {
             ..Metadata::default()
         };
         Ok(Self { command_id: None, metadata })
-    }
-
-    /// The context of the current `tracing` span and those around it, the inner ones first: their fields `command_id`, `correlation_id`,
-    /// `causation_id`, `user_id`, `tenant_id`, `ip_address`, `user_agent` and `trace_id`. A trace id is kept as `traceId`, and
-    /// is the correlation id where the spans say none.
-    ///
-    /// The subscriber must have a [`ContextLayer`](crate::ContextLayer); without one, and outside of all spans, the context is empty.
-    #[cfg(feature = "tracing")]
-    #[must_use]
-    pub fn current() -> Self {
-        crate::typed::context_layer::current()
     }
 
     /// The same context for the command with this id. A command that is executed twice has the same id twice.
@@ -143,8 +132,8 @@ impl Context {
         self
     }
 
-    /// The same context with a key of the program's own. The keys of [`Metadata`]'s fields, as `userId`, are refused when an event
-    /// gets the context.
+    /// The same context with a key of the program's own. The keys of [`Metadata`]'s fields, as `userId`, are refused
+    /// when an event gets the context.
     #[must_use]
     pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.metadata.custom.insert(key.into(), value.into());
@@ -157,8 +146,9 @@ impl Context {
         self.command_id.as_deref()
     }
 
-    /// What events of this context have as metadata. A command is the cause of its events, if nothing else is named as such, and what belongs
-    /// together begins with it, if nothing says otherwise. Beside another cause its id is kept as `commandId`.
+    /// What events of this context have as metadata. A command is the cause of its events, if nothing else is named
+    /// as such, and what belongs together begins with it, if nothing says otherwise. Beside another cause its id is
+    /// kept as `commandId`.
     #[must_use]
     pub fn metadata(&self) -> Metadata {
         let mut metadata = self.metadata.clone();
@@ -185,7 +175,8 @@ impl EventData {
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if the event has metadata that aren't a JSON object, or a custom key of the context is a field's, such as `userId`.
+    /// [`Invalid`] if the event has metadata that aren't a JSON object, or a custom key of the context is a field's,
+    /// such as `userId`.
     pub fn with_context(self, context: &Context) -> Result<Self, Invalid> {
         let metadata = self.own_metadata()?.or(context.metadata());
         self.with_metadata(&metadata)

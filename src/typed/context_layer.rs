@@ -29,8 +29,8 @@ use crate::typed::context::Context;
 /// ```
 #[derive(Default)]
 pub struct ContextLayer {
-    /// Reads the current span's fields. It is made where the subscriber's type is known, so the layer needs no parameter,
-    /// and can be found behind any subscriber.
+    /// Reads the current span's fields. It is made where the subscriber's type is known, so the layer needs no
+    /// parameter, and can be found behind any subscriber.
     read: Option<fn(&Dispatch) -> Option<SpanFields>>,
 }
 
@@ -80,10 +80,18 @@ fn keep<S: Subscriber + for<'a> LookupSpan<'a>>(
     extensions.replace(fields);
 }
 
-/// The context of the current span.
-pub(crate) fn current() -> Context {
-    let fields = dispatcher::get_default(|dispatch| dispatch.downcast_ref::<ContextLayer>()?.read?(dispatch));
-    fields.map_or_else(Context::new, SpanFields::into_context)
+impl Context {
+    /// The context of the current `tracing` span and those around it, the inner ones first: their fields
+    /// `command_id`, `correlation_id`, `causation_id`, `user_id`, `tenant_id`, `ip_address`, `user_agent` and
+    /// `trace_id`. A trace id is kept as `traceId`, and is the correlation id where the spans say none.
+    ///
+    /// The subscriber must have a [`ContextLayer`]; without one, and outside of all spans, the context is empty.
+    #[must_use]
+    pub fn current() -> Self {
+        let fields =
+            dispatcher::get_default(|dispatch| dispatch.downcast_ref::<ContextLayer>()?.read?(dispatch));
+        fields.map_or_else(Self::new, SpanFields::into_context)
+    }
 }
 
 /// The fields of the current span and those around it; none outside of all spans.
@@ -102,8 +110,8 @@ fn read<S: Subscriber + for<'a> LookupSpan<'a>>(dispatch: &Dispatch) -> Option<S
 /// Gives a context the value of a field.
 type SetField = fn(Context, String) -> Context;
 
-/// The spans' fields that are kept, and what a context does with each. The trace is last, since the correlation id may come from
-/// it.
+/// The spans' fields that are kept, and what a context does with each. The trace is last, since the correlation id
+/// may come from it.
 const FIELDS: [(&str, SetField); 8] = [
     ("command_id", Context::command_id),
     ("correlation_id", Context::correlation_id),

@@ -74,8 +74,8 @@ impl Metadata {
 }
 
 impl EventData {
-    /// The same event, which says in its metadata that it corrects this one. What is stored is never changed: a wrong event is made good
-    /// by one that compensates it, and whoever reads either can tell.
+    /// The same event, which says in its metadata that it corrects this one. What is stored is never changed: a wrong
+    /// event is made good by one that compensates it, and whoever reads either can tell.
     ///
     /// ```
     /// use annals::{EventData, EventStore, ExpectedVersion, StreamId};

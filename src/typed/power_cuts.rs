@@ -22,13 +22,13 @@ const SEGMENT_BYTES: u64 = 32 << 10;
 /// A program that isn't done by then is taken for one that never is.
 const OPERATIONS_MAX: u64 = 100_000;
 
-/// Runs a program on a simulated disk again and again, cuts the power at each operation of the disk in turn, and has what is left
-/// checked.
+/// Runs a program on a simulated disk again and again, cuts the power at each operation of the disk in turn, and has
+/// what is left checked.
 ///
-/// The program is what it will be in use: a function that is given the store. What it does beside the store (mails that are sent, answers that are
-/// given) it notes in a value of yours, the world; a power cut takes nothing of that back. Then the store is opened
-/// again on what the cut left, in each [`CutStyle`], and your check looks whether store and world still agree, or runs the program once more, as
-/// its next start would.
+/// The program is what it will be in use: a function that is given the store. What it does beside the store (mails
+/// that are sent, answers that are given) it notes in a value of yours, the world; a power cut takes nothing of that
+/// back. Then the store is opened again on what the cut left, in each [`CutStyle`], and your check looks whether
+/// store and world still agree, or runs the program once more, as its next start would.
 ///
 /// ```
 /// use annals::{EventData, EventStore, ExpectedVersion, PowerCuts, StreamId};
@@ -95,33 +95,35 @@ impl PowerCuts {
         Self { seed, options: Options::new().segment_bytes(SEGMENT_BYTES), only: None }
     }
 
-    /// Opens the store with these options: in [`Durability::Buffered`](crate::Durability::Buffered) mode, with a clock of yours. Unless
-    /// they say otherwise, new segments have 64 MiB here too, and each life copies them; the default has 32 KiB.
+    /// Opens the store with these options: in [`Durability::Buffered`](crate::Durability::Buffered) mode, with a
+    /// clock of yours. Unless they say otherwise, new segments have 64 MiB here too, and each life copies them; the
+    /// default has 32 KiB.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// Cuts at this operation alone, from 1 on, to look into a failure. The store has threads of its own, so which operation is the nth may
-    /// differ by a few from run to run.
+    /// Cuts at this operation alone, from 1 on, to look into a failure. The store has threads of its own, so which
+    /// operation is the nth may differ by a few from run to run.
     #[must_use]
     pub fn only(mut self, operation: u64) -> Self {
         self.only = Some(operation);
         self
     }
 
-    /// Prepares a store and a world once, without a cut; then, for each operation of the disk, runs the program on a copy of both up
-    /// to the cut, and checks what is left. It ends with a life that isn't cut: that is checked behind its end.
+    /// Prepares a store and a world once, without a cut; then, for each operation of the disk, runs the program on a
+    /// copy of both up to the cut, and checks what is left. It ends with a life that isn't cut: that is checked
+    /// behind its end.
     ///
-    /// A life is the opening of the store, the program, and the store's closing. Once the power is cut all operations fail, so the program is told so and
-    /// should return; its error, or its panic, is part of that life. The check gets another opening of the store, on a disk that
-    /// isn't cut, and the world as the program left it.
+    /// A life is the opening of the store, the program, and the store's closing. Once the power is cut all operations
+    /// fail, so the program is told so and should return; its error, or its panic, is part of that life. The check
+    /// gets another opening of the store, on a disk that isn't cut, and the world as the program left it.
     ///
     /// # Errors
     ///
-    /// [`PowerCutFailure`] if the preparation fails, the program fails without a cut or never ends, the store can't be opened again, or the check fails or
-    /// panics.
+    /// [`PowerCutFailure`] if the preparation fails, the program fails without a cut or never ends, the store can't
+    /// be opened again, or the check fails or panics.
     pub fn run<W: Clone, E: fmt::Display>(
         &self,
         prepare: impl FnOnce(&Arc<EventStore>) -> Result<W, E>,

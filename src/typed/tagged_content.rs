@@ -1,10 +1,10 @@
 //! The content of an adjacently tagged enum, for codecs that don't describe themselves too.
 //!
 //! In that form serde's derive asks for a unit variant's content and for a struct variant's by `deserialize_any`,
-//! since its content might stand before its tag. A codec such as bincode can't answer that: its bytes don't say what they are.
-//! Here the tag is known, and the visitor tells what it expects; so the codec is asked for that. Struct variants in
-//! this form understand maps only, where bincode has a sequence; their fields are then numbered, which serde's
-//! derive understands as well as their names.
+//! since its content might stand before its tag. A codec such as bincode can't answer that: its bytes don't say what
+//! they are. Here the tag is known, and the visitor tells what it expects; so the codec is asked for that. Struct
+//! variants in this form understand maps only, where bincode has a sequence; their fields are then numbered, which
+//! serde's derive understands as well as their names.
 
 use std::{cell::Cell, fmt};
 
