@@ -9,13 +9,13 @@ use std::{
 };
 
 use annals::{
-    AfterRetries, Cursor, Jitter, OnError, Position, Projection, ProjectionState, Query, Retry, RollBack,
-    RunError, Runner, SavedCursor, StoredEvent,
+    AfterRetries, Cursor, ExpectedVersion, Invalid, Jitter, OnError, Position, Projection, ProjectionState,
+    Query, Retry, RollBack, RunError, Runner, SavedCursor, StoredEvent, Upcasters,
 };
 
 use crate::{
     projections::{Database, List, PATIENCE, append},
-    support::{Outcome, store, stream},
+    support::{Outcome, buffered, event, store, store_with, stream},
 };
 
 /// What a projection here says when it fails.
@@ -217,6 +217,77 @@ fn a_skip_is_in_one_commit_with_the_checkpoint_or_recorded_once_before() -> Outc
         store.read(Query::stream(&stream("$checkpoint-list"))).next().ok_or("a checkpoint")??;
     assert_eq!(record.position.next(), checkpoint.position);
     assert_eq!(record.timestamp, checkpoint.timestamp);
+    Ok(())
+}
+
+/// Refuses one type, and is given what upcasting makes of events.
+struct Parts {
+    database: Database,
+    refused: &'static str,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Projection for Parts {
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn begin(&mut self) -> Result<(), Self::Error> {
+        Ok(self.database.begin()?)
+    }
+
+    fn handle(&mut self, event: &StoredEvent) -> Result<(), Self::Error> {
+        self.seen.lock().expect("no test panics with it").push(event.event_type.clone());
+        self.database.handle(event)?;
+        if event.event_type == self.refused { Err("not this one".into()) } else { Ok(()) }
+    }
+
+    fn commit(&mut self, cursor: Cursor) -> Result<(), Self::Error> {
+        Ok(self.database.commit(cursor)?)
+    }
+
+    fn roll_back(&mut self) -> Result<RollBack, Self::Error> {
+        Ok(self.database.roll_back()?)
+    }
+
+    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+        Ok(self.database.saved_cursor()?)
+    }
+
+    fn reset(&mut self) -> Result<(), Self::Error> {
+        Ok(self.database.reset()?)
+    }
+}
+
+#[test]
+fn a_batch_never_ends_between_the_parts_of_an_event_and_one_part_can_be_left_out__X22() -> Outcome {
+    let becomes = [("Opened", 1), ("Filled", 1), ("Shut", 1)];
+    let upcasters = Upcasters::new().split("Moved", 1, &becomes, move |moved| {
+        Ok::<_, Invalid>(becomes.map(|(part, version)| moved.clone().with_type(part, version)).to_vec())
+    })?;
+    let store = store_with(buffered().upcasters(upcasters));
+    for _ in 0..4 {
+        store.append(&stream("box-1"), ExpectedVersion::Any, [event("Moved")])?;
+    }
+    let database = Database::default();
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let mut parts = Parts { database: database.connect(), refused: "Filled", seen: Arc::clone(&seen) };
+    let runner = Runner::new(&store, "parts")?.batch_events(2).on_error(OnError::Stop);
+    let failed = runner.run_to_end(&mut parts).expect_err("it can't fill");
+    assert!(matches!(failed, RunError::Event { ref event_type, .. } if event_type == "Filled"), "{failed:?}");
+    assert_eq!((database.cursor(), database.positions()), (None, vec![]), "no half of an event");
+
+    let progress = runner.clone().on_error(OnError::Skip).run_to_end(&mut parts)?;
+    assert_eq!((progress.handled, progress.skipped), (8, 4));
+    assert_eq!(database.positions().len(), 8);
+    let skipped: Vec<(u64, u64)> =
+        store.skipped("parts")?.iter().map(|it| (it.version.get(), it.part)).collect();
+    assert_eq!(skipped, [(1, 2), (2, 2), (3, 2), (4, 2)]);
+
+    runner.reset(&mut parts)?;
+    parts.refused = "";
+    runner.run_to_end(&mut parts)?;
+    let wanted: Vec<u64> =
+        store.read_all().map(|event| event.map(|it| it.position.get())).collect::<Result<_, _>>()?;
+    assert_eq!((wanted.len(), database.positions()), (12, wanted));
     Ok(())
 }
 
