@@ -62,6 +62,38 @@ fn a_process_manager_answers_each_order_once() -> Outcome {
     check_example("process_manager")
 }
 
+/// The guide shows parts of programs that are built and run: each of its blocks stands in one of them, line by line.
+#[test]
+fn every_block_of_the_guide_is_part_of_an_example_that_runs() -> Outcome {
+    let mut examples = Vec::new();
+    for entry in fs::read_dir("docs/examples")? {
+        let path = entry?.path();
+        if path.extension() == Some("rs".as_ref()) {
+            examples.push(trimmed_lines(&fs::read_to_string(path)?));
+        }
+    }
+    let guide = fs::read_to_string("docs/guide.md")?;
+    let blocks: Vec<&str> =
+        guide.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() > 30, "{} blocks", blocks.len());
+    for block in blocks {
+        let lines = trimmed_lines(block);
+        let is_shown = |example: &Vec<String>| example.windows(lines.len()).any(|part| part == lines);
+        assert!(examples.iter().any(is_shown), "no program in docs/examples has this:\n{block}");
+    }
+    Ok(())
+}
+
+/// The lines without their indentation, which differs with the place.
+fn trimmed_lines(text: &str) -> Vec<String> {
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn the_guides_program_runs() -> Outcome {
+    check_example("guide")
+}
+
 /// Runs an example in a directory of its own, where it leaves a store.
 fn check_example(name: &str) -> Outcome {
     let directory = tempfile::tempdir()?;

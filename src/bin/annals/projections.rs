@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use annals::{CursorKeeper, ProjectionInfo, SkippedEvent};
+use annals::{CursorKeeper, Position, ProjectionInfo, SkippedEvent};
 use serde::Serialize;
 
 use crate::{
@@ -42,7 +42,7 @@ impl<'a> Report<'a> {
                 CursorKeeper::Store => "store",
                 CursorKeeper::Projection => "projection",
             },
-            position: info.position.map(|position| position.get()),
+            position: info.position.map(Position::get),
             behind: info.behind,
             skipped: info.skipped,
             saved: info.saved.map(clock_text::print_timestamp),
