@@ -37,6 +37,8 @@
 //! - [`Cursor`] is a place to go on from, checked; [`GroupMember`] deals out streams to several consumers.
 //! - [`Aggregate`] is a state that is folded from its events; a [`Repository`] loads it, executes commands, tries again where
 //!   another was first, and uses snapshots; [`Given`] tests it.
+//! - [`Projection`] is what a program makes of the events, [`ProcessManager`] what answers them with others; a [`Runner`] gives
+//!   them each event, on a thread of their own, and keeps how far they have come.
 //! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth.
 //! - [`verify`] checks every byte of a store; [`PowerCuts`] tests programs against power cuts, on a [`SimDisk`].
 //!

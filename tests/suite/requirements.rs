@@ -76,6 +76,7 @@ fn the_page_of_demands_is_complete_and_true() -> Outcome {
     assert_eq!(rows.keys().cloned().collect::<BTreeSet<_>>(), all, "a row for each id");
     for (id, named) in &rows {
         let tests = shown.get(id).cloned().unwrap_or_default();
+        assert!(!tests.is_empty(), "no test shows {id}: name one after it");
         assert_eq!(named, &tests, "docs/requirements.md names other tests for {id} than carry it");
     }
     let unknown: Vec<_> = shown.keys().filter(|id| !all.contains(*id)).collect();
