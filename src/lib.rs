@@ -75,6 +75,7 @@ mod position;
 mod query;
 mod reader;
 mod records;
+mod selection;
 mod simulation;
 mod store;
 mod stream;

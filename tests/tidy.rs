@@ -136,6 +136,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "writer/core",
             "background",
             "writer/thread",
+            "selection",
             "query",
             "records",
             "upcasting",
