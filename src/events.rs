@@ -20,8 +20,8 @@ use crate::{
     index::part::Direction,
     log::{fetch, view::SegmentView, window::Window},
     position::{LogOffset, Position},
-    query::{Selection, sealed::Source},
     records::{check_cursor, checked, checked_before, here, look_at, newest_of, places_of},
+    selection::{Fate, Selection, Source},
     time::Timestamp,
     upcasting::{Parts, Rest},
 };
@@ -144,16 +144,13 @@ impl Events {
         if self.parts.rest() == Rest::Some {
             return Ok(self.standing);
         }
-        while let Some(found) = self.find()? {
-            let Selection { source, direction, through: Some(through), .. } = &self.selection else {
+        while let Some((found, fate)) = self.find()? {
+            let Selection { source, direction, through, .. } = &self.selection;
+            let Some(through) = through.as_ref().filter(|_| fate == Fate::Upcast) else {
                 return Ok(Some(found));
             };
             let Found { place, number } = found;
             let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
-            let seen = record::peek(fetch::bytes_at(segment, place, &mut self.window)?);
-            if seen.is_none_or(|seen| !through.upcasters.concern(seen.stream, seen.event_type)) {
-                return Ok(Some(found));
-            }
             let record = checked(segment, place, source, number, &mut self.window)?;
             if self.parts.unfold(through, *direction, &record.event)? == Rest::Some {
                 self.standing = Some(found);
@@ -167,16 +164,17 @@ impl Events {
 
     /// Goes to the next record that seems to be wanted, and checks all on the way, since what is damaged may be
     /// wanted too.
-    fn find(&mut self) -> Result<Option<Found>> {
+    fn find(&mut self) -> Result<Option<(Found, Fate)>> {
         let admits_all = self.selection.admits_all();
         while let Some(Found { place, number }) = self.step()? {
             if admits_all {
-                return Ok(Some(Found { number, place }));
+                return Ok(Some((Found { number, place }, Fate::ShownAsStored)));
             }
             let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
             let seen = record::peek(fetch::bytes_at(segment, place, &mut self.window)?);
-            if seen.is_none_or(|seen| self.selection.admits(seen)) {
-                return Ok(Some(Found { number, place }));
+            let fate = seen.map_or(Fate::ShownAsStored, |seen| self.selection.judge(seen));
+            if fate != Fate::PassedOver {
+                return Ok(Some((Found { number, place }, fate)));
             }
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
             if !self.selection.leaves_out(record.event.stream) {

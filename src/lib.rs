@@ -95,6 +95,7 @@ mod schema;
 mod schema_compatibility;
 mod schema_keywords;
 mod schema_violation;
+mod selection;
 mod simulation;
 mod snapshot;
 mod snapshot_file;

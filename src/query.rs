@@ -1,6 +1,6 @@
 //! What to read: a stream, bounded by versions, or everything, bounded by positions; and which of its events.
 
-use std::{fmt, mem, ops::RangeInclusive, sync::Arc};
+use std::{fmt, ops::RangeInclusive, sync::Arc};
 
 use crate::{
     cursor::Cursor,
@@ -8,9 +8,9 @@ use crate::{
     format::record::Peek,
     group::GroupMember,
     index::part::Direction,
-    metadata::correlation_id,
     position::{Position, Version},
-    stream::{StreamId, category_of, is_system},
+    selection::{Filter, Selection, Source, SystemStreams, Through},
+    stream::StreamId,
     time::Timestamp,
     upcast::Upcasters,
 };
@@ -68,15 +68,9 @@ pub(crate) mod sealed {
     use crate::{
         event::StoredEvent,
         position::{Position, Version},
+        selection::Source,
         stream::StreamId,
     };
-
-    /// What a cursor walks over.
-    #[derive(Clone, Debug)]
-    pub enum Source {
-        Stream(StreamId),
-        All,
-    }
 
     pub trait Sealed {
         /// What is bounded: a stream, or nothing but the log.
@@ -114,8 +108,6 @@ pub(crate) mod sealed {
         }
     }
 }
-
-use sealed::Source;
 
 /// A moment in the store's life: by the clock, or by the log.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -333,13 +325,7 @@ impl<B: Bound> Query<B> {
         let mut selection = self.select();
         let is_of_system = matches!(&selection.source, Source::Stream(stream) if stream.is_system());
         if !(upcasters.is_empty() || is_raw || is_of_system) {
-            let filter = &mut selection.filter;
-            let event_types = upcasters.stored_types(&filter.event_types);
-            let wanted = Wanted {
-                event_types: mem::replace(&mut filter.event_types, event_types),
-                correlations: mem::take(&mut filter.correlations),
-            };
-            selection.through = Some(Through { upcasters: Arc::clone(upcasters), wanted });
+            selection.through = Some(Through::new(upcasters, &mut selection.filter));
         }
         selection
     }
@@ -356,141 +342,4 @@ impl<B: Bound> Query<B> {
             through: None,
         }
     }
-}
-
-/// A query as a cursor takes it.
-#[derive(Clone, Debug)]
-pub(crate) struct Selection {
-    pub(crate) source: Source,
-    /// The first number that is wanted, from 1.
-    pub(crate) first: u64,
-    /// The last one.
-    pub(crate) last: u64,
-    pub(crate) limit: u64,
-    pub(crate) direction: Direction,
-    /// What is asked of events as they are stored.
-    pub(crate) filter: Filter,
-    /// The upcasters through which they are read; none: they are read as they are stored.
-    pub(crate) through: Option<Through>,
-}
-
-/// Upcasters, and what is asked of the events that come out of them.
-#[derive(Clone, Debug)]
-pub(crate) struct Through {
-    pub(crate) upcasters: Arc<Upcasters>,
-    wanted: Wanted,
-}
-
-/// What is asked of events as they come out: only that which upcasters may change.
-#[derive(Clone, Debug)]
-struct Wanted {
-    /// Any of these; empty: any at all.
-    event_types: Vec<String>,
-    correlations: Vec<String>,
-}
-
-impl Through {
-    /// Whether an event is wanted that came out.
-    pub(crate) fn admits(&self, event_type: &[u8], metadata: &[u8]) -> bool {
-        let Wanted { event_types, correlations } = &self.wanted;
-        is_any_of(event_types, event_type) && has_correlation(correlations, metadata)
-    }
-}
-
-impl Selection {
-    /// Whether events of the store's own streams are among what is wanted.
-    pub(crate) fn shows_system(&self) -> bool {
-        match &self.source {
-            Source::Stream(stream) => stream.is_system(),
-            Source::All => self.filter.system == SystemStreams::Included,
-        }
-    }
-
-    /// Whether every record within the bounds is wanted.
-    pub(crate) fn admits_all(&self) -> bool {
-        self.filter.admits_all() && self.through.is_none()
-    }
-
-    /// Whether a record that seems to say this may be wanted: what upcasters change is known only behind them.
-    pub(crate) fn admits(&self, seen: Peek<'_>) -> bool {
-        self.filter.admits(seen)
-            && self.through.as_ref().is_none_or(|through| {
-                through.upcasters.concern(seen.stream, seen.event_type)
-                    || through.admits(seen.event_type, seen.metadata)
-            })
-    }
-
-    /// Whether an event is left out only since its stream is the store's own.
-    pub(crate) fn leaves_out(&self, stream: &str) -> bool {
-        is_system(stream.as_bytes()) && !self.shows_system()
-    }
-}
-
-/// Whether the store's own streams are read.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) enum SystemStreams {
-    #[default]
-    LeftOut,
-    Included,
-}
-
-/// Which events are wanted, beside bounds of versions and positions.
-#[derive(Clone, Default, Debug)]
-pub(crate) struct Filter {
-    pub(crate) since: Option<Timestamp>,
-    pub(crate) until: Option<Timestamp>,
-    /// The last position, where versions are the bounds.
-    pub(crate) position_max: Option<Position>,
-    /// The cursor behind which reading begins, whose event has to be there.
-    pub(crate) cursor: Option<Cursor>,
-    pub(crate) system: SystemStreams,
-    /// Any of these; empty: any at all.
-    pub(crate) categories: Vec<String>,
-    pub(crate) event_types: Vec<String>,
-    pub(crate) correlations: Vec<String>,
-    pub(crate) group: Option<GroupMember>,
-}
-
-impl Filter {
-    /// Whether every event is wanted that is within the bounds.
-    pub(crate) fn admits_all(&self) -> bool {
-        self.system == SystemStreams::Included
-            && self.categories.is_empty()
-            && self.event_types.is_empty()
-            && self.correlations.is_empty()
-            && self.group.is_none()
-    }
-
-    /// Whether an event is wanted by what is in it; bounds aside.
-    pub(crate) fn admits(&self, event: Peek<'_>) -> bool {
-        (self.system == SystemStreams::Included || !is_system(event.stream))
-            && is_any_of(&self.event_types, event.event_type)
-            && is_any_of(&self.categories, category_of(event.stream))
-            && self.group.is_none_or(|group| group.has_name(event.stream))
-            && has_correlation(&self.correlations, event.metadata)
-    }
-
-    /// Whether an event comes before the last moment that is wanted.
-    pub(crate) fn is_before_end(&self, timestamp: Timestamp, position: Position) -> bool {
-        self.until.is_none_or(|until| timestamp <= until)
-            && self.position_max.is_none_or(|last| position <= last)
-    }
-
-    /// Whether categories or event types are named, which the index finds.
-    pub(crate) fn names_any(&self) -> bool {
-        !self.categories.is_empty() || !self.event_types.is_empty()
-    }
-
-    /// Whether there is such a last moment.
-    pub(crate) fn has_end(&self) -> bool {
-        self.until.is_some() || self.position_max.is_some()
-    }
-}
-
-fn is_any_of(names: &[String], name: &[u8]) -> bool {
-    names.is_empty() || names.iter().any(|any| any.as_bytes() == name)
-}
-
-fn has_correlation(ids: &[String], metadata: &[u8]) -> bool {
-    ids.is_empty() || correlation_id(metadata).is_some_and(|id| ids.contains(&id))
 }

@@ -10,7 +10,7 @@ use crate::{
     index::part::Direction,
     log::{fetch, view::SegmentView, window::Window},
     position::{LogOffset, Position, Version},
-    query::sealed::Source,
+    selection::Source,
 };
 
 /// The number of the newest event of what is walked over.

@@ -1,6 +1,6 @@
 //! What is known of streams without reading their events.
 
-use crate::{position::Version, query::SystemStreams, stream::StreamId, time::Timestamp};
+use crate::{position::Version, selection::SystemStreams, stream::StreamId, time::Timestamp};
 
 /// A stream: how far it is, and since when.
 #[derive(Clone, PartialEq, Eq, Debug)]

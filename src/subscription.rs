@@ -22,7 +22,7 @@ use crate::{
     listeners::{Ear, Interest},
     news::News,
     position::Position,
-    query::Selection,
+    selection::Selection,
 };
 
 /// What a subscription gives.

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use crate::{error::Result, event::EventRef, index::part::Direction, query::Through, upcast_parts::Part};
+use crate::{error::Result, event::EventRef, index::part::Direction, selection::Through, upcast_parts::Part};
 
 /// The parts of one record, of which some may have been given.
 #[derive(Debug, Default)]

@@ -146,6 +146,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "writer/core",
             "background",
             "writer/thread",
+            "selection",
             "query",
             "records",
             "upcasting",
