@@ -112,6 +112,8 @@ mod process_managers;
 mod projection_errors;
 #[path = "suite/projection_kill.rs"]
 mod projection_kill;
+#[path = "suite/projection_support.rs"]
+mod projection_support;
 #[path = "suite/projections.rs"]
 mod projections;
 #[path = "suite/queries.rs"]
@@ -122,6 +124,8 @@ mod random_queries;
 mod reading;
 #[path = "suite/requirements.rs"]
 mod requirements;
+#[path = "suite/runners.rs"]
+mod runners;
 #[path = "suite/snapshot_faults.rs"]
 mod snapshot_faults;
 #[path = "suite/snapshot_policies.rs"]

@@ -251,6 +251,12 @@ enum TicketEvent {
     TicketSold { cents: u64, currency: String },
 }
 
+/// What it was in version 1.
+#[derive(Deserialize)]
+struct TicketSoldV1 {
+    euros: u64,
+}
+
 fn change_a_schema(path: &Path) -> Outcome {
     let ticket = StreamId::new("ticket-1")?;
     let store = EventStore::open(path)?;
@@ -258,10 +264,6 @@ fn change_a_schema(path: &Path) -> Outcome {
     store.append(&ticket, ExpectedVersion::NoStream, [old])?;
     store.close()?;
 
-    #[derive(Deserialize)]
-    struct TicketSoldV1 {
-        euros: u64,
-    }
     let upcasters = Upcasters::new().json("TicketSold", 1, |old: TicketSoldV1| {
         Ok::<_, Infallible>(serde_json::json!({ "cents": old.euros * 100, "currency": "EUR" }))
     })?;

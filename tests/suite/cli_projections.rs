@@ -4,7 +4,7 @@ use annals::{EventStore, OnError, Projection, Runner, StoredEvent};
 
 use crate::{
     cli::Place,
-    projections::{Database, append},
+    projection_support::{Database, append},
     support::Outcome,
 };
 

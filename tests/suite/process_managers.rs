@@ -14,7 +14,7 @@ use annals::{
 };
 
 use crate::{
-    projections::{PATIENCE, append},
+    projection_support::{PATIENCE, append},
     support::{Outcome, event, event_with_id, positions, store, stream, types, version},
 };
 

@@ -14,7 +14,7 @@ use annals::{
 };
 
 use crate::{
-    projections::{Database, List, PATIENCE, append},
+    projection_support::{Database, List, PATIENCE, append},
     support::{Outcome, buffered, event, store, store_with, stream},
 };
 

@@ -1,4 +1,4 @@
-//! A projection into SQLite that is killed, over and over: it ends as one that ran undisturbed.
+//! A projection into `SQLite` that is killed, over and over: it ends as one that ran undisturbed.
 
 use std::{
     env,
@@ -146,7 +146,7 @@ fn a_program_that_appends_and_projects_until_it_is_killed() -> Outcome {
         tell("appended");
         // The log doesn't run away from what reads it.
         if number % 64 < 6 {
-            running.wait_until(last.position, crate::projections::PATIENCE)?;
+            running.wait_until(last.position, crate::projection_support::PATIENCE)?;
         }
     }
     // All is appended: until the parent kills or goes.
