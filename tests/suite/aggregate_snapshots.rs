@@ -94,6 +94,24 @@ fn loading_is_the_snapshot_and_the_events_after_it__B16_D16() -> Outcome {
 }
 
 #[test]
+fn of_10_000_events_a_snapshot_leaves_the_last_100_to_be_read__D18() -> Outcome {
+    let store = store();
+    let accounts = accounts_with_snapshots(&store, 9_900);
+    with_events(&accounts, 9_900)?;
+    let mut account = accounts.load("1")?;
+    accounts.save(&mut account, (0..100).map(|_| deposited(1)), &nobody())?;
+    let account = accounts.load("1")?;
+    assert_eq!((account.snapshot_version(), account.events_applied()), (Some(version(9_900)), 100));
+    assert_eq!(
+        (account.version(), account.state().cents, account.state().seen),
+        (version(10_000), 9_999, 10_000)
+    );
+    let whole = Repository::<Account, _>::new(&*store).load("1")?;
+    assert_eq!((whole.state(), whole.events_applied()), (account.state(), 10_000));
+    Ok(())
+}
+
+#[test]
 fn a_snapshot_of_another_version_of_the_state_is_passed_over_and_told__B16() -> Outcome {
     let store = store();
     let accounts = accounts_with_snapshots(&store, u64::MAX);
