@@ -1,4 +1,4 @@
-//! A read model in SQLite that misses no event and counts none twice: its rows and its cursor are one transaction.
+//! A read model in `SQLite` that misses no event and counts none twice: its rows and its cursor are one transaction.
 
 use std::{error::Error, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A projection into SQLite that is killed, over and over: it ends as one that ran undisturbed.
+//! A projection into `SQLite` that is killed, over and over: it ends as one that ran undisturbed.
 
 use std::{
     env,

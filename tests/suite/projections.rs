@@ -18,7 +18,7 @@ use annals::{
 use crate::support::{Outcome, event, events, store, stream, version};
 
 /// Longer than anything here takes; a test that waits so long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Writes down the positions it is given. Clones have the same list.
 #[derive(Clone, Default)]
@@ -138,8 +138,8 @@ fn a_projection_has_every_event_once_what_is_there_and_what_comes__B12_B18() -> 
     append(&store, "a", 3);
     let list = List::default();
     let running = Runner::new(&store, "list")?.start(list.clone())?;
-    let last = append(&store, "b", 2);
-    assert!(running.wait_until(last, PATIENCE)?);
+    let end = append(&store, "b", 2);
+    assert!(running.wait_until(end, PATIENCE)?);
     let progress = running.progress();
     assert_eq!((progress.handled, progress.skipped, progress.behind), (5, 0, 0));
     running.stop()?;
@@ -165,10 +165,10 @@ fn an_append_never_waits_for_a_projection_nor_fails_by_one__D27() -> Outcome {
     let store = store();
     let (go, gate) = channel();
     let running = Runner::new(&store, "stuck")?.start(Stuck(gate))?;
-    let last = append(&store, "a", 100);
+    let end = append(&store, "a", 100);
     assert_eq!((store.read_all().count(), running.progress().position), (100, Position::NONE));
     go.send(())?;
-    let failed = running.wait_until(last, PATIENCE);
+    let failed = running.wait_until(end, PATIENCE);
     assert!(matches!(failed, Err(RunError::Panicked { .. })), "{failed:?}");
     append(&store, "a", 1);
     Ok(())
@@ -211,10 +211,10 @@ fn a_checkpoint_is_saved_in_time_though_few_events_come() -> Outcome {
     let store = store();
     let runner = Runner::new(&store, "list")?.save_time(Duration::from_millis(1));
     let running = runner.start(List::default())?;
-    let last = append(&store, "a", 1);
+    let end = append(&store, "a", 1);
     let mut saved = store.subscribe(Query::stream(&stream("$checkpoint-list")));
     while saved.next_timeout(PATIENCE)?.is_some_and(|it| !matches!(it, annals::Delivery::Event(_))) {}
-    assert_eq!(store.checkpoint("list")?.map(|it| it.cursor.position), Some(last));
+    assert_eq!(store.checkpoint("list")?.map(|it| it.cursor.position), Some(end));
     running.stop()?;
     Ok(())
 }
@@ -243,16 +243,16 @@ fn only_events_of_its_query_come_and_the_others_are_passed_over() -> Outcome {
     let store = store();
     append(&store, "a", 3);
     let wanted = append(&store, "b", 1);
-    let last = append(&store, "a", 3);
+    let end = append(&store, "a", 3);
     let list = List::of(Query::all().category("b"));
     let progress = Runner::new(&store, "list")?.run_to_end(&mut list.clone())?;
-    assert_eq!((progress.position, progress.handled, progress.behind), (last, 1, 0));
+    assert_eq!((progress.position, progress.handled, progress.behind), (end, 1, 0));
     assert_eq!(list.positions(), [wanted.get()]);
-    assert_eq!(store.checkpoint("list")?.map(|it| it.cursor.position), Some(last));
+    assert_eq!(store.checkpoint("list")?.map(|it| it.cursor.position), Some(end));
 
     let running = Runner::new(&store, "list")?.start(list)?;
-    let last = append(&store, "a", 1);
-    assert!(running.wait_until(last, PATIENCE)?, "it needn't be one of its events");
+    let end = append(&store, "a", 1);
+    assert!(running.wait_until(end, PATIENCE)?, "it needn't be one of its events");
     assert!(running.wait_until(store.last_position(), PATIENCE)?, "nor one of anybody's");
     Ok(())
 }
@@ -275,11 +275,11 @@ fn a_paused_projection_takes_nothing_until_it_goes_on() -> Outcome {
     running.pause();
     assert_eq!(running.progress().state, ProjectionState::Paused);
     assert_eq!(store.checkpoint("list")?.map(|it| it.cursor.position), Some(first), "it has saved");
-    let last = append(&store, "a", 4);
-    assert!(!running.wait_until(last, Duration::from_millis(1))?);
+    let end = append(&store, "a", 4);
+    assert!(!running.wait_until(end, Duration::from_millis(1))?);
     assert_eq!((list.positions().len(), running.progress().behind > 0), (4, true));
     running.resume();
-    assert!(running.wait_until(last, PATIENCE)?);
+    assert!(running.wait_until(end, PATIENCE)?);
     assert_eq!(list.positions().len(), 8);
     Ok(())
 }
@@ -304,8 +304,8 @@ fn closing_the_store_ends_runners_which_save_before() -> Outcome {
         Runner::new(&store, "list")?.save_time(PATIENCE).start(List::default())?,
         Runner::new(&store, "own")?.save_time(PATIENCE).start(own.connect())?,
     );
-    let last = append(&store, "a", 10);
-    assert!(list.wait_until(last, PATIENCE)? && database.wait_until(last, PATIENCE)?);
+    let end = append(&store, "a", 10);
+    assert!(list.wait_until(end, PATIENCE)? && database.wait_until(end, PATIENCE)?);
     assert_eq!(store.checkpoint("list")?, None);
     store.close()?;
     assert_eq!(
@@ -316,8 +316,8 @@ fn closing_the_store_ends_runners_which_save_before() -> Outcome {
     database.stop()?;
 
     let store = EventStore::open(directory.path().join("store"))?;
-    assert_eq!(store.checkpoint("list")?.map(|it| it.cursor.position), Some(last));
-    assert_eq!(own.cursor().map(|it| it.position), Some(last));
+    assert_eq!(store.checkpoint("list")?.map(|it| it.cursor.position), Some(end));
+    assert_eq!(own.cursor().map(|it| it.position), Some(end));
     Ok(())
 }
 
@@ -394,13 +394,13 @@ fn eight_projections_beside_sixteen_writers_miss_nothing_and_double_nothing() ->
     let wanted: Vec<u64> =
         store.read_all().map(|event| event.map(|it| it.position.get())).collect::<Result<_, _>>()?;
     assert_eq!(u64::try_from(wanted.len())?, WRITERS * EVENTS_A_WRITER);
-    let last = store.last_position();
+    let end = store.last_position();
     for (running, list) in running_lists.iter().zip(&lists) {
-        assert!(running.wait_until(last, PATIENCE)?);
+        assert!(running.wait_until(end, PATIENCE)?);
         assert!(list.positions() == wanted);
     }
     for (running, database) in running_databases.iter().zip(&databases) {
-        assert!(running.wait_until(last, PATIENCE)?);
+        assert!(running.wait_until(end, PATIENCE)?);
         assert!(database.positions() == wanted);
     }
     Ok(())
@@ -413,12 +413,12 @@ fn a_rebuilt_projection_is_as_one_that_is_made_anew__B12() -> Outcome {
     let (list, database) = (List::default(), Database::default());
     let running = Runner::new(&store, "list")?.start(list.clone())?;
     let own = Runner::new(&store, "own")?.batch_events(7).start(database.connect())?;
-    let last = append(&store, "a", 50);
-    assert!(running.wait_until(last, PATIENCE)? && own.wait_until(last, PATIENCE)?);
+    let end = append(&store, "a", 50);
+    assert!(running.wait_until(end, PATIENCE)? && own.wait_until(end, PATIENCE)?);
     running.rebuild()?;
     own.rebuild()?;
-    let last = append(&store, "a", 5);
-    assert!(running.wait_until(last, PATIENCE)? && own.wait_until(last, PATIENCE)?);
+    let end = append(&store, "a", 5);
+    assert!(running.wait_until(end, PATIENCE)? && own.wait_until(end, PATIENCE)?);
     running.stop()?;
     own.stop()?;
     let fresh = project(&store, List::default())?.positions();
@@ -432,15 +432,15 @@ fn what_is_paused_is_rebuilt_and_rests_on() -> Outcome {
     let store = store();
     let list = List::default();
     let running = Runner::new(&store, "list")?.start(list.clone())?;
-    let last = append(&store, "a", 5);
-    assert!(running.wait_until(last, PATIENCE)?);
+    let end = append(&store, "a", 5);
+    assert!(running.wait_until(end, PATIENCE)?);
     running.pause();
     running.rebuild()?;
     running.pause();
     assert_eq!((list.positions().len(), running.progress().position), (0, Position::NONE));
     assert_eq!(store.checkpoint("list")?, None);
     running.resume();
-    assert!(running.wait_until(last, PATIENCE)?);
+    assert!(running.wait_until(end, PATIENCE)?);
     assert_eq!(list.positions().len(), 5);
     Ok(())
 }
@@ -524,8 +524,8 @@ fn the_stores_own_events_can_be_asked_for_and_saving_comes_to_rest() -> Outcome 
     let list = List::of(Query::all().including_system());
     let running =
         Runner::new(&store, "list")?.save_time(Duration::ZERO).save_events(1).start(list.clone())?;
-    let last = append(&store, "a", 3);
-    assert!(running.wait_until(last, PATIENCE)?);
+    let end = append(&store, "a", 3);
+    assert!(running.wait_until(end, PATIENCE)?);
     running.pause();
     running.resume();
     running.pause();
@@ -601,12 +601,12 @@ fn dropping_a_running_projection_stops_it() -> Outcome {
     let store = store();
     let list = List::default();
     let running = Runner::new(&store, "list")?.start(list.clone())?;
-    let last = append(&store, "a", 1);
-    assert!(running.wait_until(last, PATIENCE)?);
+    let end = append(&store, "a", 1);
+    assert!(running.wait_until(end, PATIENCE)?);
     drop(running);
     append(&store, "a", 1);
     assert_eq!(list.positions().len(), 1);
-    assert_eq!(store.checkpoint("list")?.map(|it| it.cursor.position), Some(last));
+    assert_eq!(store.checkpoint("list")?.map(|it| it.cursor.position), Some(end));
     Ok(())
 }
 
