@@ -27,6 +27,9 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 type Accounts<'a> = Repository<Account, &'a EventStore>;
 
+/// What an acknowledged command means: that the operating system has its event. A sync would be most of a command's time.
+const DURABILITY: Durability = Durability::Buffered;
+
 /// How many accounts are written in turns.
 const ACCOUNTS: u64 = 10;
 
@@ -105,7 +108,7 @@ fn main() -> Outcome<()> {
     let settings = settings()?;
     std::fs::create_dir_all(&settings.directory)?;
     let mut output = io::stdout().lock();
-    let name = format!("an account of {} events", settings.events);
+    let name = format!("an account of {} events, Durability::{DURABILITY:?}", settings.events);
     writeln!(output, "{name:<52} {:>12} {:>12}", "median", "p99")?;
     loads::<Json>(&mut output, &settings, "JSON")?;
     loads::<Bincode>(&mut output, &settings, "bincode")
@@ -140,7 +143,7 @@ fn settings() -> Outcome<Settings> {
 /// Measures loads and commands with events and states written by one codec.
 fn loads<C: Codec>(output: &mut impl Write, settings: &Settings, codec: &str) -> Outcome<()> {
     let directory = tempfile::tempdir_in(&settings.directory)?;
-    let options = Options::new().durability(Durability::Buffered);
+    let options = Options::new().durability(DURABILITY);
     let store = EventStore::open_with(directory.path().join("store"), options)?;
     let plain = Accounts::new(&store).codec::<C>();
     write_accounts(&plain, settings.events)?;
@@ -150,7 +153,7 @@ fn loads<C: Codec>(output: &mut impl Write, settings: &Settings, codec: &str) ->
     row("load, no snapshot", time_loads(&plain, settings, &wanted, settings.events)?)?;
     let behind = settings.events - settings.snapshot_at;
     let with_snapshot = plain.clone().snapshots_with::<C>(OnDemand);
-    with_snapshot.take_snapshot(&plain.load_as_of("0", Version::new(settings.snapshot_at))?)?;
+    with_snapshot.take_snapshot(&mut plain.load_as_of("0", Version::new(settings.snapshot_at))?)?;
     let name = format!("load, snapshot at {}", settings.snapshot_at);
     row(&name, time_loads(&with_snapshot, settings, &wanted, behind)?)?;
     row("command, no snapshot", time_commands(&plain, settings)?)?;

@@ -135,6 +135,12 @@ impl Deref for Follower {
     }
 }
 
+impl AsRef<Reader> for Follower {
+    fn as_ref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
 impl fmt::Debug for Follower {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

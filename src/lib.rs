@@ -183,7 +183,7 @@ pub use typed::{
     process_manager::{Output, ProcessManager},
     projection::{Projection, RollBack, SavedCursor},
     repository::Repository,
-    retry::{Conflict, Jitter, Retry},
+    retry::{Jitter, Retriable, Retry},
     run_error::{HandlerError, RunError},
     runner::{Runner, project},
     running::RunningProjection,

@@ -1,6 +1,6 @@
 //! Reading: all that can be asked of a store without writing to it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use crate::{
     catalog::{
@@ -337,6 +337,11 @@ impl Reader {
         self.snapshots.list((&self.committed, &*self.news), stream)
     }
 
+    /// Where a stream's snapshots are, whether there are any or not.
+    pub(crate) fn snapshot_directory(&self, stream: &StreamId) -> PathBuf {
+        self.snapshots.directory_of(stream)
+    }
+
     /// The snapshots of all streams, without their states. Costs a look at each one's file.
     ///
     /// # Errors
@@ -391,6 +396,12 @@ impl Reader {
         // Where the log can't be looked at, what was known before is still there; the next read says why.
         self.news.refresh().ok();
         self.committed.head()
+    }
+}
+
+impl AsRef<Reader> for Reader {
+    fn as_ref(&self) -> &Reader {
+        self
     }
 }
 

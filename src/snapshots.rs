@@ -52,6 +52,11 @@ impl SnapshotFolder {
         Self { disk, places: SnapshotPlaces::new(store, store_id), writing: Mutex::new(()) }
     }
 
+    /// Where a stream's snapshots are.
+    pub(crate) fn directory_of(&self, stream: &StreamId) -> PathBuf {
+        self.places.directory_of(stream)
+    }
+
     /// The newest snapshot of a type up to a version that the log vouches for.
     pub(crate) fn search(
         &self,
@@ -210,8 +215,13 @@ impl SnapshotFolder {
             }
             listed => listed.map_err(|error| Error::io("list", directory, error))?,
         };
-        for entry in entries.iter().filter(|entry| is_temporary(&entry.name)) {
-            let path = directory.join(&entry.name);
+        self.remove_temporary(directory, entries.iter().map(|entry| entry.name.as_str()))
+    }
+
+    /// Removes what interrupted saves have left. To be called by the one that writes.
+    fn remove_temporary<'n>(&self, directory: &Path, names: impl Iterator<Item = &'n str>) -> Result<()> {
+        for name in names.filter(|name| is_temporary(name)) {
+            let path = directory.join(name);
             self.disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
         }
         Ok(())
@@ -271,7 +281,8 @@ impl SnapshotFolder {
         }
     }
 
-    /// Deletes a stream's snapshots, of one type or of all, and says how many there were.
+    /// Deletes a stream's snapshots, of one type or of all, and says how many there were. What interrupted saves have left
+    /// goes with them, of whatever type it was to be.
     pub(crate) fn delete(&self, stream: &StreamId, state_type: Option<&str>) -> Result<usize> {
         state_type.map(check_state_type).transpose()?;
         let type_hash = state_type.map(|state_type| self.places.type_hash(state_type));
@@ -288,9 +299,11 @@ impl SnapshotFolder {
     }
 
     fn delete_in(&self, directory: &Path, type_hash: Option<u64>) -> Result<usize> {
-        let names = self.names_in(directory).map_err(|error| Error::io("list", directory, error))?;
+        let list = |error| Error::io("list", directory, error);
+        let entries = list_or_none(&*self.disk, directory).map_err(list)?;
+        self.remove_temporary(directory, entries.iter().map(|(name, _)| name.as_str()))?;
         let mut deleted = 0;
-        for name in names {
+        for name in names_of(entries) {
             if type_hash.is_none_or(|wanted| wanted == name.type_hash) {
                 let path = directory.join(name.text());
                 self.disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
@@ -315,13 +328,7 @@ impl SnapshotFolder {
 
     /// The snapshots' files in a directory, from the oldest version on; none where it isn't there.
     fn names_in(&self, directory: &Path) -> io::Result<Vec<FileName>> {
-        let mut names: Vec<FileName> = list_or_none(&*self.disk, directory)?
-            .into_iter()
-            .filter(|(_, kind)| *kind == EntryKind::File)
-            .filter_map(|(name, _)| FileName::parse(&name))
-            .collect();
-        names.sort_unstable();
-        Ok(names)
+        Ok(names_of(list_or_none(&*self.disk, directory)?))
     }
 
     fn list_or_tell(&self, directory: &Path, ignored: &mut Vec<IgnoredSnapshot>) -> Vec<FileName> {
@@ -346,6 +353,14 @@ fn list_or_none(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<(String, En
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         listed => Ok(listed?.into_iter().map(|entry| (entry.name, entry.kind)).collect()),
     }
+}
+
+/// The snapshots' files among a directory's entries, from the oldest version on.
+fn names_of(entries: Vec<(String, EntryKind)>) -> Vec<FileName> {
+    let files = entries.into_iter().filter(|(_, kind)| *kind == EntryKind::File);
+    let mut names: Vec<FileName> = files.filter_map(|(name, _)| FileName::parse(&name)).collect();
+    names.sort_unstable();
+    names
 }
 
 fn is_temporary(name: &str) -> bool {

@@ -428,6 +428,12 @@ impl Deref for EventStore {
     }
 }
 
+impl AsRef<Reader> for EventStore {
+    fn as_ref(&self) -> &Reader {
+        self.reader()
+    }
+}
+
 impl Store for EventStore {
     fn append(
         &self,

@@ -17,7 +17,8 @@
 //! event_codec       how a repository's events become bytes, and
 //! state_codec       how its states become snapshots: chosen while the program runs
 //! loaded            an aggregate as it was loaded
-//! repository        loading and saving aggregates
+//! repository        loading aggregates, and encoding their events
+//! saving            saving aggregates, and taking their snapshots
 //! execute           executing commands: once, and again where another was first
 //! given             tests of aggregates: given events, when a command comes, then events or a refusal
 //! on_error  run_error                what a runner does where something fails, and why it has ended
@@ -53,6 +54,7 @@ pub(crate) mod retry;
 pub(crate) mod run_error;
 pub(crate) mod runner;
 pub(crate) mod running;
+pub(crate) mod saving;
 pub(crate) mod session;
 pub(crate) mod settings;
 pub(crate) mod skips;

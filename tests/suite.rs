@@ -5,6 +5,8 @@
 
 #[path = "suite/account.rs"]
 mod account;
+#[path = "suite/aggregate_readers.rs"]
+mod aggregate_readers;
 #[path = "suite/aggregate_snapshots.rs"]
 mod aggregate_snapshots;
 #[path = "suite/aggregates.rs"]

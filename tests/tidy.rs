@@ -199,6 +199,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "typed/state_codec",
             "typed/loaded",
             "typed/repository",
+            "typed/saving",
             "typed/execute",
             "typed/given",
             "typed/on_error",

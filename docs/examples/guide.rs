@@ -232,8 +232,8 @@ fn snapshots(path: &Path) -> Outcome {
     let store = Arc::new(EventStore::open(path)?);
     let shows = Repository::<Show>::new(store).snapshots(EveryNEvents(100));
 
-    let show = shows.load("matinee")?;
-    shows.take_snapshot(&show)?; // on demand; else the policy says when
+    let mut show = shows.load("matinee")?;
+    shows.take_snapshot(&mut show)?; // on demand; else the policy says when
 
     let show = shows.load("matinee")?;
     assert_eq!(show.snapshot_version(), Some(show.version()));

@@ -64,6 +64,10 @@ pub trait Aggregate: Default {
     /// The category of its streams: aggregate `17` of category `account` is stream `account-17`. No `-` in it.
     const CATEGORY: &'static str;
 
+    /// What its snapshots are of. Aggregates of one category, which make different states of the same events, need different
+    /// ones: else each would begin with the other's states, or pass them over and replace them.
+    const STATE_TYPE: &'static str = Self::CATEGORY;
+
     /// The version of the state's own form, as snapshots keep it. Raise it when the fields change, or what `apply` makes
     /// of events: snapshots of another version are ignored then.
     const STATE_VERSION: u32 = 1;

@@ -6,6 +6,7 @@ use crate::{
     event::{EventData, EventRef},
     invalid::Invalid,
     metadata::Metadata,
+    time::OccurredAt,
 };
 
 /// The custom keys that a context writes.
@@ -31,6 +32,7 @@ const TRACE_ID_KEY: &str = "traceId";
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Context {
     command_id: Option<String>,
+    occurred_at: Option<OccurredAt>,
     metadata: Metadata,
 }
 
@@ -75,10 +77,14 @@ impl Context {
             tenant_id: metadata.tenant_id,
             ..Metadata::default()
         };
-        Ok(Self { command_id: None, metadata })
+        Ok(Self { metadata, ..Self::default() })
     }
 
-    /// The same context for the command with this id. A command that is executed twice has the same id twice.
+    /// The same context for the command with this id, by which a [`Repository`](crate::Repository) executes it once for
+    /// each aggregate. A command that is sent again has the same id again; two commands never have the same, since the
+    /// second would be taken for the first. An empty id is refused when the command is executed.
+    ///
+    /// The events of a command that a repository encodes have ids that begin with it.
     #[must_use]
     pub fn command_id(mut self, id: impl Into<String>) -> Self {
         self.command_id = Some(id.into());
@@ -110,6 +116,22 @@ impl Context {
     #[must_use]
     pub fn tenant_id(mut self, id: impl Into<String>) -> Self {
         self.metadata.tenant_id = Some(id.into());
+        self
+    }
+
+    /// The same context for something that happened at this time, where that isn't when it is stored.
+    ///
+    /// ```
+    /// use annals::{Context, EventData, OccurredAt, Timestamp};
+    ///
+    /// let scanned = OccurredAt { time: Timestamp::from_micros(1_767_258_000_000_000), offset_minutes: 60 };
+    /// let event = EventData::new("TicketScanned", "{}").with_context(&Context::new().occurred_at(scanned))?;
+    /// assert_eq!(event.occurred_at, Some(scanned));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn occurred_at(mut self, occurred_at: OccurredAt) -> Self {
+        self.occurred_at = Some(occurred_at);
         self
     }
 
@@ -146,6 +168,12 @@ impl Context {
         self.command_id.as_deref()
     }
 
+    /// When it happened, if the context says so.
+    #[must_use]
+    pub fn occurred(&self) -> Option<OccurredAt> {
+        self.occurred_at
+    }
+
     /// What events of this context have as metadata. A command is the cause of its events, if nothing else is named
     /// as such, and what belongs together begins with it, if nothing says otherwise. Beside another cause its id is
     /// kept as `commandId`.
@@ -171,13 +199,15 @@ impl Context {
 }
 
 impl EventData {
-    /// The same event with a context's metadata. What the event's own metadata say already stays.
+    /// The same event with a context's metadata, and the time at which it happened if the context says one. What the event
+    /// says of that itself stays.
     ///
     /// # Errors
     ///
     /// [`Invalid`] if the event has metadata that aren't a JSON object, or a custom key of the context is a field's,
     /// such as `userId`.
-    pub fn with_context(self, context: &Context) -> Result<Self, Invalid> {
+    pub fn with_context(mut self, context: &Context) -> Result<Self, Invalid> {
+        self.occurred_at = self.occurred_at.or(context.occurred_at);
         let metadata = self.own_metadata()?.or(context.metadata());
         self.with_metadata(&metadata)
     }

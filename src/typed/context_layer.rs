@@ -83,7 +83,12 @@ fn keep<S: Subscriber + for<'a> LookupSpan<'a>>(
 impl Context {
     /// The context of the current `tracing` span and those around it, the inner ones first: their fields
     /// `command_id`, `correlation_id`, `causation_id`, `user_id`, `tenant_id`, `ip_address`, `user_agent` and
-    /// `trace_id`. A trace id is kept as `traceId`, and is the correlation id where the spans say none.
+    /// `trace_id`. A trace id is kept as `traceId`, and is the correlation id where the spans say none. An empty field counts
+    /// as none.
+    ///
+    /// A `command_id` is the id of one command for an aggregate: a second command that is executed in its span on the same
+    /// aggregate is taken for the first, and told what that reached. So it belongs to the span of one command, and the id of
+    /// a request that leads to several into `correlation_id`.
     ///
     /// The subscriber must have a [`ContextLayer`]; without one, and outside of all spans, the context is empty.
     #[must_use]
@@ -152,6 +157,9 @@ impl SpanFields {
 
 impl Visit for SpanFields {
     fn record_str(&mut self, field: &Field, value: &str) {
+        if value.is_empty() {
+            return;
+        }
         if let Some(at) = FIELDS.iter().position(|(name, _)| *name == field.name()) {
             self.0[at] = Some(value.to_owned());
         }

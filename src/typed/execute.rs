@@ -1,8 +1,8 @@
 //! Executing commands: load, decide, save, and all of it again where another writer was first.
 //!
-//! A command with an id is executed once. Its events have the ids `COMMAND:1`, `COMMAND:2`, … in the aggregate's stream:
-//! they are stored in one step, so who finds the first finds all. It is looked for behind the load. What the load has seen
-//! of it, the look finds; what comes later, the append meets, since the ids are there.
+//! A command with an id is executed once. Its events have the ids `COMMAND:1:HASH`, `COMMAND:2:HASH`, … in the aggregate's
+//! stream, whose name the hash is of: they are stored in one step, so who finds the first finds all. It is looked for behind
+//! the load. What the load has seen of it, the look finds; what comes later, the append meets, since the ids are there.
 
 use std::{error, fmt, ops::Deref};
 
@@ -11,14 +11,15 @@ use crate::{
     event_id::EventIdRef,
     invalid::Invalid,
     query::Query,
+    reader::Reader,
     store::EventStore,
     stream::StreamId,
     typed::{
         aggregate::{Aggregate, Handle},
         context::Context,
         loaded::{Loaded, Purpose},
-        repository::{Repository, event_id_of},
-        retry::Conflict,
+        repository::{Repository, check_command_id, event_id_of},
+        retry::Retriable,
     },
     writer::request::Appended,
 };
@@ -50,7 +51,11 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
     ///
     /// With a [command id](Context::command_id) it is executed once: who sends it again, at any time, from any thread, is
     /// told what it reached then, and it isn't handled. What was refused, or led to no events, leaves no trace, and is
-    /// handled again.
+    /// handled again. **One id is one command for an aggregate**: it alone is compared, so another command that comes with
+    /// the same id isn't executed, and is told what the first one reached.
+    ///
+    /// The [snapshot policy](Self::snapshots) is asked once, behind all of it, also where the command was refused, led to no
+    /// events, or was executed before.
     ///
     /// # Durability
     ///
@@ -59,7 +64,9 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
     /// # Errors
     ///
     /// [`ExecuteError::Rejected`] with the aggregate's own error, at once; [`ExecuteError::Store`] with those of
-    /// [`load`](Self::load) and [`save`](Self::save): [`Error::VersionConflict`] when no try is left, others at once.
+    /// [`load`](Self::load) and [`save`](Self::save): [`Error::VersionConflict`] when no try is left, others at once;
+    /// [`Error::Invalid`] for a command id that is empty, or too long for an event's id: up to 236 bytes will do for nine
+    /// events, and each digit more of their number takes one.
     pub fn execute<C>(
         &self,
         id: &str,
@@ -70,6 +77,7 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
         A: Handle<C>,
     {
         let stream = self.stream(id)?;
+        context.command().map(check_command_id).transpose()?;
         self.retry.run(|| self.execute_once(&stream, command, context))
     }
 
@@ -83,23 +91,39 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
         A: Handle<C>,
     {
         let mut aggregate = self.load_stream(stream, Purpose::Writing)?;
+        let outcome = self.decide(&mut aggregate, command, context);
+        // Also where nothing came of it: a load that was slow is as slow the next time.
+        if !matches!(outcome, Err(ExecuteError::Store(_))) {
+            self.take_snapshot_if_due(&mut aggregate);
+        }
+        Ok(Executed { appended: outcome?, aggregate })
+    }
+
+    /// Handles a command on a state, and appends the events; what was executed before is only looked up.
+    fn decide<C>(
+        &self,
+        aggregate: &mut Loaded<A>,
+        command: &C,
+        context: &Context,
+    ) -> Result<Appended, ExecuteError<A::Error>>
+    where
+        A: Handle<C>,
+    {
         // Behind the load: a command that its state has in it must not be handled on it.
-        if let Some(appended) = self.find_repetition(&mut aggregate, context)? {
-            return Ok(Executed { aggregate, appended });
+        if let Some(appended) = self.find_repetition(aggregate, context)? {
+            return Ok(appended);
         }
         let events = aggregate.state.handle(command).map_err(ExecuteError::Rejected)?;
-        match self.save(&mut aggregate, events, context) {
+        match self.append(aggregate, events, context) {
             // It was executed since the look: perhaps on another state, and to more events than here.
             Ok(appended) if appended.repeated => {
-                let appended = self.find_repetition(&mut aggregate, context)?.unwrap_or(appended);
-                Ok(Executed { aggregate, appended })
+                Ok(self.find_repetition(aggregate, context)?.unwrap_or(appended))
             }
             // The same, but to other events, or to fewer.
             Err(error @ (Error::IdTaken { .. } | Error::PartialRepeat { .. })) => {
-                let appended = self.find_repetition(&mut aggregate, context)?.ok_or(error)?;
-                Ok(Executed { aggregate, appended })
+                Ok(self.find_repetition(aggregate, context)?.ok_or(error)?)
             }
-            outcome => Ok(Executed { appended: outcome?, aggregate }),
+            outcome => Ok(outcome?),
         }
     }
 
@@ -112,7 +136,14 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
         }
         Ok(found)
     }
+}
 
+impl<A, S> Repository<A, S>
+where
+    A: Aggregate,
+    S: Deref,
+    S::Target: AsRef<Reader>,
+{
     /// What a command reached in an aggregate's stream, if it was executed: as [`execute`](Self::execute) or
     /// [`save`](Self::save) did it, or a commit to which the repository [added](Self::add_to) its events. To be asked
     /// before a command is handled by hand, and behind the load.
@@ -126,7 +157,7 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
     }
 
     fn find_in(&self, stream: &StreamId, command_id: &str) -> Result<Option<Appended>> {
-        let Some(first) = self.store().event_in_raw(stream, &event_id_of(command_id, 1)?)? else {
+        let Some(first) = self.reader().event_in_raw(stream, &event_id_of(command_id, 1, stream)?)? else {
             return Ok(None);
         };
         let mut appended = Appended {
@@ -137,10 +168,12 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
             repeated: true,
         };
         // As they are stored: what upcasters make of them doesn't count.
-        let mut behind = self.store().read(Query::stream(stream).after(first.version).raw());
+        let mut behind = self.reader().read(Query::stream(stream).after(first.version).raw());
         for number in 2.. {
             let Some(event) = behind.try_next()? else { break };
-            if event.id != EventIdRef::from(&event_id_of(command_id, number)?) {
+            // Where no id can be made, the command had no such event.
+            let Ok(id) = event_id_of(command_id, number, stream) else { break };
+            if event.id != EventIdRef::from(&id) {
                 break;
             }
             (appended.version, appended.position) = (event.version, event.position);
@@ -157,8 +190,8 @@ impl<R> ExecuteError<R> {
     }
 }
 
-impl<R> Conflict for ExecuteError<R> {
-    fn is_conflict(&self) -> bool {
+impl<R> Retriable for ExecuteError<R> {
+    fn is_retriable(&self) -> bool {
         self.is_conflict()
     }
 }

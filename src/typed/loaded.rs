@@ -42,7 +42,7 @@ pub(crate) struct SnapshotTrail {
     pub(crate) unused: Vec<UnusedSnapshot>,
     /// Why the one that was due wasn't taken.
     pub(crate) failure: Option<Error>,
-    /// How long loading took; none if a snapshot was taken since.
+    /// How long the events took that loading applied; none if a snapshot was taken since.
     pub(crate) load_time: Option<Duration>,
     /// How many events were read and applied since that snapshot.
     pub(crate) events_applied: u64,
@@ -115,7 +115,8 @@ impl<A> Loaded<A> {
         &self.snapshots.unused
     }
 
-    /// Why the last save didn't take the snapshot that was due. The events of that save are stored all the same.
+    /// Why the last save, or the command that this came of, didn't take the snapshot that was due. Events are stored all the
+    /// same. With the feature `tracing` operators are told too.
     #[must_use]
     pub fn snapshot_failure(&self) -> Option<&Error> {
         self.snapshots.failure.as_ref()

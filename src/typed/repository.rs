@@ -1,4 +1,5 @@
-//! Loading aggregates from their streams, and saving what happened to them.
+//! Loading aggregates from their streams, and encoding what happened to them. Whatever reads a store will do for it;
+//! `saving` and `execute` are for the store that writes.
 //!
 //! The version that is loaded is looked up first, and events are read up to it: so it is the stream's own, also where the
 //! last events are dropped or split by upcasters.
@@ -6,6 +7,7 @@
 use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc, time::Instant};
 
 use serde::{Serialize, de::DeserializeOwned};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     error::{Error, Result},
@@ -14,9 +16,11 @@ use crate::{
     invalid::Invalid,
     position::{ExpectedVersion, Version},
     query::Query,
-    snapshot::{Snapshot, SnapshotData},
+    reader::Reader,
+    snapshot::Snapshot,
     store::EventStore,
     stream::StreamId,
+    trace,
     typed::{
         aggregate::Aggregate,
         codec::{Codec, Json},
@@ -27,7 +31,7 @@ use crate::{
         snapshot_policy::SnapshotPolicy,
         state_codec::StateCodec,
     },
-    writer::request::{Appended, Commit},
+    writer::request::Commit,
 };
 
 /// Loads and saves the aggregates of one type.
@@ -35,6 +39,10 @@ use crate::{
 /// Another writer never gets lost: a save expects the version that was loaded, and [`execute`](Self::execute) loads and
 /// decides again where it isn't the stream's any more. A repository is cheap to make and to clone, and may be shared by
 /// threads.
+///
+/// `S` is what points to the store: an `Arc<EventStore>` or a `&EventStore`. Where nothing is saved, a
+/// [`Reader`](crate::Reader) or a [`Follower`](crate::Follower) will do: a repository of one loads, and has no `save`. So a
+/// process manager decides with aggregates, which it loads by [`Output::reader`](crate::Output::reader).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -88,20 +96,28 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Repository<A: Aggregate, S = Arc<EventStore>> {
-    store: S,
+    pub(crate) store: S,
     codec: EventCodec<A::Event>,
     pub(crate) retry: Retry,
-    snapshots: Option<Snapshots<A>>,
+    pub(crate) snapshots: Option<Snapshots<A>>,
     aggregate: PhantomData<fn() -> A>,
 }
 
+/// The schema version of events that nobody has said another one for.
+const FIRST_SCHEMA_VERSION: u32 = 1;
+
 /// How a repository uses snapshots.
-struct Snapshots<A> {
-    policy: Arc<dyn SnapshotPolicy>,
-    codec: StateCodec<A>,
+pub(crate) struct Snapshots<A> {
+    pub(crate) policy: Arc<dyn SnapshotPolicy>,
+    pub(crate) codec: StateCodec<A>,
 }
 
-impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
+impl<A, S> Repository<A, S>
+where
+    A: Aggregate,
+    S: Deref,
+    S::Target: AsRef<Reader>,
+{
     /// A repository that writes JSON, keeps no snapshots, and tries as often as [`Retry::new`] says.
     pub fn new(store: S) -> Self {
         let (codec, retry) = (EventCodec::default(), Retry::new());
@@ -122,9 +138,13 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
         self
     }
 
-    /// The store.
-    pub fn store(&self) -> &EventStore {
+    /// The store, or what reads it.
+    pub fn store(&self) -> &S::Target {
         &self.store
+    }
+
+    pub(crate) fn reader(&self) -> &Reader {
+        (*self.store).as_ref()
     }
 
     /// The stream of the aggregate with this id: `category-id`.
@@ -166,8 +186,8 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
     pub fn load_as_of(&self, id: &str, moment: impl Into<Moment>) -> Result<Loaded<A>> {
         let stream = self.stream(id)?;
         let version = match moment.into() {
-            Moment::Version(version) => self.store.stream_version(&stream)?.min(version),
-            Moment::AsOf(moment) => self.store.stream_version_as_of(&stream, moment)?,
+            Moment::Version(version) => self.reader().stream_version(&stream)?.min(version),
+            Moment::AsOf(moment) => self.reader().stream_version_as_of(&stream, moment)?,
         };
         self.load_up_to(&stream, version, Purpose::Reading)
     }
@@ -178,21 +198,22 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
     ///
     /// As [`load`](Self::load); the aggregate is as it was then.
     pub fn refresh(&self, loaded: &mut Loaded<A>) -> Result<()> {
-        let version = self.store.stream_version(&loaded.stream)?;
+        let version = self.reader().stream_version(&loaded.stream)?;
         self.catch_up(loaded, version)
     }
 
     pub(crate) fn load_stream(&self, stream: &StreamId, purpose: Purpose) -> Result<Loaded<A>> {
-        let version = self.store.stream_version(stream)?;
+        let version = self.reader().stream_version(stream)?;
         self.load_up_to(stream, version, purpose)
     }
 
     fn load_up_to(&self, stream: &StreamId, version: Version, purpose: Purpose) -> Result<Loaded<A>> {
-        let begun = Instant::now();
         let mut loaded = Loaded::new(stream.clone(), purpose);
         if let Some(snapshots) = &self.snapshots {
             self.begin_with_snapshot(&mut loaded, version, snapshots.codec);
         }
+        // What a snapshot costs itself, a newer one can't spare.
+        let begun = Instant::now();
         let (stream, after) = (loaded.stream.clone(), loaded.version);
         self.each_event(&stream, after, version, |event| loaded.apply_read(event))?;
         loaded.version = version;
@@ -205,10 +226,11 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
     fn begin_with_snapshot(&self, loaded: &mut Loaded<A>, version: Version, codec: StateCodec<A>) {
         let mut version_max = version;
         while version_max > Version::NONE {
-            let search = match self.store.snapshot_at(&loaded.stream, A::CATEGORY, version_max) {
+            let search = match self.reader().snapshot_at(&loaded.stream, A::STATE_TYPE, version_max) {
                 Ok(search) => search,
-                Err(error) => return loaded.snapshots.unused.push(UnusedSnapshot::Failed(error)),
+                Err(error) => return self.pass_over(loaded, UnusedSnapshot::Failed(error)),
             };
+            // The store has told `tracing` of these.
             loaded.snapshots.unused.extend(search.ignored.into_iter().map(UnusedSnapshot::Ignored));
             let Some(snapshot) = search.snapshot else { return };
             match state_of(&snapshot, codec) {
@@ -216,10 +238,17 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
                     (loaded.state, loaded.version) = (state, snapshot.version);
                     return loaded.note_snapshot(&snapshot);
                 }
-                Err(unused) => loaded.snapshots.unused.push(unused),
+                Err(unused) => self.pass_over(loaded, unused),
             }
             version_max = snapshot.version.previous();
         }
+    }
+
+    /// Notes a snapshot that isn't used, and tells operators.
+    fn pass_over(&self, loaded: &mut Loaded<A>, unused: UnusedSnapshot) {
+        let path = self.reader().snapshot_directory(&loaded.stream);
+        trace::warn("a snapshot is passed over", &path, format_args!("stream {}: {unused}", loaded.stream));
+        loaded.snapshots.unused.push(unused);
     }
 
     /// Applies the events behind the aggregate's version, up to another one, which the stream has. The aggregate is as it
@@ -245,7 +274,7 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
         if after >= to {
             return Ok(());
         }
-        let mut events = self.store.read(Query::stream(stream).after(after).to(to));
+        let mut events = self.reader().read(Query::stream(stream).after(after).to(to));
         while let Some(event) = events.try_next()? {
             self.check_schema_version(&event)?;
             visit(self.codec.decode(&event).map_err(|invalid| located(&event, &invalid))?);
@@ -255,65 +284,23 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
 
     /// The schema version that this program writes an event type with: what its upcasters lead to.
     fn schema_version(&self, event_type: &str) -> u32 {
-        self.store.upcasters().current_version(event_type).unwrap_or(1)
+        self.reader().upcasters().current_version(event_type).unwrap_or(FIRST_SCHEMA_VERSION)
     }
 
-    /// An event that upcasters don't bring to the version of this program means something that it can't know.
+    /// An event of a version that this program doesn't know means something that it can't know. Where upcasters name the
+    /// type, reading has checked it: they may name several versions that the program reads. A type that nobody names has
+    /// had one version.
     fn check_schema_version(&self, event: &EventRef<'_>) -> Result<()> {
-        let newest = self.schema_version(event.event_type);
-        if event.schema_version == newest {
+        let is_named = self.reader().upcasters().current_version(event.event_type).is_some();
+        if is_named || event.schema_version == FIRST_SCHEMA_VERSION {
             return Ok(());
         }
         Err(Error::UnknownSchemaVersion {
             event_type: event.event_type.to_owned(),
             found: event.schema_version,
-            newest,
+            newest: FIRST_SCHEMA_VERSION,
             position: event.position,
         })
-    }
-
-    /// Saves what happened to an aggregate, all of it or nothing, and takes it into the aggregate. No events: nothing
-    /// is done, but for [`load_for_writing`](Self::load_for_writing), whose version is checked.
-    ///
-    /// Metadata come from the context. With its command id, the events get the ids `COMMAND:1`, `COMMAND:2`, …; a save
-    /// of the same again is a success that changes nothing, and the aggregate is brought up to date.
-    ///
-    /// Then, if the policy says so, a snapshot is taken. That it fails is told by [`Loaded::snapshot_failure`]: the events
-    /// are stored, whatever becomes of it.
-    ///
-    /// # Durability
-    ///
-    /// As [`EventStore::append`].
-    ///
-    /// # Errors
-    ///
-    /// [`Error::VersionConflict`] if the stream isn't at the version that was loaded, and those of
-    /// [`EventStore::append`]. The aggregate is as it was then.
-    pub fn save(
-        &self,
-        loaded: &mut Loaded<A>,
-        events: impl IntoIterator<Item = A::Event>,
-        context: &Context,
-    ) -> Result<Appended> {
-        let events: Vec<A::Event> = events.into_iter().collect();
-        if events.is_empty() {
-            if loaded.purpose == Purpose::Writing {
-                return self.store.append(&loaded.stream, loaded.version, []);
-            }
-            return Ok(Appended::nothing(loaded.version));
-        }
-        let encoded = self.encode(&events, context)?;
-        let appended = self.store.append(&loaded.stream, loaded.version, encoded)?;
-        if appended.repeated {
-            self.refresh(loaded)?;
-            return Ok(appended);
-        }
-        for event in events {
-            loaded.state.apply(event);
-        }
-        loaded.version = appended.version;
-        self.take_snapshot_if_due(loaded);
-        Ok(appended)
     }
 
     /// Adds what happened to an aggregate to a commit, which can be of several aggregates, of any types: all or nothing.
@@ -337,21 +324,49 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
             Purpose::Reading if events.is_empty() => ExpectedVersion::Any,
             _ => loaded.version.into(),
         };
-        Ok(commit.append(&loaded.stream, expected, self.encode(&events, context)?))
+        let encoded = self.encode_for(&loaded.stream, &events, context)?;
+        Ok(commit.append(&loaded.stream, expected, encoded))
     }
 
-    fn encode(&self, events: &[A::Event], context: &Context) -> Result<Vec<EventData>> {
+    /// The events of the aggregate with this id as the repository writes them: with its codec, in the schema versions that
+    /// upcasters lead to, with the context's metadata, and with ids where the context has a [command
+    /// id](Context::command_id). For who appends them by other means, as a process manager to its
+    /// [`Output`](crate::Output::append); [`save`](Self::save) and [`add_to`](Self::add_to) do it by themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the id can't be in a stream's name, or the command's in an event's id, or an event can't be
+    /// encoded.
+    pub fn encode(
+        &self,
+        id: &str,
+        events: impl IntoIterator<Item = A::Event>,
+        context: &Context,
+    ) -> Result<Vec<EventData>> {
+        let events: Vec<A::Event> = events.into_iter().collect();
+        self.encode_for(&self.stream(id)?, &events, context)
+    }
+
+    pub(crate) fn encode_for(
+        &self,
+        stream: &StreamId,
+        events: &[A::Event],
+        context: &Context,
+    ) -> Result<Vec<EventData>> {
         let metadata = context.metadata();
         let mut encoded = Vec::with_capacity(events.len());
         for (event, number) in events.iter().zip(1..) {
             let mut event = self.codec.encode(event)?;
             event = match self.schema_version(&event.event_type) {
-                1 => event,
+                FIRST_SCHEMA_VERSION => event,
                 newest => event.with_schema_version(newest),
             };
             event = event.with_metadata(&metadata)?;
+            if let Some(occurred_at) = context.occurred() {
+                event = event.with_occurred_at(occurred_at);
+            }
             if let Some(command) = context.command() {
-                event = event.with_id(event_id_of(command, number)?);
+                event = event.with_id(event_id_of(command, number, stream)?);
             }
             encoded.push(event);
         }
@@ -362,7 +377,8 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
 impl<A, S> Repository<A, S>
 where
     A: Aggregate + Serialize + DeserializeOwned,
-    S: Deref<Target = EventStore>,
+    S: Deref,
+    S::Target: AsRef<Reader>,
 {
     /// The same, with snapshots: loading begins with one, and a save takes one when the policy says so. States are written
     /// as JSON.
@@ -377,44 +393,6 @@ where
         self.snapshots = Some(Snapshots { policy: Arc::new(policy), codec: StateCodec::of::<C>() });
         self
     }
-
-    /// Takes a snapshot, whatever the policy says. Loads use it where the repository has [`snapshots`](Self::snapshots).
-    ///
-    /// # Durability
-    ///
-    /// As [`EventStore::save_snapshot`].
-    ///
-    /// # Errors
-    ///
-    /// As [`EventStore::save_snapshot`]; [`Error::Invalid`] if the state can't be encoded.
-    pub fn take_snapshot(&self, loaded: &Loaded<A>) -> Result<Snapshot> {
-        let codec = self.snapshots.as_ref().map_or_else(StateCodec::of::<Json>, |snapshots| snapshots.codec);
-        save_snapshot(&self.store, loaded, codec)
-    }
-}
-
-impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
-    fn take_snapshot_if_due(&self, loaded: &mut Loaded<A>) {
-        let Some(Snapshots { policy, codec }) = &self.snapshots else { return };
-        if !policy.is_due(&loaded.moment(self.store.now())) {
-            return;
-        }
-        match save_snapshot(&self.store, loaded, *codec) {
-            Ok(snapshot) => loaded.note_snapshot(&snapshot),
-            Err(error) => loaded.snapshots.failure = Some(error),
-        }
-    }
-}
-
-fn save_snapshot<A: Aggregate>(
-    store: &EventStore,
-    loaded: &Loaded<A>,
-    codec: StateCodec<A>,
-) -> Result<Snapshot> {
-    let data = SnapshotData::new(A::CATEGORY, codec.encode(&loaded.state)?)
-        .with_content_type(codec.content_type())
-        .with_schema_version(A::STATE_VERSION);
-    store.save_snapshot(&loaded.stream, loaded.version, data)
 }
 
 /// The state in a snapshot, or why it isn't one of this program's.
@@ -426,9 +404,24 @@ fn state_of<A: Aggregate>(snapshot: &Snapshot, codec: StateCodec<A>) -> Result<A
     codec.decode(snapshot).map_err(|reason| UnusedSnapshot::Undecodable { version, reason })
 }
 
-/// The id of an event that a command has led to, the first of which is 1.
-pub(crate) fn event_id_of(command_id: &str, number: u64) -> Result<EventId, Invalid> {
-    EventId::new(&format!("{command_id}:{number}"))
+/// The id of an event that a command has led to in a stream, the first of which is 1: `COMMAND:1:` and the hash of the
+/// stream's name. By the hash it is the id of one event, though the command led to events in many streams; and the index,
+/// which finds ids over all streams, finds one.
+pub(crate) fn event_id_of(command_id: &str, number: u64, stream: &StreamId) -> Result<EventId, Invalid> {
+    check_command_id(command_id)?;
+    EventId::new(&format!("{command_id}:{number}:{:016x}", xxh3_64(stream.as_str().as_bytes())))
+}
+
+/// An empty id would be that of all who forgot to give one.
+pub(crate) fn check_command_id(command_id: &str) -> Result<(), Invalid> {
+    if command_id.is_empty() {
+        return Err(Invalid::new(
+            "command id",
+            command_id,
+            "it is empty: give each command its own, or none",
+        ));
+    }
+    Ok(())
 }
 
 /// Says which event couldn't be read.

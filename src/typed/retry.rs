@@ -11,14 +11,15 @@ use std::{
 
 use crate::error::Error;
 
-/// An error that says whether another writer was first.
-pub trait Conflict {
-    /// Whether loading again and deciding again is the remedy.
-    fn is_conflict(&self) -> bool;
+/// An error that says whether trying again makes sense. [`Error`] is one, and
+/// [`ExecuteError`](crate::ExecuteError); a program's own error, which holds one of them, passes on what it says.
+pub trait Retriable {
+    /// Whether loading again and deciding again is the remedy: another writer was first.
+    fn is_retriable(&self) -> bool;
 }
 
-impl Conflict for Error {
-    fn is_conflict(&self) -> bool {
+impl Retriable for Error {
+    fn is_retriable(&self) -> bool {
         self.is_conflict()
     }
 }
@@ -149,7 +150,7 @@ impl Retry {
     /// # Errors
     ///
     /// The operation's own: at once if it is no conflict, else that of the last try.
-    pub fn run<T, E: Conflict>(&self, operation: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    pub fn run<T, E: Retriable>(&self, operation: impl FnMut() -> Result<T, E>) -> Result<T, E> {
         self.run_waiting(operation, |delay| {
             if !delay.is_zero() {
                 thread::sleep(delay);
@@ -157,7 +158,7 @@ impl Retry {
         })
     }
 
-    fn run_waiting<T, E: Conflict>(
+    fn run_waiting<T, E: Retriable>(
         &self,
         mut operation: impl FnMut() -> Result<T, E>,
         mut wait: impl FnMut(Duration),
@@ -165,7 +166,7 @@ impl Retry {
         let mut attempt = 1;
         loop {
             match operation() {
-                Err(error) if error.is_conflict() && attempt < self.tries => {
+                Err(error) if error.is_retriable() && attempt < self.tries => {
                     wait(self.delay(attempt, random_number()));
                     attempt += 1;
                 }

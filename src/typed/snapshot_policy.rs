@@ -4,7 +4,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use crate::{position::Version, time::Timestamp};
 
-/// What a policy decides by: a state that was just saved or loaded.
+/// What a policy decides by: a state that was just saved, or loaded for a command that led to nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct SnapshotMoment {
@@ -14,7 +14,8 @@ pub struct SnapshotMoment {
     pub last: Option<(Version, Timestamp)>,
     /// The time now.
     pub now: Timestamp,
-    /// How long it took to load the state; none: it wasn't loaded.
+    /// How long it took to read and apply the events behind the snapshot, or all: what a newer one would have spared.
+    /// None: the state wasn't loaded.
     pub load_time: Option<Duration>,
     /// How many events were applied when the state was loaded: those behind the snapshot, or all.
     pub events_applied: u64,
@@ -44,7 +45,10 @@ impl SnapshotMoment {
     }
 }
 
-/// Says when a snapshot is due.
+/// Says when a snapshot is due. A [`Repository`](crate::Repository) asks it behind every save, and behind a command that led
+/// to no events, was refused or was executed before; a load alone ([`load`](crate::Repository::load)) writes nothing, so
+/// nobody is asked there. That goes for every policy: a state that is only ever loaded gets a snapshot by
+/// [`take_snapshot`](crate::Repository::take_snapshot).
 ///
 /// ```
 /// use annals::{SnapshotMoment, SnapshotPolicy, Timestamp, Version};
@@ -105,7 +109,8 @@ impl SnapshotPolicy for OlderThan {
     }
 }
 
-/// A snapshot when loading took longer than this, and the last one hasn't got all events.
+/// A snapshot behind a load whose events took longer than this to be read and applied, where the last snapshot hasn't got all
+/// of them. How long it took to find and decode that snapshot doesn't count: a newer one takes as long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SlowLoad(pub Duration);
 

@@ -1,15 +1,20 @@
 //! Aggregates with snapshots: loading begins with one that can be used, and a save takes one when that is due.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use annals::{
-    Aggregate, Bincode, Context, EventStore, EveryNEvents, OnDemand, Repository, SlowLoad, SnapshotData,
-    UnusedSnapshot,
+    Aggregate, Bincode, Context, EventStore, EveryNEvents, ExecuteError, OnDemand, Repository, SlowLoad,
+    SnapshotData, SnapshotMoment, SnapshotPolicy, UnusedSnapshot,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    account::{Account, AccountEvent, Accounts, Deposit, deposited, nobody, withdrawn},
+    account::{Account, AccountEvent, Accounts, Deposit, Withdraw, command, deposited, nobody, withdrawn},
     support::{Outcome, store, stream, version},
 };
 
@@ -132,12 +137,12 @@ fn a_snapshot_of_another_version_of_the_state_is_passed_over_and_told__B16() -> 
     );
     // One that wants another codec finds none of its own.
     let binary = Repository::<Account, _>::new(&*store).snapshots_with::<Bincode>(OnDemand);
-    let account = binary.load("1")?;
+    let mut account = binary.load("1")?;
     assert_eq!(
         (account.snapshot_version(), account.state().cents, account.unused_snapshots().len()),
         (None, 19, 3)
     );
-    binary.take_snapshot(&account)?;
+    binary.take_snapshot(&mut account)?;
     assert_eq!(binary.load("1")?.snapshot_version(), Some(version(20)));
     Ok(())
 }
@@ -171,7 +176,10 @@ fn a_damaged_snapshot_costs_time_and_nothing_else__B16() -> Outcome {
         panic!("{:?}", account.unused_snapshots())
     };
     assert_eq!(ignored.version, Some(version(5)));
-    assert!(account.unused_snapshots()[0].to_string().contains(".snap") || ignored.path.is_file());
+    assert!(ignored.path.is_file(), "it is left where it is");
+    let told = account.unused_snapshots()[0].to_string();
+    assert_eq!(told, format!("{}: {}", ignored.path.display(), ignored.reason));
+    assert!(told.ends_with(".snap: it is damaged: its state's checksum doesn't match"), "{told}");
     // The next save takes one that can be used.
     accounts.save(&mut account, [deposited(1)], &nobody())?;
     assert_eq!(accounts.load("1")?.snapshot_version(), Some(version(6)));
@@ -179,13 +187,14 @@ fn a_damaged_snapshot_costs_time_and_nothing_else__B16() -> Outcome {
 }
 
 #[test]
-fn a_snapshot_is_taken_on_demand__B15() -> Outcome {
+fn a_snapshot_is_taken_on_demand__B14() -> Outcome {
     let store = store();
     let accounts = Repository::<Account, _>::new(&*store).snapshots(OnDemand);
     with_events(&accounts, 300)?;
     assert_eq!(newest(&store)?, None);
-    let account = accounts.load("1")?;
-    let snapshot = accounts.take_snapshot(&account)?;
+    let mut account = accounts.load("1")?;
+    let snapshot = accounts.take_snapshot(&mut account)?;
+    assert_eq!((account.snapshot_version(), account.events_applied()), (Some(version(300)), 0));
     assert_eq!((snapshot.version, snapshot.schema_version), (version(300), 1));
     assert_eq!(snapshot.json::<Account>()?, *account.state());
     assert_eq!(accounts.load("1")?.events_applied(), 0);
@@ -209,7 +218,7 @@ fn a_load_that_was_slow_makes_the_next_save_take_one__B15() -> Outcome {
 
 /// A state that can't be written once it has seen enough.
 #[derive(Default, Debug, Serialize, Deserialize)]
-struct Shy {
+pub(crate) struct Shy {
     #[serde(serialize_with = "refuse_three")]
     seen: u32,
 }
@@ -224,7 +233,7 @@ fn refuse_three<S: serde::Serializer>(seen: &u32, serializer: S) -> Result<S::Ok
 }
 
 #[derive(Serialize, Deserialize)]
-enum ShyEvent {
+pub(crate) enum ShyEvent {
     Looked,
 }
 
@@ -249,5 +258,155 @@ fn a_snapshot_that_fails_does_not_fail_the_save__B15() -> Outcome {
         assert_eq!(failure.contains("three is a secret"), seen == 3, "{failure}");
     }
     assert_eq!(shy.load("1")?.state().seen, 4);
+    Ok(())
+}
+
+#[test]
+fn a_failure_is_that_of_the_last_save__B15() -> Outcome {
+    let store = store();
+    let shy = Repository::<Shy, _>::new(&*store).snapshots(EveryNEvents(3));
+    let mut loaded = shy.load("1")?;
+    let three = || [ShyEvent::Looked, ShyEvent::Looked, ShyEvent::Looked];
+    shy.save(&mut loaded, three(), &Context::new())?;
+    assert!(loaded.snapshot_failure().is_some());
+    // One that wants no snapshot hasn't failed to take one; nor has one that is refused.
+    shy.save(&mut loaded, [], &Context::new())?;
+    assert!(loaded.snapshot_failure().is_none());
+    let mut late = shy.load("2")?;
+    shy.save(&mut late, three(), &Context::new())?;
+    assert!(late.snapshot_failure().is_some());
+    shy.save(&mut shy.load("2")?, [ShyEvent::Looked], &Context::new())?;
+    assert!(shy.save(&mut late, [ShyEvent::Looked], &Context::new()).is_err_and(|error| error.is_conflict()));
+    assert!(late.snapshot_failure().is_none());
+    Ok(())
+}
+
+/// Another view of an account, made of the same events.
+#[derive(PartialEq, Default, Debug, Serialize, Deserialize)]
+struct Turnover {
+    cents: u64,
+}
+
+impl Aggregate for Turnover {
+    type Event = AccountEvent;
+    const CATEGORY: &'static str = "account";
+    const STATE_TYPE: &'static str = "turnover";
+
+    fn apply(&mut self, event: AccountEvent) {
+        if let AccountEvent::MoneyDeposited { cents } | AccountEvent::MoneyWithdrawn { cents } = event {
+            self.cents += cents;
+        }
+    }
+}
+
+#[test]
+fn two_aggregates_of_one_category_have_snapshots_of_their_own__B15_B16() -> Outcome {
+    let store = store();
+    let accounts = accounts_with_snapshots(&store, 1);
+    let turnovers = Repository::<Turnover, _>::new(&*store).snapshots(OnDemand);
+    with_events(&accounts, 1)?;
+    accounts.save(&mut accounts.load("1")?, [deposited(10), withdrawn(4)], &nobody())?;
+    // Each of a version that the other one has none of, and of the same.
+    turnovers.take_snapshot(&mut turnovers.load_as_of("1", version(2))?)?;
+    turnovers.take_snapshot(&mut turnovers.load("1")?)?;
+    let (account, turnover) = (accounts.load("1")?, turnovers.load("1")?);
+    assert_eq!((account.state().cents, account.events_applied()), (6, 0));
+    assert_eq!((turnover.state().cents, turnover.events_applied()), (14, 0));
+    assert!(account.unused_snapshots().is_empty() && turnover.unused_snapshots().is_empty());
+    let list = store.snapshots(&stream("account-1"))?.snapshots;
+    let types: Vec<_> = list.iter().map(|info| (info.state_type.as_str(), info.version.get())).collect();
+    assert_eq!(types, [("account", 1), ("account", 3), ("turnover", 2), ("turnover", 3)]);
+    Ok(())
+}
+
+#[test]
+fn a_load_that_was_slow_and_led_to_nothing_takes_a_snapshot_too__B15() -> Outcome {
+    let store = store();
+    let slow = Repository::<Account, _>::new(&*store).snapshots(SlowLoad(Duration::ZERO));
+    let plain = Repository::<Account, _>::new(&*store);
+    let more = || plain.save(&mut plain.load("1")?, [deposited(1)], &nobody()).map(drop);
+    with_events(&plain, 3)?;
+    // A command that is refused, one that leads to nothing, one that was executed before, a decision by hand.
+    assert!(matches!(slow.execute("1", &Withdraw(99), &nobody()), Err(ExecuteError::Rejected(_))));
+    assert_eq!(newest(&store)?, Some(3));
+    more()?;
+    slow.execute("1", &Deposit(0), &nobody())?;
+    assert_eq!(newest(&store)?, Some(4));
+    plain.execute("1", &Deposit(1), &command("c"))?;
+    assert!(slow.execute("1", &Deposit(1), &command("c"))?.appended.repeated);
+    assert_eq!(newest(&store)?, Some(5));
+    more()?;
+    slow.save(&mut slow.load_for_writing("1")?, [], &nobody())?;
+    assert_eq!(newest(&store)?, Some(6));
+    // Who only reads writes nothing, and of nothing there is no snapshot.
+    more()?;
+    slow.save(&mut slow.load("1")?, [], &nobody())?;
+    assert_eq!(newest(&store)?, Some(6));
+    let recorder = Recorder::default();
+    let recorded = Repository::<Account, _>::new(&*store).snapshots(recorder.clone());
+    assert!(recorded.execute("2", &Deposit(1), &nobody()).is_err());
+    assert!(recorder.0.lock().expect("one thread").is_empty());
+    Ok(())
+}
+
+/// Wants no snapshot, and remembers what it was asked.
+#[derive(Clone, Default, Debug)]
+struct Recorder(Arc<Mutex<Vec<SnapshotMoment>>>);
+
+impl SnapshotPolicy for Recorder {
+    fn is_due(&self, moment: &SnapshotMoment) -> bool {
+        self.0.lock().expect("no one panics with it").push(moment.clone());
+        false
+    }
+}
+
+/// How long it takes to decode a [`Heavy`].
+const DECODING: Duration = Duration::from_millis(20);
+
+/// A state that takes its time to be decoded.
+#[derive(Default, Debug, Serialize)]
+struct Heavy {
+    seen: u64,
+}
+
+impl<'de> Deserialize<'de> for Heavy {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let begun = Instant::now();
+        while begun.elapsed() < DECODING {}
+        #[derive(Deserialize)]
+        struct Fields {
+            seen: u64,
+        }
+        Fields::deserialize(deserializer).map(|Fields { seen }| Self { seen })
+    }
+}
+
+impl Aggregate for Heavy {
+    type Event = ShyEvent;
+    const CATEGORY: &'static str = "heavy";
+
+    fn apply(&mut self, ShyEvent::Looked: ShyEvent) {
+        self.seen += 1;
+    }
+}
+
+#[test]
+fn what_a_snapshot_costs_itself_makes_no_load_slow__B15() -> Outcome {
+    let store = store();
+    let recorder = Recorder::default();
+    let heavy = Repository::<Heavy, _>::new(&*store).snapshots(recorder.clone());
+    let mut loaded = heavy.load("1")?;
+    heavy.save(&mut loaded, [ShyEvent::Looked], &Context::new())?;
+    heavy.take_snapshot(&mut loaded)?;
+    // Of so many loads, one isn't kept from its work by other programs.
+    for _ in 0..20 {
+        let mut loaded = heavy.load_for_writing("1")?;
+        assert_eq!((loaded.state().seen, loaded.events_applied()), (1, 0));
+        heavy.save(&mut loaded, [], &Context::new())?;
+    }
+    let moments = recorder.0.lock().expect("one thread").clone();
+    let times: Vec<Duration> = moments.iter().filter_map(|moment| moment.load_time).collect();
+    assert_eq!(times.len(), 21);
+    assert!(times[1..].iter().any(|time| *time < DECODING), "{times:?}");
     Ok(())
 }

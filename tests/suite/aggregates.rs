@@ -202,6 +202,22 @@ fn a_schema_version_that_the_program_does_not_know_is_an_error_that_says_so__D20
 }
 
 #[test]
+fn several_schema_versions_that_upcasters_know_are_loaded__D20() -> Outcome {
+    let upcasters = Upcasters::new().knows("MoneyDeposited", 1)?.knows("MoneyDeposited", 2)?;
+    let store = store_with(buffered().upcasters(upcasters));
+    let accounts = accounts(&store);
+    let deposit = |version| -> annals::Result<_> {
+        Ok(EventData::json("MoneyDeposited", &json!({ "cents": 5 }))?.with_schema_version(version))
+    };
+    store.append(&stream("account-1"), Version::NONE, [deposit(1)?, deposit(2)?])?;
+    assert_eq!(accounts.load("1")?.state().cents, 10);
+    store.append(&stream("account-1"), version(2), [deposit(3)?])?;
+    let told = accounts.load("1").expect_err("version 3 isn't known");
+    assert!(matches!(told, Error::UnknownSchemaVersion { found: 3, newest: 2, .. }), "{told:?}");
+    Ok(())
+}
+
+#[test]
 fn an_event_that_is_not_of_the_aggregates_type_is_named() -> Outcome {
     let store = store();
     let accounts = accounts(&store);

@@ -8,7 +8,8 @@ use std::{
 };
 
 use annals::{
-    Conflict, Error, EventId, EveryNEvents, ExecuteError, Repository, Retry, StoredEvent, StreamId, Version,
+    Commit, Error, EventContent, EventId, EveryNEvents, ExecuteError, Follower, Options, Repository,
+    Retriable, Retry, StoredEvent, StreamId, Upcasters, Version,
 };
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
         Account, AccountEvent, Act, Deposit, Open, Refused, Withdraw, accounts, command, deposited, nobody,
         withdrawn,
     },
-    support::{Outcome, all, small_segments, store, store_with, stream, version},
+    support::{Outcome, all, buffered, event, small_segments, store, store_with, stream, version},
 };
 
 fn ids(events: Vec<StoredEvent>) -> Vec<String> {
@@ -76,7 +77,7 @@ fn when_no_try_is_left_the_conflict_comes_back_typed__D17_X21() -> Outcome {
     assert!(outcome.as_ref().is_err_and(ExecuteError::is_conflict));
     let Err(ExecuteError::Store(error)) = outcome else { panic!("{outcome:?}") };
     assert!(matches!(error, Error::VersionConflict { actual, .. } if actual == version(4)), "{error:?}");
-    assert!(Conflict::is_conflict(&error));
+    assert!(Retriable::is_retriable(&error));
     assert_eq!((tries.get(), accounts.load("1")?.state().cents), (3, 30));
 
     tries.set(0);
@@ -107,7 +108,7 @@ fn a_decision_to_do_nothing_is_checked_too__D17() -> Outcome {
 }
 
 #[test]
-fn a_command_sent_again_is_told_what_it_reached_and_not_handled__X21() -> Outcome {
+fn a_command_sent_again_is_told_what_it_reached_and_not_handled__D06_X9() -> Outcome {
     let mut store = store_with(small_segments());
     let handled = AtomicU64::new(0);
     let twice = Act(|_: &Account| {
@@ -134,12 +135,13 @@ fn a_command_sent_again_is_told_what_it_reached_and_not_handled__X21() -> Outcom
     assert!(store.info()?.segments > 3, "the command is in a segment that was sealed");
     assert_eq!(accounts(&store).find_command("1", "c-2")?, None);
     assert_eq!(accounts(&store).find_command("1", "c")?, None);
-    assert_eq!(ids(all(store.read_stream(&stream("account-2")))), ["c-1:1", "c-1:2", "c-1:3"]);
+    let expected = ["c-1:1:91a20b15e66ec9d9", "c-1:2:91a20b15e66ec9d9", "c-1:3:91a20b15e66ec9d9"];
+    assert_eq!(ids(all(store.read_stream(&stream("account-2")))), expected);
     Ok(())
 }
 
 #[test]
-fn what_left_no_events_is_handled_again__X21() -> Outcome {
+fn what_left_no_events_is_handled_again__D06_X9() -> Outcome {
     let store = store();
     let accounts = accounts(&store);
     assert!(accounts.execute("1", &Deposit(5), &command("c-1")).is_err());
@@ -153,7 +155,7 @@ fn what_left_no_events_is_handled_again__X21() -> Outcome {
 }
 
 #[test]
-fn a_repeated_command_is_seen_before_the_aggregate_can_refuse_it__X21() -> Outcome {
+fn a_repeated_command_is_seen_before_the_aggregate_can_refuse_it__D06_X9() -> Outcome {
     let store = store();
     let accounts = accounts(&store);
     accounts.execute("1", &Open, &nobody())?;
@@ -201,7 +203,7 @@ fn overtaken(
 }
 
 #[test]
-fn of_the_same_command_at_the_same_time_exactly_one_is_executed__X21() -> Outcome {
+fn of_the_same_command_at_the_same_time_exactly_one_is_executed__D06_X9() -> Outcome {
     let same = [deposited(1), deposited(2)];
     for retry in [Retry::new().backoff(Duration::ZERO), Retry::none()] {
         // On the same state, to the same events.
@@ -216,27 +218,111 @@ fn of_the_same_command_at_the_same_time_exactly_one_is_executed__X21() -> Outcom
 }
 
 #[test]
-fn an_id_that_is_too_long_for_events_is_refused__X21() {
+fn an_id_that_is_too_long_for_events_is_refused__D06_X9() -> Outcome {
     let store = store();
-    let outcome = accounts(&store).execute("1", &Open, &command(&"c".repeat(255)));
+    let outcome = accounts(&store).execute("1", &Open, &command(&"c".repeat(237)));
     assert!(matches!(outcome, Err(ExecuteError::Store(Error::Invalid(_)))), "{outcome:?}");
     let outcome = accounts(&store).execute("with a\nline", &Open, &nobody());
     assert!(matches!(outcome, Err(ExecuteError::Store(Error::Invalid(_)))), "{outcome:?}");
+    // The longest one has room for nine events. Of ten none is stored.
+    let longest = command(&"c".repeat(236));
+    let deposit = |count| Act(move |_: &Account| Ok(vec![deposited(1); count]));
+    let outcome = accounts(&store).execute("1", &deposit(10), &longest);
+    assert!(matches!(outcome, Err(ExecuteError::Store(Error::Invalid(_)))), "{outcome:?}");
     assert_eq!(store.last_position().get(), 0);
+    // It is found again, whatever comes behind it.
+    let first = accounts(&store).execute("1", &deposit(9), &longest)?.appended;
+    accounts(&store).execute("1", &deposit(9), &nobody())?;
+    let again = accounts(&store).execute("1", &deposit(9), &longest)?.appended;
+    assert_eq!((again.first_version, again.version, again.repeated), (first.first_version, version(9), true));
+    Ok(())
 }
 
 #[test]
-fn an_event_is_found_in_its_stream_by_its_id__X21() -> Outcome {
+fn an_empty_id_is_refused_before_anything_is_handled__D06_X9() -> Outcome {
     let store = store();
     let accounts = accounts(&store);
-    accounts.execute("1", &Open, &command("c"))?;
-    accounts.execute("2", &Deposit(0), &nobody()).expect_err("it isn't open");
-    let (one, two): (StreamId, StreamId) = (stream("account-1"), stream("account-2"));
-    let id = EventId::new("c:1")?;
-    let found = store.event_in(&one, &id)?.expect("it is there");
-    assert_eq!((found.version, found.event_type.as_str()), (version(1), "AccountOpened"));
-    assert_eq!(store.event_in(&two, &id)?, None);
-    assert_eq!(store.event_in(&one, &EventId::new("c:2")?)?, None);
+    let handled = Cell::new(0);
+    let act = Act(|_: &Account| {
+        handled.set(handled.get() + 1);
+        Ok(Vec::new())
+    });
+    let outcome = accounts.execute("1", &act, &command(""));
+    let Err(ExecuteError::Store(Error::Invalid(invalid))) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((invalid.what, handled.get()), ("command id", 0));
+    let mut account = accounts.load("1")?;
+    let refused: [annals::Result<()>; 4] = [
+        accounts.save(&mut account, [deposited(1)], &command("")).map(drop),
+        accounts.add_to(Commit::new(), &account, [deposited(1)], &command("")).map(drop),
+        accounts.encode("1", [deposited(1)], &command("")).map(drop),
+        accounts.find_command("1", "").map(drop),
+    ];
+    for outcome in refused {
+        assert!(matches!(outcome, Err(Error::Invalid(_))), "{outcome:?}");
+    }
+    assert_eq!((account.version(), store.last_position().get()), (Version::NONE, 0));
+    Ok(())
+}
+
+#[test]
+fn another_command_with_an_id_that_was_used_is_told_what_the_first_reached__D06_X9() -> Outcome {
+    let store = store();
+    let accounts = accounts(&store);
+    let opened = accounts.execute("1", &Open, &command("request-1"))?.appended;
+    let deposit = accounts.execute("1", &Deposit(5), &command("request-1"))?;
+    assert_eq!((deposit.appended.version, deposit.appended.repeated), (opened.version, true));
+    assert_eq!(deposit.aggregate.state().cents, 0);
+    Ok(())
+}
+
+#[test]
+fn the_events_of_a_command_have_ids_of_their_own_in_every_stream__D06_X9() -> Outcome {
+    let store = store();
+    let accounts = accounts(&store);
+    for number in 0..50 {
+        accounts.execute(&number.to_string(), &Open, &command("open-all"))?;
+    }
+    // An id alone says which event it is, as corrections and causation name it.
+    for stored in all(store.read_all()) {
+        assert_eq!(store.event(&stored.id)?.as_ref(), Some(&stored));
+    }
+    Ok(())
+}
+
+#[test]
+fn an_event_is_found_in_its_stream_by_its_id__D06_X9() -> Outcome {
+    let upcasters = Upcasters::new()
+        .split("Moved", 1, &[("Left", 1), ("Arrived", 1)], |moved: EventContent| {
+            Ok::<_, Error>(["Left", "Arrived"].map(|part| moved.clone().with_type(part, 1)).into())
+        })?
+        .discard("LookedAt", 1)?;
+    let store = store_with(buffered().upcasters(upcasters.clone()));
+    let (one, two): (StreamId, StreamId) = (stream("a-1"), stream("a-2"));
+    let with_id = |event_type: &str, id: &str| -> annals::Result<_> {
+        Ok(event(event_type).with_id(EventId::new(id)?))
+    };
+    // The same id stands for an event of each stream.
+    store.append(&two, Version::NONE, [event("Before"), with_id("InTwo", "c")?])?;
+    store.append(&one, Version::NONE, [with_id("InOne", "c")?, with_id("Moved", "d")?])?;
+    store.append(&one, version(2), [with_id("LookedAt", "e")?])?;
+    let follower = Follower::open_with(store.path(), Options::new().upcasters(upcasters))?;
+    for reader in [store.reader(), follower.reader()] {
+        let found = |stream: &StreamId, id: &str| -> annals::Result<_> {
+            let event = reader.event_in(stream, &EventId::new(id)?)?;
+            Ok(event.map(|event| (event.event_type, event.version.get())))
+        };
+        assert_eq!(found(&one, "c")?, Some(("InOne".to_owned(), 1)));
+        assert_eq!(found(&two, "c")?, Some(("InTwo".to_owned(), 2)));
+        // Of an event that is split, the first part; of one that is discarded, none. Both are there as they are stored.
+        assert_eq!(found(&one, "d")?, Some(("Left".to_owned(), 2)));
+        assert_eq!(found(&one, "e")?, None);
+        for (id, event_type) in [("d", "Moved"), ("e", "LookedAt")] {
+            let stored = reader.event_in_raw(&one, &EventId::new(id)?)?.expect("it is stored");
+            assert_eq!(stored.event_type, event_type);
+        }
+        assert_eq!((found(&two, "d")?, found(&one, "f")?), (None, None));
+        assert_eq!(found(&stream("a-3"), "c")?, None);
+    }
     Ok(())
 }
 
@@ -276,10 +362,14 @@ fn of_10_000_commands_by_16_threads_on_4_aggregates_none_is_lost_or_doubled__D17
         assert_eq!(loaded.state().cents, expected);
         assert_eq!(loaded.version(), Version::new(1 + (EXECUTIONS - TWICE) as u64 / 4));
         assert_eq!(accounts.load(&account.to_string())?.state(), loaded.state());
-        all_ids.extend(ids(all(store.read_stream(loaded.stream())).split_off(1)));
+        for id in ids(all(store.read_stream(loaded.stream())).split_off(1)) {
+            let (command, hash) = id.split_once(":1:").expect("a command's first event");
+            assert_eq!(hash.len(), 16, "{id}");
+            all_ids.push(command.to_owned());
+        }
     }
     let mut expected: Vec<String> =
-        (0..EXECUTIONS - TWICE).map(|number| format!("command-{number}:1")).collect();
+        (0..EXECUTIONS - TWICE).map(|number| format!("command-{number}")).collect();
     all_ids.sort_unstable();
     expected.sort_unstable();
     assert!(all_ids == expected, "each command has led to one event");

@@ -1,9 +1,15 @@
 //! Who wants a command and what brought it about, from the command to its events and to what answers them.
 
-use annals::{ContentType, Context, Correction, EventData, ExpectedVersion, Invalid, Metadata, StoredEvent};
+use annals::{
+    ContentType, Context, Correction, EventData, ExpectedVersion, Invalid, Metadata, OccurredAt, StoredEvent,
+    Timestamp,
+};
 use serde_json::json;
 
-use crate::support::{Outcome, all, event, store, stream};
+use crate::{
+    account::{Deposit, Open, accounts},
+    support::{Outcome, all, event, store, stream},
+};
 
 /// Stores events in one stream and reads them.
 fn stored<const N: usize>(events: [EventData; N]) -> [StoredEvent; N] {
@@ -126,5 +132,29 @@ fn a_correction_may_come_from_elsewhere_and_must_be_one__D24() -> Outcome {
     assert!(corrected(json!({"correctsEventId": 3})).is_err());
     assert!(corrected(json!({"correctsEventId": ""})).is_err());
     assert!(corrected(json!({"correctsEventId": "e", "correctsPosition": -1})).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_context_says_when_it_happened__B05() -> Outcome {
+    let scanned = OccurredAt { time: Timestamp::from_micros(1_000), offset_minutes: 120 };
+    let other = OccurredAt { time: Timestamp::from_micros(2_000), offset_minutes: 0 };
+    let context = Context::new().occurred_at(scanned);
+    assert_eq!((context.occurred(), Context::new().occurred()), (Some(scanned), None));
+    let [of_context, own] = stored([
+        event("A").with_context(&context)?,
+        event("B").with_occurred_at(other).with_context(&context)?,
+    ]);
+    assert_eq!((of_context.occurred_at, own.occurred_at), (Some(scanned), Some(other)));
+    assert_eq!(of_context.metadata()?, None, "it is no part of the metadata");
+    // What answers the event happens when it does.
+    assert_eq!(Context::caused_by(&of_context)?.occurred(), None);
+    // The events of a command have it too.
+    let store = store();
+    let accounts = accounts(&store);
+    accounts.execute("1", &Open, &context)?;
+    accounts.execute("1", &Deposit(1), &Context::new())?;
+    let times: Vec<_> = all(store.read_all()).iter().map(|event| event.occurred_at).collect();
+    assert_eq!(times, [Some(scanned), None]);
     Ok(())
 }

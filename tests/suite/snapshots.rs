@@ -1,6 +1,9 @@
 //! Snapshots: what is saved comes back, the newest first, and never more than the log vouches for.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use annals::{
     ContentType, Error, EventStore, ExpectedVersion, Follower, NAME_BYTES_MAX, Query, SNAPSHOT_BYTES_MAX,
@@ -321,6 +324,35 @@ fn what_an_interrupted_save_has_left_goes_with_the_next() -> Outcome {
     assert_eq!(latest(&store, u64::MAX), Some(2));
     assert!(!left_over.exists());
     assert!(of_someone_else.exists(), "only the store's own files are removed");
+    Ok(())
+}
+
+#[test]
+fn what_an_interrupted_save_has_left_goes_with_a_deletion() -> Outcome {
+    let store = store_of(3);
+    let account = stream("account-1");
+    let leave = || -> Result<[PathBuf; 2], Box<dyn std::error::Error>> {
+        save(&store, 1);
+        let path = store.snapshots(&account)?.snapshots.remove(0).path;
+        let left = [path.with_extension("snap.tmp"), path.with_file_name("notes.txt")];
+        for left in &left {
+            fs::write(left, "half")?;
+        }
+        Ok(left)
+    };
+    let check =
+        |deleted: annals::Result<usize>, wanted: usize, [left_over, of_someone_else]: [PathBuf; 2]| {
+            assert_eq!(deleted.expect("it can be deleted"), wanted, "only snapshots count");
+            assert!(!left_over.exists());
+            assert!(of_someone_else.exists(), "only the store's own files are removed");
+        };
+    let left = leave()?;
+    check(store.delete_snapshots(&account, None), 1, left);
+    let left = leave()?;
+    check(store.delete_all_snapshots(), 1, left);
+    // Whatever type it was to be, nobody else is saving one.
+    let left = leave()?;
+    check(store.delete_snapshots(&account, Some("AnotherType")), 0, left);
     Ok(())
 }
 

@@ -1,16 +1,26 @@
-//! A context that comes from the current `tracing` span.
+//! What `tracing` has to do with a store: a context that comes from the current span, and what operators are told.
 
-use annals::{Context, ContextLayer, Metadata};
-use tracing::{Dispatch, dispatcher::with_default, info_span, subscriber::NoSubscriber};
+use std::{
+    fmt::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use annals::{Context, ContextLayer, EveryNEvents, Metadata, Repository, SnapshotData};
+use tracing::{
+    Dispatch, Subscriber, dispatcher::with_default, field::Field, info_span, subscriber::NoSubscriber,
+};
 use tracing_subscriber::{
     Layer,
     filter::LevelFilter,
     filter::filter_fn,
-    layer::{Identity, SubscriberExt},
+    layer::{self, Identity, SubscriberExt},
     registry,
 };
 
-use crate::support::{Outcome, all, event, store, stream};
+use crate::{
+    aggregate_snapshots::{Shy, ShyEvent},
+    support::{Outcome, all, event, store, stream},
+};
 
 fn with_layer(action: impl FnOnce()) {
     with_default(&Dispatch::new(registry().with(ContextLayer::new())), action);
@@ -109,6 +119,17 @@ fn the_layer_is_found_wherever_it_stands__C15() {
 }
 
 #[test]
+fn an_empty_field_is_none__C15() {
+    with_layer(|| {
+        let outer = info_span!("request", user_id = "ann", command_id = "").entered();
+        let said = info_span!("command", user_id = "", tenant_id = %"").in_scope(Context::current);
+        assert_eq!((said.command(), said.metadata().user_id.as_deref()), (None, Some("ann")));
+        assert_eq!(said.metadata().tenant_id, None);
+        drop(outer);
+    });
+}
+
+#[test]
 fn events_of_a_request_carry_its_trace__C15_D25() -> Outcome {
     let store = store();
     let mut outcome = Ok(());
@@ -126,5 +147,48 @@ fn events_of_a_request_carry_its_trace__C15_D25() -> Outcome {
     let found = all(store.read_stream(&stream("a-1"))).remove(0).metadata()?.expect("metadata");
     assert_eq!((found.user_id.as_deref(), found.tenant_id.as_deref()), (Some("ann"), Some("shop")));
     assert_eq!((found.correlation_id.as_deref(), found.causation_id.as_deref()), (Some("4bf92f"), Some("c")));
+    Ok(())
+}
+
+/// Keeps what is told to operators.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl<S: Subscriber> Layer<S> for Told {
+    fn on_event(&self, event: &tracing::Event<'_>, _: layer::Context<'_, S>) {
+        let mut line = event.metadata().level().to_string();
+        event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
+            write!(line, " {field}={value:?}").expect("a text")
+        });
+        self.0.lock().expect("no one panics with it").push(line);
+    }
+}
+
+#[test]
+fn operators_are_told_of_snapshots_that_are_not_taken_or_not_used__B15_B16() -> Outcome {
+    let told = Told::default();
+    let store = store();
+    let shy = Repository::<Shy, _>::new(&*store).snapshots(EveryNEvents(1));
+    let said = |part: &str| {
+        let lines = std::mem::take(&mut *told.0.lock().expect("no one panics with it"));
+        let [line] = &lines[..] else { panic!("{lines:?}") };
+        assert!(line.starts_with("WARN") && line.contains("stream shy-1") && line.contains(part), "{line}");
+        assert!(line.contains("snapshots"), "it names the directory: {line}");
+    };
+    let run = || -> annals::Result<()> {
+        let mut loaded = shy.load("1")?;
+        shy.save(&mut loaded, [ShyEvent::Looked, ShyEvent::Looked, ShyEvent::Looked], &Context::new())?;
+        said("a snapshot can't be taken");
+        let data = SnapshotData::json("shy", &"another state")?;
+        store.save_snapshot(loaded.stream(), loaded.version(), data)?;
+        shy.load("1")?;
+        said("isn't this program's");
+        let data = SnapshotData::json("shy", &0)?.with_schema_version(2);
+        store.save_snapshot(loaded.stream(), loaded.version(), data)?;
+        shy.load("1")?;
+        said("has version 2 of the state");
+        Ok(())
+    };
+    with_default(&Dispatch::new(registry().with(told.clone())), run)?;
     Ok(())
 }
