@@ -94,6 +94,7 @@ mod records;
 mod schema;
 mod schema_compatibility;
 mod schema_keywords;
+mod schema_shape;
 mod schema_violation;
 mod selection;
 mod simulation;

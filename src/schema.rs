@@ -1,28 +1,29 @@
 //! JSON Schemas, compiled to check the data of events by; with the feature `schema`.
 //!
-//! Nothing is fetched: a reference leads to a place in the same schema, or to a draft's own. Patterns run in time linear
-//! in the text, so those that look ahead or behind, or back at a group, are refused when they are registered. So is a
-//! schema whose references multiply it beyond measure.
+//! Nothing is fetched: a reference leads to a place in the same schema. Patterns run in time linear in the text, so those
+//! that look ahead or behind, or back at a group, are refused when they are registered. So is a schema whose references
+//! multiply it beyond measure, or lead in a circle in place.
+//!
+//! Whether data fit is asked first, and where they don't only then. The first question is answered once for each
+//! schema that a circle leads through and each part of the data; the second is not, and collects what each alternative
+//! has to say. So it isn't asked where references lead in a circle, nor of much data by much schema.
 
 #[cfg(feature = "schema")]
 use std::fmt::{self, Write as _};
-use std::{collections::HashMap, ptr};
 
 #[cfg(feature = "schema")]
 use jsonschema::{PatternOptions, error::ValidationErrorKind};
 use serde_json::Value;
 
-/// How many schemas one may come to when each of its references is replaced by what it names.
-const EXPANSION_MAX: u64 = 1_000_000;
-
-/// How deep a schema may be. What is read from JSON is less deep.
-const DEPTH_MAX: usize = 256;
+use crate::schema_shape::Shape;
 
 /// A schema that data can be checked by.
 #[derive(Debug)]
 pub(crate) struct CompiledSchema {
     #[cfg(feature = "schema")]
     validator: jsonschema::Validator,
+    #[cfg(feature = "schema")]
+    shape: Shape,
 }
 
 /// Where data break a schema, and how.
@@ -35,57 +36,7 @@ pub(crate) struct Breach {
 
 /// Refuses a schema that can't be used. Without the feature `schema` most faults aren't noticed.
 pub(crate) fn check_schema(schema: &Value) -> Result<(), String> {
-    let mut expansion = Expansion { root: schema, known: HashMap::new() };
-    if expansion.of(schema, 0).is_none_or(|expansion| expansion > EXPANSION_MAX) {
-        return Err(format!(
-            "it is too deep, or with its references replaced it would be more than {EXPANSION_MAX} schemas, \
-             which takes too long to check data by"
-        ));
-    }
-    if cfg!(feature = "schema") { CompiledSchema::new(schema).map(drop) } else { Ok(()) }
-}
-
-/// Counts what a schema comes to when references are replaced by what they name; a circle counts once.
-struct Expansion<'a> {
-    root: &'a Value,
-    /// None while it is being counted.
-    known: HashMap<*const Value, Option<u64>>,
-}
-
-impl<'a> Expansion<'a> {
-    /// None if it is too deep.
-    fn of(&mut self, schema: &'a Value, depth: usize) -> Option<u64> {
-        if depth > DEPTH_MAX {
-            return None;
-        }
-        if let Some(known) = self.known.get(&ptr::from_ref(schema)) {
-            return Some(known.unwrap_or(1));
-        }
-        self.known.insert(ptr::from_ref(schema), None);
-        let mut sum: u64 = 1;
-        match schema {
-            Value::Object(members) => {
-                let reference = members.get("$ref").and_then(Value::as_str);
-                let pointer = reference.and_then(|reference| reference.strip_prefix('#'));
-                if let Some(named) = pointer.and_then(|pointer| self.root.pointer(pointer)) {
-                    sum = sum.saturating_add(self.of(named, depth + 1)?);
-                }
-                for (name, member) in members {
-                    if name != "$defs" && name != "definitions" {
-                        sum = sum.saturating_add(self.of(member, depth + 1)?);
-                    }
-                }
-            }
-            Value::Array(elements) => {
-                for element in elements {
-                    sum = sum.saturating_add(self.of(element, depth + 1)?);
-                }
-            }
-            _ => {}
-        }
-        self.known.insert(ptr::from_ref(schema), Some(sum));
-        Some(sum)
-    }
+    if cfg!(feature = "schema") { CompiledSchema::new(schema).map(drop) } else { Shape::of(schema).map(drop) }
 }
 
 #[cfg(not(feature = "schema"))]
@@ -107,7 +58,11 @@ impl CompiledSchema {
 impl CompiledSchema {
     /// Compiles a schema; an error says what is wrong with it.
     pub(crate) fn new(schema: &Value) -> Result<Self, String> {
-        let options = jsonschema::options().offline().with_pattern_options(PatternOptions::regex());
+        let shape = Shape::of(schema)?;
+        let pattern_bytes_max = PATTERNS_BYTES_MAX / shape.patterns.max(PATTERNS_COUNTED_MIN);
+        let patterns =
+            PatternOptions::regex().size_limit(pattern_bytes_max).dfa_size_limit(pattern_bytes_max);
+        let options = jsonschema::options().offline().with_pattern_options(patterns);
         let validator = options.build(schema).map_err(|error| {
             let message = bounded(&error);
             let place = error.instance_path().as_str();
@@ -120,7 +75,7 @@ impl CompiledSchema {
             };
             if place.is_empty() { format!("{message}{hint}") } else { format!("at {place}: {message}{hint}") }
         })?;
-        Ok(Self { validator })
+        Ok(Self { validator, shape })
     }
 
     /// Checks an event's data.
@@ -129,12 +84,38 @@ impl CompiledSchema {
             path: String::new(),
             reason: format!("the data can't be read as JSON: {error}"),
         })?;
+        if self.validator.is_valid(&value) {
+            return Ok(());
+        }
+        let whole = |why: &str| Breach {
+            path: String::new(),
+            reason: format!("the data don't fit the schema; the place isn't looked for, since {why}"),
+        };
+        if self.shape.has_circle {
+            return Err(whole("the schema refers back to itself"));
+        }
+        let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        if self.shape.expansion.saturating_mul(bytes) > PLACE_STEPS_MAX {
+            return Err(whole("schema and data are large"));
+        }
         self.validator.validate(&value).map_err(|error| Breach {
             path: error.instance_path().as_str().to_owned(),
             reason: bounded(&error),
         })
     }
 }
+
+/// How many bytes the patterns of a schema take at most when they are compiled, all together.
+#[cfg(feature = "schema")]
+const PATTERNS_BYTES_MAX: usize = 64 << 20;
+
+/// One pattern alone takes at most as much as if there were so many.
+#[cfg(feature = "schema")]
+const PATTERNS_COUNTED_MIN: usize = 8;
+
+/// Up to how many bytes of data, times what the schema comes to, the place of a breach is looked for.
+#[cfg(feature = "schema")]
+const PLACE_STEPS_MAX: u64 = 10_000_000;
 
 /// The longest message that is taken from a schema's checks, in bytes.
 #[cfg(feature = "schema")]

@@ -53,6 +53,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "schema_keywords",
             "schema_compatibility",
             "event_type_definition",
+            "schema_shape",
             "schema",
             "options",
         ],

@@ -19,7 +19,7 @@ fn nothing_is_fetched() {
         check_refused(&json!({ "$ref": reference }), reference);
     }
     check_refused(&json!({ "$schema": "https://example.com/own" }), "https://example.com/own");
-    assert_eq!(check_schema(&json!({ "$ref": "https://json-schema.org/draft/2020-12/schema" })), Ok(()));
+    check_refused(&json!({ "$ref": "https://json-schema.org/draft/2020-12/schema" }), "isn't followed");
 }
 
 #[test]
@@ -40,20 +40,76 @@ fn patterns_that_could_run_away_are_refused() {
     assert!(breach.reason.len() < MESSAGE_BYTES_MAX + 10, "{}", breach.reason.len());
 }
 
+/// `leaf` within as many objects with a property `x`, as text.
+fn nested(depth: usize, leaf: &str) -> String {
+    format!("{}{leaf}{}", r#"{"x":"#.repeat(depth), "}".repeat(depth))
+}
+
 #[test]
-fn references_that_multiply_are_refused_and_circles_end() {
-    let twice = |number: u32| {
-        let reference = json!({ "$ref": format!("#/$defs/{number}") });
-        json!({ "anyOf": [reference, reference] })
-    };
-    let mut definitions: serde_json::Map<String, Value> =
-        (1..40_u32).map(|number| (number.to_string(), twice(number - 1))).collect();
-    definitions.insert("0".to_owned(), json!({ "type": "string" }));
-    check_refused(&json!({ "$ref": "#/$defs/39", "$defs": definitions }), "1000000 schemas");
-    for schema in [json!({ "$ref": "#" }), json!({ "allOf": [{ "$ref": "#" }, { "type": "object" }] })] {
-        let schema = CompiledSchema::new(&schema).expect("a schema");
-        assert_eq!(schema.check(b"{}"), Ok(()));
+fn circles_that_double_at_each_level_are_checked_in_time__X28() {
+    let to_itself = json!({ "properties": { "x": { "$ref": "#/$defs/n" } } });
+    let to_another = json!({ "properties": { "x": { "$ref": "#/$defs/m" } } });
+    let number = json!({ "type": "number" });
+    let object = json!({ "type": "object" });
+    for definition in [
+        json!({ "allOf": [to_itself, to_itself] }),
+        json!({ "allOf": [to_itself, to_another] }),
+        json!({ "anyOf": [{ "allOf": [to_itself, number] }, { "allOf": [to_itself, object] }, number] }),
+        json!({ "oneOf": [{ "allOf": [to_itself, number] }, { "allOf": [to_itself, object] }, number] }),
+        json!({ "oneOf": [number, { "required": ["y"], "allOf": [to_itself] }, { "allOf": [to_another, object] }] }),
+        json!({ "if": to_itself, "then": to_another, "else": { "not": to_itself } }),
+        json!({ "anyOf": [to_itself, number], "unevaluatedProperties": false }),
+        json!({ "allOf": [{ "anyOf": [to_itself, number] }], "unevaluatedProperties": { "$ref": "#/$defs/n" } }),
+    ] {
+        let definitions = json!({ "n": definition, "m": { "anyOf": [to_itself, { "$ref": "#/$defs/n" }] } });
+        let schema = json!({ "$ref": "#/$defs/n", "$defs": definitions });
+        let compiled = CompiledSchema::new(&schema).expect("a schema");
+        for leaf in ["1", "\"wrong\"", "{}", "[1]"] {
+            // Whether it fits differs; that it is told is what counts.
+            if let Err(breach) = compiled.check(nested(60, leaf).as_bytes()) {
+                assert_eq!(breach.path, "");
+                assert!(breach.reason.contains("refers back to itself"), "{}", breach.reason);
+            }
+        }
     }
+    let tree = json!({ "type": ["object", "integer"], "allOf": [to_itself, to_itself], "$defs": { "n": { "$ref": "#" } } });
+    let compiled = CompiledSchema::new(&tree).expect("a schema");
+    assert_eq!(compiled.check(nested(60, "1").as_bytes()), Ok(()));
+    compiled.check(nested(60, "\"wrong\"").as_bytes()).expect_err("no integer");
+}
+
+#[test]
+fn the_deepest_schema_checks_the_deepest_data_on_a_thread_s_stack() {
+    let mut schema = json!({ "properties": { "x": { "$ref": "#" } }, "type": ["object", "integer"] });
+    for _ in 0..14 {
+        schema = json!({ "anyOf": [schema] });
+    }
+    assert!(check_schema(&json!({ "anyOf": [schema] })).is_err(), "it would be deeper than is allowed");
+    let compiled = CompiledSchema::new(&schema).expect("a schema");
+    let checked = std::thread::spawn(move || compiled.check(nested(126, "1").as_bytes()));
+    assert_eq!(checked.join().expect("it has room"), Ok(()));
+}
+
+#[test]
+fn the_place_is_looked_for_in_moderate_data_alone() {
+    let schema = json!({ "items": { "type": "string" } });
+    let compiled = CompiledSchema::new(&schema).expect("a schema");
+    let with_wrong_end = |count: usize| format!("[{}1]", r#""a","#.repeat(count));
+    assert_eq!(compiled.check(with_wrong_end(1_000).as_bytes()).expect_err("a number").path, "/1000");
+    let breach = compiled.check(with_wrong_end(1_000_000).as_bytes()).expect_err("a number");
+    assert!(breach.path.is_empty() && breach.reason.contains("are large"), "{breach:?}");
+}
+
+#[test]
+fn patterns_take_a_share_of_what_all_may_take() {
+    let of = |count: usize| -> Value {
+        // Each compiles to more than a hundred kilobytes.
+        let schemas: Vec<Value> =
+            (0..count).map(|number| json!({ "pattern": format!("^\\p{{L}}{{9}}{number}$") })).collect();
+        json!({ "anyOf": schemas })
+    };
+    assert_eq!(check_schema(&of(20)), Ok(()));
+    check_refused(&of(900), "of moderate size");
 }
 
 #[test]
