@@ -7,7 +7,7 @@ use crate::{
     invalid::Invalid,
 };
 
-/// What an event says, without its place in the log: what a step of [`Upcasters`] is given, and gives back.
+/// What an event says, without its place in the log: what a step of [`Upcasters`](crate::Upcasters) is given, and gives back.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct EventContent {

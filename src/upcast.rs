@@ -34,7 +34,7 @@ use crate::{
 /// The version of an event's schema is what [`EventData::with_schema_version`](crate::EventData::with_schema_version)
 /// said, or 1. Types that aren't named here are read as they are stored, in every version. Of a type that is named, each
 /// version must be: as the source of a step, as the target of one, or by [`knows`](Self::knows). An event with another
-/// version can't be read; the error is [`Error::UnknownSchemaVersion`].
+/// version can't be read; the error is [`Error::UnknownSchemaVersion`](crate::Error::UnknownSchemaVersion).
 ///
 /// ```
 /// use annals::{EventData, EventStore, ExpectedVersion, Invalid, Options, Query, StreamId, Upcasters};
@@ -81,7 +81,7 @@ impl Upcasters {
     /// A step to the next version, for payloads of JSON. `convert` takes the old payload as any type that can be read from
     /// JSON, and gives the new one; `serde_json::Value` is such a type too. The metadata stay.
     ///
-    /// It is given payloads of [`ContentType::JSON`], and of [`ContentType::BYTES`], which say nothing of how they are written; another
+    /// It is given payloads of [`ContentType::JSON`](crate::ContentType::JSON), and of [`ContentType::BYTES`](crate::ContentType::BYTES), which say nothing of how they are written; another
     /// content type is an error when the event is read.
     ///
     /// # Errors

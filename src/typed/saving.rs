@@ -36,7 +36,7 @@ impl<A: Aggregate, S: Deref<Target = EventStore>> Repository<A, S> {
     ///
     /// # Errors
     ///
-    /// [`Error::VersionConflict`] if the stream isn't at the version that was loaded, and those of
+    /// [`Error::VersionConflict`](crate::Error::VersionConflict) if the stream isn't at the version that was loaded, and those of
     /// [`EventStore::append`]. The aggregate is as it was then.
     pub fn save(
         &self,
@@ -106,7 +106,7 @@ where
     ///
     /// # Errors
     ///
-    /// As [`EventStore::save_snapshot`]; [`Error::Invalid`] if the state can't be encoded.
+    /// As [`EventStore::save_snapshot`]; [`Error::Invalid`](crate::Error::Invalid) if the state can't be encoded.
     pub fn take_snapshot(&self, loaded: &mut Loaded<A>) -> Result<Snapshot> {
         let codec = self.snapshots.as_ref().map_or_else(StateCodec::of::<Json>, |snapshots| snapshots.codec);
         loaded.snapshots.failure = None;
