@@ -423,6 +423,7 @@ fn of_lengths<T: DeserializeOwned>(lengths: &[u64]) -> Result<T, Invalid> {
 }
 
 #[test]
+#[allow(clippy::zero_sized_map_values, reason = "that is what is tested")]
 fn lengths_of_elements_without_bytes_come_to_an_end() -> Outcome {
     #[derive(PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
     struct Nothing {}
