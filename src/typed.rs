@@ -2,6 +2,7 @@
 //! program could; none of it is needed to use the store.
 //!
 //! ```text
+//! element_limit     a bound for lists whose elements take no bytes
 //! codec             how typed values become bytes: JSON, bincode, a program's own
 //! tagged_encoding   an enum's value as event type and content: the tag taken off while the codec writes
 //! tagged_content    an adjacently tagged enum's content, also for codecs that don't describe themselves
@@ -40,6 +41,7 @@ pub(crate) mod context;
 pub(crate) mod context_layer;
 pub(crate) mod control;
 pub(crate) mod correction;
+pub(crate) mod element_limit;
 pub(crate) mod event_codec;
 pub(crate) mod execute;
 pub(crate) mod given;

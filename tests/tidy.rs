@@ -184,6 +184,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "Typed",
         &[
+            "typed/element_limit",
             "typed/codec",
             "typed/tagged_encoding",
             "typed/tagged_content",

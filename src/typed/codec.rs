@@ -6,6 +6,8 @@ use crate::{
     event::{ContentType, EVENT_BYTES_MAX},
     format::binary,
     invalid::Invalid,
+    snapshot::SNAPSHOT_BYTES_MAX,
+    typed::element_limit::ElementLimit,
 };
 
 /// A codec: how typed values become bytes. [`Json`] and [`Bincode`] are there; a program may have its own.
@@ -86,22 +88,33 @@ impl Codec for Json {
 /// Its bytes don't say what they are: they are read by the type that they were written by, so a changed type needs a
 /// new schema version. Values whose form isn't known beforehand can't be read: `serde_json::Value`, untagged and
 /// internally tagged enums, `flatten`, fields with `skip_serializing_if`.
+///
+/// A value has up to 64 MiB, as the state of a snapshot may; of an event the store takes 16 MiB. Lists whose elements take
+/// no bytes, as those of a `Vec<()>`, are read with up to 1,048,576 elements in all: else a few bytes that nobody
+/// wrote could ask for elements without end.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Bincode;
+
+/// The most that is written and read: the larger of what events and snapshots may have. Both are held to their own bounds
+/// where they are stored.
+const BINCODE_BYTES_MAX: usize = SNAPSHOT_BYTES_MAX;
+
+const _: () = assert!(EVENT_BYTES_MAX <= BINCODE_BYTES_MAX, "every event can be written");
 
 impl Codec for Bincode {
     const CONTENT_TYPE: ContentType = ContentType::BINCODE;
 
     fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Invalid> {
         let bytes = binary::to_bytes(value).map_err(|reason| Invalid::new("bincode", "", reason))?;
-        if bytes.len() > EVENT_BYTES_MAX {
-            return Err(Invalid::too_large("bincode", "", bytes.len(), EVENT_BYTES_MAX));
+        if bytes.len() > BINCODE_BYTES_MAX {
+            return Err(Invalid::too_large("bincode", "", bytes.len(), BINCODE_BYTES_MAX));
         }
         Ok(bytes)
     }
 
     fn decode<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> Result<S::Value, Invalid> {
-        binary::from_bytes::<EVENT_BYTES_MAX, S>(seed, bytes)
+        let limit = ElementLimit::of(bytes.len());
+        binary::from_bytes::<BINCODE_BYTES_MAX, _>(limit.apply(seed), bytes)
             .map_err(|reason| Invalid::new("bincode", "", reason))
     }
 }

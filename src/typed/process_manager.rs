@@ -102,7 +102,21 @@ impl<'a> Output<'a> {
         Self { reader, cause, commit, context: OnceCell::new() }
     }
 
-    /// What reads the store. It doesn't show what is in the output.
+    /// What reads the store. It doesn't show what is in the output. A [`Repository`](crate::Repository) of it loads aggregates;
+    /// what they decide comes into the output by [`add`](Self::add):
+    ///
+    /// ```
+    /// # use annals::{Aggregate, Error, Output, Repository, StoredEvent};
+    /// fn open_account<A: Aggregate>(output: &mut Output<'_>, id: &str, opened: A::Event) -> Result<(), Error> {
+    ///     let accounts = Repository::<A, _>::new(output.reader());
+    ///     let account = accounts.load_for_writing(id)?;
+    ///     if !account.exists() {
+    ///         let context = output.context().clone();
+    ///         output.add(|commit| accounts.add_to(commit, &account, [opened], &context))?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn reader(&self) -> &'a Reader {
         self.reader

@@ -342,10 +342,10 @@ fn a_load_that_was_slow_and_led_to_nothing_takes_a_snapshot_too__B15() -> Outcom
     more()?;
     slow.save(&mut slow.load("1")?, [], &nobody())?;
     assert_eq!(newest(&store)?, Some(6));
-    let recorder = Recorder::default();
-    let recorded = Repository::<Account, _>::new(&*store).snapshots(recorder.clone());
-    assert!(recorded.execute("2", &Deposit(1), &nobody()).is_err());
-    assert!(recorder.0.lock().expect("one thread").is_empty());
+    let asked = Recorder::default();
+    let accounts = Repository::<Account, _>::new(&*store).snapshots(asked.clone());
+    assert!(accounts.execute("2", &Deposit(1), &nobody()).is_err());
+    assert!(asked.0.lock().expect("one thread").is_empty());
     Ok(())
 }
 
@@ -371,12 +371,12 @@ struct Heavy {
 
 impl<'de> Deserialize<'de> for Heavy {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let begun = Instant::now();
-        while begun.elapsed() < DECODING {}
         #[derive(Deserialize)]
         struct Fields {
             seen: u64,
         }
+        let begun = Instant::now();
+        while begun.elapsed() < DECODING {}
         Fields::deserialize(deserializer).map(|Fields { seen }| Self { seen })
     }
 }

@@ -1,8 +1,13 @@
 //! Events as a program's enums: both of serde's forms, each codec, and bytes that nobody wrote.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    marker::PhantomData,
+};
+
 use annals::{
-    Bincode, Codec, ContentType, EventData, EventId, ExpectedVersion, Invalid, Json, Position, StoredEvent,
-    Timestamp, event_types_of,
+    Bincode, Codec, ContentType, EVENT_BYTES_MAX, Error, EventData, EventId, ExpectedVersion, Invalid, Json,
+    Position, SNAPSHOT_BYTES_MAX, StoredEvent, Timestamp, event_types_of,
 };
 use proptest::prelude::*;
 use serde::{
@@ -409,4 +414,52 @@ fn any_event_is_read_as_it_was_written__A03_A19() {
         }
         Ok(())
     });
+}
+
+/// What comes of decoding bytes that are nothing but lengths, each of so many elements.
+fn of_lengths<T: DeserializeOwned>(lengths: &[u64]) -> Result<T, Invalid> {
+    let bytes: Vec<u8> = lengths.iter().flat_map(|length| length.to_le_bytes()).collect();
+    Bincode::decode(PhantomData::<T>, &bytes)
+}
+
+#[test]
+#[allow(clippy::zero_sized_map_values, reason = "that is what is tested")]
+fn lengths_of_elements_without_bytes_come_to_an_end() -> Outcome {
+    #[derive(PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+    struct Nothing {}
+    const FREE: u64 = 1 << 20;
+    let refusals = [
+        of_lengths::<Vec<()>>(&[u64::MAX]).map(drop),
+        of_lengths::<Vec<Nothing>>(&[u64::MAX]).map(drop),
+        of_lengths::<BTreeSet<Nothing>>(&[u64::MAX]).map(drop),
+        of_lengths::<BTreeMap<(), [(); 3]>>(&[u64::MAX]).map(drop),
+        of_lengths::<Vec<Vec<()>>>(&[3, FREE / 2, FREE / 2, FREE / 2]).map(drop),
+        of_lengths::<(Nothing, Vec<()>)>(&[FREE + 2 * 8 + 1]).map(drop),
+    ];
+    for refusal in refusals {
+        let reason = refusal.expect_err("too many").reason;
+        assert!(reason.contains("more than 1048576 elements"), "{reason}");
+    }
+    assert_eq!(of_lengths::<Vec<()>>(&[FREE])?.len(), 1 << 20);
+    // An element that takes bytes is bounded by those that are there.
+    assert!(of_lengths::<Vec<u8>>(&[u64::MAX]).is_err());
+    let nested: Vec<Vec<Vec<u8>>> = vec![vec![vec![7; 1_000]; 100]; 30];
+    assert_eq!(Bincode::decode(PhantomData::<Vec<Vec<Vec<u8>>>>, &Bincode::encode(&nested)?)?, nested);
+    let empty: Vec<Vec<()>> = vec![vec![]; 1 << 20];
+    assert_eq!(Bincode::decode(PhantomData::<Vec<Vec<()>>>, &Bincode::encode(&empty)?)?, empty);
+    Ok(())
+}
+
+#[test]
+fn bincode_writes_what_a_snapshot_may_have_and_events_keep_their_own_bound() -> Outcome {
+    let large = vec![7_u8; EVENT_BYTES_MAX + 1];
+    let bytes = Bincode::encode(&large)?;
+    assert_eq!(Bincode::decode(PhantomData::<Vec<u8>>, &bytes)?, large);
+    let event = EventData::encode_data_with::<Bincode, _>("Large", &large)?;
+    let refused = store().append(&stream("a-1"), ExpectedVersion::Any, [event]);
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+    drop((large, bytes));
+    let refused = Bincode::encode(&"x".repeat(SNAPSHOT_BYTES_MAX)).expect_err("its length takes bytes, too");
+    assert!(refused.reason.contains("limit is 67108864"), "{refused}");
+    Ok(())
 }

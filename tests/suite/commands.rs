@@ -135,7 +135,7 @@ fn a_command_sent_again_is_told_what_it_reached_and_not_handled__D06_X9() -> Out
     assert!(store.info()?.segments > 3, "the command is in a segment that was sealed");
     assert_eq!(accounts(&store).find_command("1", "c-2")?, None);
     assert_eq!(accounts(&store).find_command("1", "c")?, None);
-    let expected = ["c-1:1:91a20b15e66ec9d9", "c-1:2:91a20b15e66ec9d9", "c-1:3:91a20b15e66ec9d9"];
+    let expected = ["c-1:1:c2e7fd6ae54d4fc8", "c-1:2:c2e7fd6ae54d4fc8", "c-1:3:c2e7fd6ae54d4fc8"];
     assert_eq!(ids(all(store.read_stream(&stream("account-2")))), expected);
     Ok(())
 }

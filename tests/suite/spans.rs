@@ -158,7 +158,7 @@ impl<S: Subscriber> Layer<S> for Told {
     fn on_event(&self, event: &tracing::Event<'_>, _: layer::Context<'_, S>) {
         let mut line = event.metadata().level().to_string();
         event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
-            write!(line, " {field}={value:?}").expect("a text")
+            write!(line, " {field}={value:?}").expect("a text");
         });
         self.0.lock().expect("no one panics with it").push(line);
     }
