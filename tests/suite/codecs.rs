@@ -323,9 +323,10 @@ impl Codec for Twice {
 
 #[test]
 fn a_codec_may_write_a_value_twice__A03_C13() -> Outcome {
-    check::<Twice, _>(&samples!(Plain));
-    check::<Twice, _>(&samples!(Adjacent));
-    for (event, ..) in samples!(Adjacent) {
+    let (plain, adjacent) = (samples!(Plain), samples!(Adjacent));
+    check::<Twice, _>(&plain);
+    check::<Twice, _>(&adjacent);
+    for (event, ..) in adjacent {
         let (once, twice) = (EventData::encode(&event)?, EventData::encode_with::<Twice, _>(&event)?);
         assert_eq!((once.event_type, once.data), (twice.event_type, twice.data));
     }
