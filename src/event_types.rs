@@ -113,7 +113,7 @@ impl EventTypes {
             return Ok(());
         }
         let mut changed = Vec::new();
-        let mut events = reader.read(Query::stream(&stream).after(known.version));
+        let mut events = reader.read(Query::stream(&stream).after(known.version).raw());
         while let Some(event) = events.try_next()? {
             changed.push(known.registered.take(&event)?);
             known.version = event.version;
@@ -297,3 +297,6 @@ impl CheckedType {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

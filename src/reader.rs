@@ -372,7 +372,7 @@ impl Reader {
 
     fn registered(&self) -> Result<Registered> {
         let mut registered = Registered::default();
-        let mut events = self.read_stream(&event_types_stream()?);
+        let mut events = self.read(Query::stream(&event_types_stream()?).raw());
         while let Some(event) = events.try_next()? {
             registered.take(&event)?;
         }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     compatibility::{Compatibility, CompatibilityDirection, CompatibilityFinding, Judgement},
-    schema_keywords::{DEFINITIONS, Keywords, Kinds, OPAQUE, follow, has_reference, is_multiple},
+    schema_keywords::{Keywords, Kinds, OPAQUE, References, are_all_equal, follow, is_multiple},
 };
 
 /// How many findings a comparison has at most in each direction.
@@ -73,8 +73,7 @@ struct Comparison<'a> {
     strict_root: &'a Value,
     loose_name: &'static str,
     strict_name: &'static str,
-    /// Whether an equal reference means the same in both.
-    has_equal_definitions: bool,
+    references: References<'a>,
     seen: HashSet<(*const Value, *const Value)>,
     findings: Vec<CompatibilityFinding>,
 }
@@ -90,18 +89,10 @@ impl<'a> Comparison<'a> {
         [loose_name, strict_name]: [&'static str; 2],
     ) -> Self {
         let is_equal = |keyword: &str| loose_root.get(keyword) == strict_root.get(keyword);
-        let has_equal_definitions = DEFINITIONS.iter().all(|keyword| is_equal(keyword));
+        let references = References::new(loose_root, strict_root);
         let (seen, findings) = (HashSet::new(), Vec::new());
-        let mut comparison = Self {
-            direction,
-            loose_root,
-            strict_root,
-            loose_name,
-            strict_name,
-            has_equal_definitions,
-            seen,
-            findings,
-        };
+        let mut comparison =
+            Self { direction, loose_root, strict_root, loose_name, strict_name, references, seen, findings };
         if !is_equal("$schema") {
             comparison.not_judged("/$schema", "the schemas are of different drafts of JSON Schema");
         }
@@ -122,7 +113,7 @@ impl<'a> Comparison<'a> {
         }
         let (Some(loose), Some(strict)) = (follow(self.loose_root, loose), follow(self.strict_root, strict))
         else {
-            if !self.is_same(loose, strict) {
+            if !self.is_same("", loose, strict) {
                 self.not_judged(pointer, "a reference isn't followed here");
             }
             return;
@@ -158,9 +149,10 @@ impl<'a> Comparison<'a> {
 
     /// The loose schema allows these values alone.
     fn compare_values(&mut self, values: &[Value], strict: Keywords<'_>, pointer: &str) {
+        let admitted: Option<HashSet<Value>> = strict.values().map(|values| values.into_iter().collect());
         for value in values {
             let shown = shorten(&value.to_string());
-            match strict.admits(value) {
+            match strict.admits(value, admitted.as_ref()) {
                 Some(true) => {}
                 Some(false) => {
                     self.breaks(pointer, format!("{} doesn't allow the value {shown}", self.strict_name));
@@ -264,7 +256,7 @@ impl<'a> Comparison<'a> {
         }
         if [loose, strict].iter().any(|side| side.get("items").is_some_and(Value::is_array)) {
             // Each place has its schema, as drafts before 2020-12 write it.
-            if loose.get("items") != strict.get("items") {
+            if !self.is_same_keyword("items", loose, strict) {
                 self.not_judged(
                     &format!("{pointer}/items"),
                     "lists of items as in older drafts aren't compared",
@@ -333,9 +325,6 @@ impl<'a> Comparison<'a> {
         } else {
             self.compare(loose_rest, strict_rest, &rest_pointer, depth);
         }
-        if strict.get("unevaluatedProperties").is_some() {
-            self.compare_opaque_keyword("unevaluatedProperties", loose, strict, pointer);
-        }
     }
 
     /// What is only looked at for being equal.
@@ -343,8 +332,11 @@ impl<'a> Comparison<'a> {
         for keyword in OPAQUE {
             self.compare_opaque_keyword(keyword, loose, strict, pointer);
         }
+        for keyword in ["unevaluatedItems", "unevaluatedProperties"] {
+            self.compare_unevaluated(keyword, loose, strict, pointer);
+        }
         let alternatives = (loose.elements("anyOf"), strict.elements("anyOf"));
-        let is_there = |loose: &Value| alternatives.1.iter().any(|strict| self.is_same(loose, strict));
+        let is_there = |loose: &Value| alternatives.1.iter().any(|strict| self.is_same("", loose, strict));
         let is_wider = !alternatives.0.is_empty() && alternatives.0.iter().all(is_there);
         if strict.get("anyOf").is_some() && !is_wider {
             self.not_judged(&format!("{pointer}/anyOf"), "the alternatives aren't those of the other schema");
@@ -358,18 +350,39 @@ impl<'a> Comparison<'a> {
         strict: Keywords<'a>,
         pointer: &str,
     ) {
-        let pointer = format!("{pointer}/{keyword}");
-        match (loose.get(keyword), strict.get(keyword)) {
-            (_, None) if !NEEDED_BY_OTHERS.contains(&keyword) => {}
-            (None, None) => {}
-            (Some(loose), Some(strict)) if self.is_same(loose, strict) => {}
-            _ => self.not_judged(&pointer, "what this keyword says is only compared for being equal"),
+        let counts = strict.get(keyword).is_some() || NEEDED_BY_OTHERS.contains(&keyword);
+        if counts && !self.is_same_keyword(keyword, loose, strict) {
+            let reason = "what this keyword says is only compared for being equal";
+            self.not_judged(&format!("{pointer}/{keyword}"), reason);
         }
     }
 
-    /// Whether two schemas are written the same and mean the same.
-    fn is_same(&self, loose: &Value, strict: &Value) -> bool {
-        loose == strict && (self.has_equal_definitions || !has_reference(loose))
+    /// What such a keyword refuses depends on all keywords beside it.
+    fn compare_unevaluated(
+        &mut self,
+        keyword: &str,
+        loose: Keywords<'a>,
+        strict: Keywords<'a>,
+        pointer: &str,
+    ) {
+        let is_strict = strict.get(keyword).is_some_and(|schema| !allows_all(schema));
+        if is_strict && !are_all_equal(loose, strict, |name| self.is_same_keyword(name, loose, strict)) {
+            let reason = "what is left for this keyword depends on those beside it, which aren't all equal";
+            self.not_judged(&format!("{pointer}/{keyword}"), reason);
+        }
+    }
+
+    fn is_same_keyword(&self, keyword: &str, loose: Keywords<'a>, strict: Keywords<'a>) -> bool {
+        match (loose.get(keyword), strict.get(keyword)) {
+            (None, None) => true,
+            (Some(loose), Some(strict)) => self.is_same(keyword, loose, strict),
+            _ => false,
+        }
+    }
+
+    /// Whether two schemas, or what a keyword has, are written the same and mean the same.
+    fn is_same(&self, keyword: &str, loose: &'a Value, strict: &'a Value) -> bool {
+        loose == strict && self.references.hold(keyword, strict)
     }
 
     /// A keyword of the strict schema leaves less room.

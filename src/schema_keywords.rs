@@ -1,13 +1,12 @@
 //! One JSON Schema, as the comparison of two reads it: keywords, and what they say of values.
 
-use serde_json::{Map, Value};
+use std::{cell::Cell, collections::HashSet};
 
-/// Where schemas keep what their references name.
-pub(crate) const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
+use serde_json::{Map, Value};
 
 /// Keywords that say more than this file understands. Where they differ, nothing is judged; those that are equal on
 /// both sides take nothing away.
-pub(crate) const OPAQUE: [&str; 18] = [
+pub(crate) const OPAQUE: [&str; 17] = [
     "$dynamicRef",
     "$recursiveRef",
     "additionalItems",
@@ -25,7 +24,6 @@ pub(crate) const OPAQUE: [&str; 18] = [
     "patternProperties",
     "propertyNames",
     "then",
-    "unevaluatedItems",
 ];
 
 /// Keywords that only tell people something; all others are assertions, or unknown and ignored.
@@ -51,6 +49,9 @@ const ANNOTATIONS: [&str; 17] = [
 
 /// How many references are followed from one to the next.
 const REFERENCES_MAX: usize = 50;
+
+/// How many values are looked at for references in one comparison, since each of them is looked through anew.
+const STEPS_MAX: usize = 1_000_000;
 
 /// Kinds of JSON values, as a set. Numbers are two: integers, and those with a fraction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -222,14 +223,13 @@ impl<'a> Keywords<'a> {
         inclusive.into_iter().chain(exclusive)
     }
 
-    /// Whether the schema allows a value; none where that takes more than this file understands.
-    pub(crate) fn admits(self, value: &Value) -> Option<bool> {
+    /// Whether the schema allows a value; none where that takes more than this file understands. Its own
+    /// [`values`](Self::values) are given, since many are asked about.
+    pub(crate) fn admits(self, value: &Value, values: Option<&HashSet<Value>>) -> Option<bool> {
         if !self.kinds().has_any(Kinds::of(value)) {
             return Some(false);
         }
-        if let Some(values) = self.values()
-            && !values.contains(value)
-        {
+        if values.is_some_and(|values| !values.contains(value)) {
             return Some(false);
         }
         let mut is_known = true;
@@ -288,16 +288,59 @@ pub(crate) fn is_multiple(number: f64, of: f64) -> bool {
     quotient.is_finite() && (quotient - quotient.round()).abs() < 1e-9 * quotient.abs().max(1.0)
 }
 
-/// Whether a schema has a reference in it.
-pub(crate) fn has_reference(schema: &Value) -> bool {
-    match schema {
-        Value::Object(members) => {
-            members.keys().any(|name| name.ends_with("Ref") || name == "$ref")
-                || members.values().any(has_reference)
-        }
-        Value::Array(elements) => elements.iter().any(has_reference),
-        _ => false,
+/// The references of two schemas: whether one that is written the same in both names the same.
+#[derive(Debug)]
+pub(crate) struct References<'a> {
+    loose_root: &'a Value,
+    strict_root: &'a Value,
+    are_roots_equal: bool,
+    steps_left: Cell<usize>,
+}
+
+impl<'a> References<'a> {
+    pub(crate) fn new(loose_root: &'a Value, strict_root: &'a Value) -> Self {
+        let are_roots_equal = loose_root == strict_root;
+        Self { loose_root, strict_root, are_roots_equal, steps_left: Cell::new(STEPS_MAX) }
     }
+
+    /// Whether a keyword with a schema that is written the same in both means the same in both: so do all its
+    /// references. What isn't known doesn't.
+    pub(crate) fn hold(&self, keyword: &str, schema: &'a Value) -> bool {
+        self.are_roots_equal || self.hold_in(keyword, schema, &mut HashSet::new())
+    }
+
+    fn hold_in(&self, keyword: &str, value: &'a Value, seen: &mut HashSet<&'a str>) -> bool {
+        let Some(steps_left) = self.steps_left.get().checked_sub(1) else { return false };
+        self.steps_left.set(steps_left);
+        match (keyword, value) {
+            ("$ref", Value::String(reference)) => self.names_the_same(reference, seen),
+            ("$dynamicRef" | "$recursiveRef", Value::String(_)) => false,
+            (_, Value::Object(members)) => members.iter().all(|(name, it)| self.hold_in(name, it, seen)),
+            (_, Value::Array(elements)) => elements.iter().all(|it| self.hold_in("", it, seen)),
+            _ => true,
+        }
+    }
+
+    fn names_the_same(&self, reference: &'a str, seen: &mut HashSet<&'a str>) -> bool {
+        if !seen.insert(reference) {
+            return true;
+        }
+        let pointer = reference.strip_prefix('#').filter(|pointer| !pointer.contains('%'));
+        let named =
+            pointer.map(|pointer| (self.loose_root.pointer(pointer), self.strict_root.pointer(pointer)));
+        let Some((Some(loose), Some(strict))) = named else { return false };
+        loose == strict && self.hold_in("", strict, seen)
+    }
+}
+
+/// Whether two schemas say the same by all their keywords but those that are for people.
+pub(crate) fn are_all_equal(
+    loose: Keywords<'_>,
+    strict: Keywords<'_>,
+    is_same: impl Fn(&str) -> bool,
+) -> bool {
+    let names = loose.names().chain(strict.names());
+    names.filter(|name| !ANNOTATIONS.contains(name)).all(is_same)
 }
 
 /// The schema that stands at a place, behind references within its document; none where one leads elsewhere, to

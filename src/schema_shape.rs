@@ -145,15 +145,14 @@ impl<'a> Walk<'a> {
             self.has_circle = true;
             return Ok(Size { expansion: 1, height: 0 });
         }
-        let size = match self.known.get(&place) {
-            Some((_, size)) => *size,
-            None => {
-                self.open.insert(place);
-                let size = self.measure_new(schema, depth)?;
-                self.open.remove(&place);
-                self.known.insert(place, (schema, size));
-                size
-            }
+        let size = if let Some((_, size)) = self.known.get(&place) {
+            *size
+        } else {
+            self.open.insert(place);
+            let size = self.measure_new(schema, depth)?;
+            self.open.remove(&place);
+            self.known.insert(place, (schema, size));
+            size
         };
         if depth + size.height > DEPTH_MAX {
             return Err(too_deep());
@@ -170,7 +169,8 @@ impl<'a> Walk<'a> {
         let has_unevaluated = is_there("unevaluatedProperties") || is_there("unevaluatedItems");
         let mut size = Size { expansion: own_size(schema), height: 0 };
         self.patterns += usize::from(schema.get("pattern").is_some_and(Value::is_string));
-        self.patterns += schema.get("patternProperties").and_then(Value::as_object).map_or(0, |it| it.len());
+        self.patterns +=
+            schema.get("patternProperties").and_then(Value::as_object).map_or(0, serde_json::Map::len);
         for (way, next) in self.next(schema)? {
             let of_next = self.measure(next, depth + 1)?;
             let factor = match way {

@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     error::Result,
-    event::{EventRef, StoredEvent},
+    event::{EventData, EventRef, StoredEvent},
     event_content::EventContent,
     invalid::Invalid,
     stream::is_system,
@@ -221,10 +221,23 @@ impl Upcasters {
         self.register(&(event_type.into(), schema_version), &[], |_| Step::Known)
     }
 
-    /// The newest schema version of a type that is named here; none if the type isn't.
+    /// The schema version that programs write a type with: the newest one that is named here and from which no step leads
+    /// on. None if the type isn't named, or if each of its versions is read as something else.
+    ///
+    /// ```
+    /// let upcasters = annals::Upcasters::new()
+    ///     .json("OrderPlaced", 1, |old: serde_json::Value| Ok::<_, std::convert::Infallible>(old))?
+    ///     // Version 3 was a mistake.
+    ///     .discard("OrderPlaced", 3)?
+    ///     .rename("OrderMade", 1, ("OrderPlaced", 1))?;
+    /// assert_eq!(upcasters.current_version("OrderPlaced"), Some(2));
+    /// assert_eq!(upcasters.current_version("OrderMade"), None);
+    /// # Ok::<(), annals::Invalid>(())
+    /// ```
     #[must_use]
     pub fn current_version(&self, event_type: &str) -> Option<u32> {
-        self.steps.versions(event_type)?.last_key_value().map(|(version, _)| *version)
+        let mut versions = self.steps.versions(event_type)?.iter().rev();
+        versions.find(|(_, number)| self.steps.is_end(**number)).map(|(version, _)| *version)
     }
 
     /// Whether nothing is registered.
@@ -282,6 +295,37 @@ impl Upcasters {
     /// The types that events may be stored with which come out as one of these.
     pub(crate) fn stored_types(&self, event_types: &[String]) -> Vec<String> {
         self.steps.stored_types(event_types)
+    }
+}
+
+impl EventData {
+    /// The same event, with the schema version that these upcasters lead its type to: what a program says of the events that
+    /// it [encodes](Self::encode) in its newest form. Without it they would be version 1, and be upcast when they are
+    /// read, as if they were old. Aggregates' repositories do it by themselves.
+    ///
+    /// A type without a [current version](Upcasters::current_version) keeps what was said of it.
+    ///
+    /// ```
+    /// use annals::{EventData, Upcasters};
+    /// use serde_json::{Value, json};
+    ///
+    /// let upcasters = Upcasters::new().json("OrderPlaced", 1, |mut order: Value| {
+    ///     let euros = order["euros"].as_u64().ok_or("an order has a price")?;
+    ///     order["cents"] = json!(euros * 100);
+    ///     Ok::<_, &str>(order)
+    /// })?;
+    /// let placed = EventData::json("OrderPlaced", &json!({ "cents": 250 }))?.with_current_version(&upcasters);
+    /// assert_eq!(placed.schema_version, 2);
+    /// let paid = EventData::new("OrderPaid", "{}").with_current_version(&upcasters);
+    /// assert_eq!(paid.schema_version, 1);
+    /// # Ok::<(), annals::Invalid>(())
+    /// ```
+    #[must_use]
+    pub fn with_current_version(self, upcasters: &Upcasters) -> Self {
+        match upcasters.current_version(&self.event_type) {
+            Some(version) => self.with_schema_version(version),
+            None => self,
+        }
     }
 }
 

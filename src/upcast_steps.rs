@@ -86,6 +86,11 @@ impl Steps {
         &self.schemas[number]
     }
 
+    /// Whether no step leads on from a schema.
+    pub(crate) fn is_end(&self, number: usize) -> bool {
+        matches!(self.schemas[number].step, Step::Open | Step::Known)
+    }
+
     /// The versions of a type that are named, and the numbers of their schemas; none if the type isn't named.
     pub(crate) fn versions(&self, event_type: &str) -> Option<&BTreeMap<u32, usize>> {
         self.types.get(event_type)

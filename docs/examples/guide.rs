@@ -276,6 +276,16 @@ fn change_a_schema(path: &Path) -> Outcome {
         TicketEvent::TicketSold { cents: 1200, currency: "EUR".into() }
     );
 
+    // What is written from now on is in the newest version.
+    let sold = TicketEvent::TicketSold { cents: 900, currency: "CHF".into() };
+    let sold = EventData::encode(&sold)?.with_current_version(store.upcasters());
+    store.append(&ticket, ExpectedVersion::StreamExists, [sold])?;
+    let newest = store.read_stream(&ticket).last().expect("an event")?;
+    assert_eq!(
+        newest.decode::<TicketEvent>()?,
+        TicketEvent::TicketSold { cents: 900, currency: "CHF".into() }
+    );
+
     // Nothing was rewritten.
     let stored = store.read(Query::stream(&ticket).raw()).next().expect("an event")?;
     assert_eq!(stored.data, br#"{"euros":12}"#);

@@ -6,8 +6,8 @@ use annals::{
     EventContent, EventData, EventStore, ExpectedVersion, Invalid, Options, Query, Reader, StreamId,
     Upcasters,
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// What the program wrote in its first year. Only its upcasters still know these.
 #[derive(Serialize)]
@@ -69,9 +69,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let store = EventStore::open_with("orders.annals", Options::new().upcasters(upcasters()?))?;
     // From now on orders are written in version 2, which is said with the event.
-    let version = store.upcasters().current_version("OrderPlaced").unwrap_or(1);
     let placed = OrderEvent::OrderPlaced { item: "pen".to_owned(), cents: 250 };
-    let placed = encode(&placed)?.with_schema_version(version);
+    let placed = EventData::encode(&placed)?.with_current_version(store.upcasters());
     store.append(&StreamId::new("order-18")?, ExpectedVersion::NoStream, [placed])?;
 
     let (street, city) = ("Ring 1".to_owned(), "Wien".to_owned());
@@ -80,10 +79,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         OrderEvent::PaymentReceived { cents: None },
         OrderEvent::OrderSent { street, city },
     ];
-    assert_eq!(decode_all::<OrderEvent>(&store, Query::stream(&order))?, history);
+    assert_eq!(decode_all(&store, Query::stream(&order))?, history);
 
     // Queries speak of what comes out: both orders, the old and the new.
-    let placed = decode_all::<OrderEvent>(&store, Query::all().event_type("OrderPlaced"))?;
+    let placed = decode_all(&store, Query::all().event_type("OrderPlaced"))?;
     assert_eq!(placed.len(), 2);
 
     // What is stored is what was written, for ever.
@@ -102,28 +101,12 @@ fn work_through_the_first_year(order: &StreamId) -> Result<(), Box<dyn Error>> {
         FirstYear::OrderViewed,
         FirstYear::PaidAndSent(PaidAndSent { address: "Ring 1, Wien".to_owned() }),
     ];
-    let events = events.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+    let events = events.iter().map(EventData::encode).collect::<Result<Vec<_>, _>>()?;
     store.append(order, ExpectedVersion::NoStream, events)?;
     store.close()?;
     Ok(())
 }
 
-/// An event of an enum: its variant's name is the event type, what is in it the payload.
-fn encode(event: &impl Serialize) -> Result<EventData, Box<dyn Error>> {
-    let tagged = serde_json::to_value(event)?;
-    let event_type = tagged["type"].as_str().ok_or("the enum is tagged")?;
-    Ok(EventData::json(event_type, &tagged["data"])?)
-}
-
-fn decode_all<T: DeserializeOwned>(
-    store: &Reader,
-    query: Query<impl annals::Bound>,
-) -> Result<Vec<T>, Box<dyn Error>> {
-    let mut decoded = Vec::new();
-    for event in store.read(query) {
-        let event = event?;
-        let tagged = json!({ "type": event.event_type, "data": event.json::<Value>()? });
-        decoded.push(serde_json::from_value(tagged)?);
-    }
-    Ok(decoded)
+fn decode_all(store: &Reader, query: Query<impl annals::Bound>) -> annals::Result<Vec<OrderEvent>> {
+    store.read(query).map(|event| Ok(event?.decode()?)).collect()
 }

@@ -1,6 +1,8 @@
 //! What bincode writes: fixed integers in little-endian order, and nothing behind the end.
 //!
-//! A reader gets a limit. Lengths that are read are compared with it before memory is taken for them.
+//! A reader gets a limit. Lengths that are read are compared with it before memory is taken for them. Neither depth nor time
+//! is limited: bytes that nobody wrote so can exhaust the stack where a type contains itself, and go on for ever where
+//! a list's elements take no bytes. Types of such a form aren't read from bytes of strangers; Annals has none in its files.
 
 #![allow(clippy::disallowed_methods, reason = "this file alone may call bincode")]
 

@@ -193,6 +193,62 @@ fn what_cannot_be_judged_is_said_to_be_so__X28() {
 }
 
 #[test]
+fn what_is_unevaluated_depends_on_all_keywords_beside_it__X28() {
+    let closed = |names: &[&str]| {
+        let members: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+        json!({ "properties": members, "unevaluatedProperties": false })
+    };
+    check(&closed(&["a"]), &closed(&["a", "b"]), &["b?/unevaluatedProperties", "f?/unevaluatedProperties"]);
+    let places = |places: &[Value]| json!({ "prefixItems": places, "unevaluatedItems": false });
+    check(
+        &places(&[json!({})]),
+        &places(&[json!({}), json!({})]),
+        &["b?/unevaluatedItems", "f?/unevaluatedItems"],
+    );
+    let mut titled = closed(&["a"]);
+    titled["title"] = json!("an order");
+    check(&closed(&["a"]), &titled, &[]);
+    let open = json!({ "properties": { "a": {} }, "unevaluatedProperties": true });
+    check(&open, &json!({ "properties": { "a": {}, "b": {} } }), &[]);
+}
+
+#[test]
+fn references_are_the_same_where_what_they_name_is__X28() {
+    let changed = |schema: Value, place: &str, kinds: [&str; 2]| {
+        kinds.map(|kind| {
+            let mut schema = schema.clone();
+            schema[place] = json!({ "a": { "type": kind } });
+            schema
+        })
+    };
+    let kinds = ["number", "string"];
+    let [old, new] = changed(json!({ "items": [{ "$ref": "#/$defs/a" }] }), "$defs", kinds);
+    check(&old, &new, &["b?/items", "f?/items"]);
+    let elsewhere = json!({ "allOf": [{ "$ref": "#/components/a" }] });
+    let [old, new] = changed(elsewhere, "components", kinds);
+    check(&old, &new, &["b?/allOf", "f?/allOf"]);
+    let through_another = json!({ "not": { "$ref": "#/b" }, "b": { "items": { "$ref": "#/$defs/a" } } });
+    let [old, new] = changed(through_another, "$defs", kinds);
+    check(&old, &new, &["b?/not", "f?/not"]);
+    for (keyword, reference) in [("$dynamicRef", "#a"), ("$recursiveRef", "#")] {
+        let [old, new] = changed(json!({ keyword: reference }), "$defs", kinds);
+        let pointers = ["b", "f"].map(|direction| format!("{direction}?/{keyword}"));
+        check(&old, &new, &pointers.each_ref().map(String::as_str));
+    }
+    // What changed isn't named by them.
+    let circle = json!({ "not": { "$ref": "#/b" }, "b": { "items": { "$ref": "#/b" } } });
+    let [old, new] = changed(circle, "$defs", kinds);
+    check(&old, &new, &[]);
+}
+
+#[test]
+fn long_enumerations_are_compared_in_time() {
+    let of =
+        |count: u32| json!({ "enum": (0..count).map(|number| format!("v{number}")).collect::<Vec<_>>() });
+    assert_eq!(found(&of(20_000), &of(20_001)), ["f!"]);
+}
+
+#[test]
 fn false_allows_nothing() {
     check(&json!(true), &json!(false), &["b!"]);
     check(&json!({ "type": "string" }), &json!(true), &["f!/type"]);

@@ -21,6 +21,9 @@ impl EventData {
     /// The enum has serde's default form, or `#[serde(tag = "type", content = "data")]`; the stored event is the
     /// same. A variant without content has the data `null`.
     ///
+    /// Its schema version is 1. Where upcasters lead the type to a newer one, say so with
+    /// [`with_current_version`](Self::with_current_version), or it is taken for an old event when it is read.
+    ///
     /// ```
     /// use annals::{EventData, EventStore, ExpectedVersion, StreamId};
     /// use serde::{Deserialize, Serialize};

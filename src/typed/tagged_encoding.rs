@@ -36,6 +36,8 @@ impl<'a, T: ?Sized> Untagged<'a, T> {
 
 impl<T: Serialize + ?Sized> Serialize for Untagged<'_, T> {
     fn serialize<S: Serializer>(&self, inner: S) -> Result<S::Ok, S::Error> {
+        // A codec may write a value twice, to learn its size first; the tag is taken off each time.
+        self.name.set(None);
         self.event.serialize(Untagging { inner, name: &self.name })
     }
 }

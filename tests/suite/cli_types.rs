@@ -46,14 +46,19 @@ fn what_is_not_said_stays_as_it_is_registered__D05() {
     let changed = place.prints(&["types", "register", "OrderPlaced", "--validation", "warn"]);
     assert_eq!(changed, "OrderPlaced: schema version 1 changed\n");
     let second = ["types", "register", "OrderPlaced", "--schema-version", "2", "--category", "order"];
-    let json = place.json(&[&second[..], &["--format", "json"]].concat());
-    assert_eq!((&json[0]["outcome"], &json[0]["schemaVersion"]), (&json!("newVersion"), &json!(2)));
+    let run = place.run(&[&second[..], &["--format", "json"]].concat());
+    assert!(run.stderr.starts_with("annals: warning: schema version 2 has no schema"), "{}", run.stderr);
+    let json: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!((&json["outcome"], &json["schemaVersion"]), (&json!("newVersion"), &json!(2)));
     let shown = place.json(&["types", "show", "OrderPlaced", "--format", "json"]);
     assert_eq!((&shown[0]["validation"], &shown[1]["validation"]), (&json!("warn"), &json!("warn")));
     assert_eq!(shown[1]["description"], "Wanted.");
     assert_eq!((shown[0].get("category"), &shown[1]["category"]), (None, &json!("order")));
     assert_eq!((shown[1].get("schema"), &shown[1]["compatibility"]["backward"]), (None, &json!("notJudged")));
     place.prints(&["types", "register", "OrderPlaced", "--description", ""]);
+    // Where a version has a schema, or nobody looks, nothing is told.
+    place.prints(&["types", "register", "OrderPlaced", "--schema-version", "3", "--schema", SCHEMA]);
+    place.prints(&["types", "register", "OrderPlaced", "--schema-version", "4", "--validation", "off"]);
     assert_eq!(place.json(&["types", "show", "OrderPlaced", "--format", "json"])[1].get("description"), None);
 }
 

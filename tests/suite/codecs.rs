@@ -308,6 +308,36 @@ fn what_has_no_tag_of_its_own_is_refused__B09() {
     check(&());
 }
 
+/// Writes each value twice, as a codec does that learns its size first.
+struct Twice;
+
+impl Codec for Twice {
+    const CONTENT_TYPE: ContentType = ContentType::new(201);
+
+    fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Invalid> {
+        let size = Json::encode(value)?.len();
+        let written = Json::encode(value)?;
+        assert_eq!(written.len(), size);
+        Ok(written)
+    }
+
+    fn decode<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> Result<S::Value, Invalid> {
+        Json::decode(seed, bytes)
+    }
+}
+
+#[test]
+fn a_codec_may_write_a_value_twice__A03_C13() -> Outcome {
+    let (plain, adjacent) = (samples!(Plain), samples!(Adjacent));
+    check::<Twice, _>(&plain);
+    check::<Twice, _>(&adjacent);
+    for (event, ..) in adjacent {
+        let (once, twice) = (EventData::encode(&event)?, EventData::encode_with::<Twice, _>(&event)?);
+        assert_eq!((once.event_type, once.data), (twice.event_type, twice.data));
+    }
+    Ok(())
+}
+
 #[test]
 fn metadata_are_written_by_any_codec__A03() -> Outcome {
     let event = EventData::new("A", "{}").with_encoded_metadata::<Bincode, _>(&("user", 7_u8))?;

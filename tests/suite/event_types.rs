@@ -1,15 +1,16 @@
 //! What is registered of event types, and what appends are held to.
 
 use std::{
+    collections::BTreeSet,
     fs,
     sync::{Arc, Barrier, Mutex},
     thread,
 };
 
 use annals::{
-    Commit, CutStyle, DEFINITIONS_MAX, DESCRIPTION_BYTES_MAX, Error, EventData, EventId, EventStore,
-    EventTypeDefinition, ExpectedVersion, Follower, Judgement, Options, Query, RegistrationOutcome,
-    SCHEMA_BYTES_MAX, SchemaViolation, SimDisk, StreamFilter, Validation,
+    Commit, DESCRIPTION_BYTES_MAX, Error, EventData, EventId, EventStore, EventTypeDefinition,
+    ExpectedVersion, Follower, Judgement, Options, PowerCuts, Query, RegistrationOutcome, SCHEMA_BYTES_MAX,
+    SchemaViolation, StreamFilter, Validation,
 };
 use serde_json::json;
 
@@ -177,23 +178,6 @@ fn definitions_have_bounds() -> Outcome {
 }
 
 #[test]
-fn there_are_so_many_definitions_and_no_more() -> Outcome {
-    let store = store();
-    for number in 1..=u32::try_from(DEFINITIONS_MAX)? {
-        let definition = EventTypeDefinition::new(format!("Type{}", number % 100));
-        store.register_event_type(definition.with_schema_version(number))?;
-    }
-    let error = store.register_event_type(placed()).expect_err("it is one too many");
-    assert!(error.to_string().contains("10000 definitions already"), "{error}");
-    // Those that are there can be changed and repeated.
-    let last = EventTypeDefinition::new("Type0").with_schema_version(u32::try_from(DEFINITIONS_MAX)?);
-    assert_eq!(store.register_event_type(last.clone())?.outcome, RegistrationOutcome::Repeated);
-    let changed = last.with_validation(Validation::Warn);
-    assert_eq!(store.register_event_type(changed)?.outcome, RegistrationOutcome::Changed);
-    Ok(())
-}
-
-#[test]
 fn registered_types_survive_reopening_and_followers_see_them__D05() -> Outcome {
     let mut store = store();
     let follower = Follower::open(store.path())?;
@@ -213,18 +197,35 @@ fn registered_types_survive_reopening_and_followers_see_them__D05() -> Outcome {
 }
 
 #[test]
-fn what_is_registered_survives_a_power_cut__D05() -> Outcome {
-    for style in [CutStyle::Nothing, CutStyle::Everything, CutStyle::EachByItself] {
-        let disk = SimDisk::new(7);
-        let open = |disk: &SimDisk| EventStore::open_on(Arc::new(disk.mount()), "/store", Options::new());
-        let store = open(&disk)?;
-        store.register_event_type(of_orders("OrderPaid", Validation::Enforce))?;
-        disk.power_cut_keeping(style);
-        drop(store);
-        let store = open(&disk)?;
-        assert_eq!(store.registered_event_types()?.len(), 1);
-        violation(store.append(&stream("cart-1"), ExpectedVersion::Any, [event("OrderPaid")]));
-    }
+fn what_is_registered_survives_a_power_cut_at_each_operation__D05() -> Outcome {
+    const NAMES: [&str; 2] = ["OrderPaid", "OrderSent"];
+    let mut found = BTreeSet::new();
+    PowerCuts::new(7).run(
+        |_| Ok::<_, Error>(0),
+        |store, acknowledged| {
+            for name in NAMES {
+                store.register_event_type(of_orders(name, Validation::Enforce))?;
+                *acknowledged += 1;
+            }
+            Ok(())
+        },
+        |store, acknowledged| {
+            let there = store.registered_event_types()?.len();
+            assert!(there >= *acknowledged, "{there} of {acknowledged}");
+            for (number, name) in NAMES.into_iter().enumerate() {
+                let appended = store.append(&stream("cart-1"), ExpectedVersion::Any, [event(name)]);
+                if number < there {
+                    assert_eq!(violation(appended).event_type, name);
+                } else {
+                    appended?;
+                }
+            }
+            found.insert((*acknowledged, there));
+            Ok(())
+        },
+    )?;
+    // Cuts before, between and behind the registrations.
+    assert!([(0, 0), (1, 1), (2, 2)].iter().all(|it| found.contains(it)), "{found:?}");
     Ok(())
 }
 
@@ -471,20 +472,32 @@ mod with_schemas {
 
     #[test]
     fn many_threads_append_while_a_schema_is_registered__X28() -> Outcome {
+        const THREADS: usize = 4;
         let store = store();
         let order = stream("order-1");
+        let (begin, done) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+        let append = || {
+            for _ in 0..50 {
+                store.append(&order, ExpectedVersion::Any, [of(1)]).expect("it is as registered");
+            }
+        };
         thread::scope(|scope| {
-            for _ in 0..4 {
+            for _ in 0..THREADS {
                 scope.spawn(|| {
-                    for _ in 0..200 {
-                        store.append(&order, ExpectedVersion::Any, [of(1)]).expect("it is as registered");
-                    }
+                    append();
+                    begin.wait();
+                    // While it is being registered.
+                    append();
+                    done.wait();
+                    append();
+                    violation(store.append(&order, ExpectedVersion::Any, [of("many")]));
                 });
             }
+            begin.wait();
             store.register_event_type(placed().with_validation(Validation::Enforce)).expect("it is new");
-            violation(store.append(&order, ExpectedVersion::Any, [of("many")]));
+            done.wait();
         });
-        assert_eq!(store.stream_version(&order)?.get(), 800);
+        assert_eq!(store.stream_version(&order)?.get(), 600);
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ fn tests_by_id(directory: &Path, shown: &mut Shown) -> io::Result<()> {
         if path.is_dir() {
             tests_by_id(&path, shown)?;
         } else if path.extension() == Some("rs".as_ref()) {
-            for name in names_of_functions(&fs::read_to_string(&path)?) {
+            for name in names_of_tests(&fs::read_to_string(&path)?) {
                 let Some((_, ids)) = name.split_once("__") else { continue };
                 for id in ids.split('_').filter(|id| is_id(id)) {
                     shown.entry(id.to_owned()).or_default().insert(name.clone());
@@ -35,10 +35,18 @@ fn tests_by_id(directory: &Path, shown: &mut Shown) -> io::Result<()> {
     Ok(())
 }
 
-fn names_of_functions(text: &str) -> impl Iterator<Item = String> {
-    text.lines().filter_map(|line| {
-        let name = line.trim_start().strip_prefix("fn ")?.split(['(', '<']).next()?;
-        Some(name.to_owned())
+/// The names of the functions right behind a `#[test]`, other attributes between them or not.
+fn names_of_tests(text: &str) -> impl Iterator<Item = String> {
+    let mut is_test = false;
+    text.lines().filter_map(move |line| {
+        let line = line.trim_start();
+        if line.starts_with("#[") {
+            is_test |= line == "#[test]";
+            return None;
+        }
+        let name = line.strip_prefix("fn ").filter(|_| is_test);
+        is_test = false;
+        Some(name?.split(['(', '<']).next()?.to_owned())
     })
 }
 
@@ -59,6 +67,12 @@ fn rows(page: &str) -> Shown {
         rows.insert(id.to_owned(), named.map(str::to_owned).collect());
     }
     rows
+}
+
+#[test]
+fn a_function_that_is_no_test_shows_nothing() {
+    let text = "#[test]\nfn one() {\n    fn inner() {}\n}\n\nfn helper() {}\n\n#[cfg(unix)]\n#[test]\n#[should_panic]\nfn two() {}\n#[cfg(unix)]\nfn other() {}";
+    assert_eq!(names_of_tests(text).collect::<Vec<_>>(), ["one", "two"]);
 }
 
 #[test]

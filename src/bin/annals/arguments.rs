@@ -346,6 +346,8 @@ const REGISTER_EXAMPLES: &str = "Examples:
 What an option doesn't say stays as it is registered; a new version has no schema unless one is given. The schema and
 the category of a version can't be changed any more: that takes a higher version.
 
+Where there is no store yet, one is made, as `append` does.
+
 Schemas are checked, and data by them, if the program was built with the feature `schema`. Without it, appends of
 events that have an enforced schema are refused.";
 

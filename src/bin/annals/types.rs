@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use annals::{
-    Compatibility, CompatibilityDirection, EventStore, EventTypeDefinition, Judgement, NameCount,
-    RegisteredEventType, RegisteredVersion, Registration, RegistrationOutcome, Validation, naming_hint,
+    Compatibility, CompatibilityDirection, EventTypeDefinition, Judgement, NameCount, RegisteredEventType,
+    RegisteredVersion, Registration, RegistrationOutcome, Validation, naming_hint,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -101,8 +101,15 @@ fn register(store: &Path, arguments: &RegisterTypeArguments) -> anyhow::Result<(
         None => None,
     };
     let store = opening::for_writing(store, &arguments.writing)?;
-    let definition = definition_of(&store, arguments, schema)?;
+    let registered = store.registered_event_type(&arguments.event_type)?;
+    let definition = definition_of(registered.as_ref(), arguments, schema);
+    let warning = registered.as_ref().and_then(|registered| lost_schema(registered, &definition));
     let registration = store.register_event_type(definition)?;
+    if registration.outcome == RegistrationOutcome::NewVersion
+        && let Some(warning) = warning
+    {
+        failure::tell(&format!("warning: {warning}"));
+    }
     if registration.outcome == RegistrationOutcome::NewType
         && let Some(hint) = naming_hint(&arguments.event_type)
     {
@@ -115,12 +122,11 @@ fn register(store: &Path, arguments: &RegisterTypeArguments) -> anyhow::Result<(
 
 /// What the options say, and where they say nothing, what is registered.
 fn definition_of(
-    store: &EventStore,
+    registered: Option<&RegisteredEventType>,
     arguments: &RegisterTypeArguments,
     schema: Option<Value>,
-) -> anyhow::Result<EventTypeDefinition> {
-    let registered = store.registered_event_type(&arguments.event_type)?;
-    let mut definition = match &registered {
+) -> EventTypeDefinition {
+    let mut definition = match registered {
         Some(registered) => {
             let newest = &registered.newest().definition;
             let wanted = arguments.schema_version.unwrap_or(newest.schema_version);
@@ -142,7 +148,20 @@ fn definition_of(
     if let Some(validation) = arguments.validation {
         definition.validation = validation.into();
     }
-    Ok(definition)
+    definition
+}
+
+/// What is said of a version that looks validated and has no schema, where the one before has one.
+fn lost_schema(registered: &RegisteredEventType, definition: &EventTypeDefinition) -> Option<String> {
+    let before = &registered.newest().definition;
+    let is_validated = definition.validation != Validation::Off;
+    (is_validated && definition.schema.is_none() && before.schema.is_some()).then(|| {
+        format!(
+            "schema version {} has no schema, so the data of its events aren't checked by one, as those of version {} \
+             are: to give them one, register a higher --schema-version with --schema",
+            definition.schema_version, before.schema_version
+        )
+    })
 }
 
 /// A higher version, of which nothing is said yet but what holds for the type.
