@@ -212,6 +212,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "typed/batch",
             "typed/skips",
             "typed/session",
+            "typed/failing",
+            "typed/finishing",
             "typed/running",
             "typed/runner",
         ],
