@@ -115,6 +115,11 @@ impl Appender {
         &self.committed
     }
 
+    /// Whether this is the process that opened the store, and no child that was forked from it.
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.entrance.is_at_home()
+    }
+
     /// Those who end before the store closes.
     pub(crate) fn companions(&self) -> &Arc<Companions> {
         &self.companions

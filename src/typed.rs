@@ -29,6 +29,7 @@
 //! control           what a runner shares with those who watch and command it
 //! settings          what a runner was told, and how a run begins
 //! batch  skips  session              a run, batch by batch
+//! failing  finishing                 what it does where something fails, and how it ends a batch and saves
 //! running  runner                    a runner's handle, and what starts it
 //! ```
 
@@ -44,6 +45,8 @@ pub(crate) mod correction;
 pub(crate) mod element_limit;
 pub(crate) mod event_codec;
 pub(crate) mod execute;
+pub(crate) mod failing;
+pub(crate) mod finishing;
 pub(crate) mod given;
 pub(crate) mod loaded;
 pub(crate) mod notes;

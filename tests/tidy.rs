@@ -215,6 +215,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "typed/batch",
             "typed/skips",
             "typed/session",
+            "typed/failing",
+            "typed/finishing",
             "typed/running",
             "typed/runner",
         ],

@@ -2,7 +2,12 @@
 
 use std::time::Instant;
 
-use crate::{cursor::Cursor, event::StoredEvent, position::Position, typed::run_error::RunError};
+use crate::{
+    cursor::Cursor,
+    event::StoredEvent,
+    position::Position,
+    typed::run_error::{HandlerError, RunError},
+};
 
 /// What was done since the cursor was saved.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +28,8 @@ pub(crate) struct Batch {
     /// Whether an event of an ordinary stream is among them.
     pub(crate) has_ordinary: bool,
     pub(crate) first: Option<Position>,
-    pub(crate) last: Option<StoredEvent>,
+    /// The stored event that was taken last: all its parts, as upcasting made them.
+    pub(crate) last: Vec<StoredEvent>,
 }
 
 /// An event among all: where it is stored, and which it is of those that upcasting made of it, from 1.
@@ -43,6 +49,28 @@ pub(crate) struct Trouble {
     pub(crate) end: Option<RunError>,
 }
 
+/// An event that failed.
+pub(crate) struct Failure<'a> {
+    /// Its parts that failed, as upcasting made them, the last one last.
+    pub(crate) parts: &'a [StoredEvent],
+    /// Which of its parts the first of these is, from 1.
+    pub(crate) first_part: u64,
+    /// What stands before it.
+    pub(crate) before: Cursor,
+    pub(crate) error: HandlerError,
+    /// Whether its output came behind another's, so that it is to be made anew.
+    pub(crate) is_conflict: bool,
+}
+
+/// What is to be done with an event that failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// Handle it again, unless it is to be left out.
+    Again,
+    /// Nothing: it comes again.
+    ComesAgain,
+}
+
 impl Unsaved {
     pub(crate) fn nothing(cursor: Cursor) -> Self {
         Self { cursor, since: None, events: 0 }
@@ -51,7 +79,14 @@ impl Unsaved {
 
 impl Batch {
     pub(crate) fn new() -> Self {
-        Self { begun: Instant::now(), events: 0, handled: 0, has_ordinary: false, first: None, last: None }
+        Self {
+            begun: Instant::now(),
+            events: 0,
+            handled: 0,
+            has_ordinary: false,
+            first: None,
+            last: Vec::new(),
+        }
     }
 
     /// Counts an event in.
@@ -60,7 +95,10 @@ impl Batch {
         self.handled += u64::from(is_handled);
         self.has_ordinary |= !event.stream.is_system();
         self.first.get_or_insert(event.position);
-        self.last = Some(event);
+        if self.last.first().is_some_and(|last| last.position != event.position) {
+            self.last.clear();
+        }
+        self.last.push(event);
     }
 }
 

@@ -56,7 +56,8 @@ pub struct ProjectionProgress {
 /// Shared by a runner's thread, its handle, and the store, which ends it before it closes.
 #[derive(Debug)]
 pub(crate) struct Control {
-    /// Whether something is ordered; to look at without the lock.
+    /// Whether something was ordered since the runner has subscribed; to look at without the lock. Others set it, and
+    /// only the runner takes it back: an order may be called off when the subscription is cancelled already.
     has_orders: AtomicBool,
     shared: Mutex<Shared>,
     changed: Condvar,
@@ -125,7 +126,7 @@ impl Control {
         self.shared.lock().thread = Some(thread::current().id());
     }
 
-    /// Whether something else than going on is ordered.
+    /// Whether something was ordered since it has subscribed. It may be called off again.
     pub(crate) fn has_orders(&self) -> bool {
         self.has_orders.load(Ordering::Acquire)
     }
@@ -138,7 +139,9 @@ impl Control {
     pub(crate) fn subscribe(&self, reader: &Reader, query: Query<Position>) -> Subscription {
         let subscription = reader.subscribe(query);
         let mut shared = self.shared.lock();
-        if shared.order() != Order::GoOn {
+        let has_orders = shared.order() != Order::GoOn;
+        self.has_orders.store(has_orders, Ordering::Release);
+        if has_orders {
             subscription.canceller().cancel();
         }
         shared.canceller = Some(subscription.canceller());
@@ -162,14 +165,17 @@ impl Control {
         Wait::Ordered
     }
 
-    /// Sleeps as long as it is to rest.
-    pub(crate) fn rest(&self) {
+    /// Sleeps as long as it is to rest, and says what it is at then.
+    pub(crate) fn rest(&self, then: ProjectionState) {
         let mut shared = self.shared.lock();
         shared.state = ProjectionState::Paused;
         self.changed.notify_all();
         while shared.order() == Order::Pause {
             self.changed.wait(&mut shared);
         }
+        // Under the same lock: who orders the next rest doesn't take this one for it.
+        shared.state = then;
+        self.changed.notify_all();
     }
 
     pub(crate) fn tell_state(&self, state: ProjectionState) {
@@ -198,7 +204,7 @@ impl Control {
         shared.rebuilds_done = shared.rebuilds_ordered;
         shared.position = Position::NONE;
         shared.state = ProjectionState::CatchingUp;
-        self.renew_orders(&mut shared);
+        self.changed.notify_all();
     }
 
     /// Says that it has ended.
@@ -232,7 +238,7 @@ impl Control {
         let mut shared = self.shared.lock();
         shared.rebuilds_ordered += 1;
         let ordered = shared.rebuilds_ordered;
-        self.renew_orders(&mut shared);
+        self.tell_runner(&mut shared);
         while shared.rebuilds_done < ordered && !shared.is_over {
             self.changed.wait(&mut shared);
         }
@@ -280,15 +286,17 @@ impl Control {
     fn order_anew(&self, change: impl FnOnce(&mut Shared)) {
         let mut shared = self.shared.lock();
         change(&mut shared);
-        self.renew_orders(&mut shared);
+        self.tell_runner(&mut shared);
     }
 
     /// Lets the runner hear of what is ordered, wherever it waits.
-    fn renew_orders(&self, shared: &mut MutexGuard<'_, Shared>) {
-        let has_orders = shared.order() != Order::GoOn;
-        self.has_orders.store(has_orders, Ordering::Release);
-        if has_orders && let Some(canceller) = &shared.canceller {
-            canceller.cancel();
+    fn tell_runner(&self, shared: &mut MutexGuard<'_, Shared>) {
+        if shared.order() != Order::GoOn {
+            // Before the subscription ends: the runner sees why.
+            self.has_orders.store(true, Ordering::Release);
+            if let Some(canceller) = &shared.canceller {
+                canceller.cancel();
+            }
         }
         self.changed.notify_all();
     }

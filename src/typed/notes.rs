@@ -171,10 +171,12 @@ pub(crate) fn note_reset_begun(reader: &Reader, name: &str) -> Result<Commit> {
 /// Notes that a reset is done; what was left out before isn't any more.
 pub(crate) fn note_reset_done(reader: &Reader, name: &str) -> Result<Commit> {
     let done = Commit::new().system(&projection_stream(name)?, ExpectedVersion::Any, empty(RESET_DONE));
-    if reader.skipped(name)?.is_empty() {
+    let stream = skipped_stream(name)?;
+    let mut last = reader.read(Query::stream(&stream).backwards().limit(1));
+    if last.try_next()?.is_none_or(|note| note.event_type == CLEARED) {
         return Ok(done);
     }
-    Ok(done.system(&skipped_stream(name)?, ExpectedVersion::Any, empty(CLEARED)))
+    Ok(done.system(&stream, ExpectedVersion::Any, empty(CLEARED)))
 }
 
 /// The record of an event that is left out.
@@ -221,8 +223,27 @@ pub(crate) fn last_ordinary_position(reader: &Reader) -> Result<Position> {
 
 /// The last one up to a position.
 pub(crate) fn last_ordinary_position_to(reader: &Reader, to: Position) -> Result<Position> {
-    let mut last = reader.read(Query::all().to(to).backwards().limit(1));
+    last_ordinary_position_between(reader, Position::NONE, to)
+}
+
+/// The last one behind a position, up to another; 0 if there is none.
+pub(crate) fn last_ordinary_position_between(
+    reader: &Reader,
+    behind: Position,
+    to: Position,
+) -> Result<Position> {
+    // As it is stored: that upcasters can't make anything of an event doesn't change where it is.
+    let mut last = reader.read(Query::all().after(behind).to(to).raw().backwards().limit(1));
     Ok(last.try_next()?.map_or(Position::NONE, |event| event.position))
+}
+
+/// How many events were left out since all began anew. The records themselves aren't kept meanwhile.
+fn count_skipped(reader: &Reader, name: &str) -> Result<u64> {
+    let stream = skipped_stream(name)?;
+    let last = reader.stream_version(&stream)?;
+    let mut cleared = reader.read(Query::stream(&stream).event_type(CLEARED).backwards().limit(1));
+    let cleared = cleared.try_next()?.map_or(Version::NONE, |note| note.version);
+    Ok(last.get().saturating_sub(cleared.get()))
 }
 
 fn skipped_of(note: &StoredEvent) -> Result<SkippedEvent> {
@@ -269,7 +290,7 @@ impl Reader {
             keeper,
             position,
             behind: position.map(|position| last.get().saturating_sub(position.get())),
-            skipped: u64::try_from(self.skipped(name)?.len()).unwrap_or(u64::MAX),
+            skipped: count_skipped(self, name)?,
             saved: checkpoint.map(|checkpoint| checkpoint.saved),
         })
     }

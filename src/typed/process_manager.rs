@@ -24,7 +24,14 @@ use crate::{
 ///
 /// It decides on what is in the store, read through [`Output::reader`], and says by expected versions what it relies
 /// on. Where another was first meanwhile, nothing is written, and the event is handled again with what is there then.
+/// Each such time it waits a moment, up to 100 ms, so that others come to their end. When another was first 30 times
+/// in a row, it is an error of the event, and [`OnError`](crate::OnError) says what comes then.
 /// What it keeps in memory is for speed alone: it is gone at the next start.
+///
+/// Of an event that upcasting makes into several, each part is handled by itself, and the answers to all of them are one
+/// commit. So a part doesn't see in the store what was put out for those before it. Where two parts append to the same
+/// stream, they demand the same version of it, which is what they have read, and their events follow each other. The parts
+/// have the same id: ids of answers that are made of it have to name the part as well.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -82,7 +89,8 @@ pub trait ProcessManager: Send {
     /// # Errors
     ///
     /// Whatever keeps it from that: nothing of its output is written. What comes then is for
-    /// [`OnError`](crate::OnError) to say, as where the store refuses the output.
+    /// [`OnError`](crate::OnError) to say, as where the store refuses the output. An error that says that another was
+    /// first is one like others here: the store itself finds that out for the output.
     fn handle(&mut self, event: &StoredEvent, output: &mut Output<'_>) -> Result<(), Self::Error>;
 
     /// Forgets what it remembers of the event that was handled last: its output wasn't written, and it comes again.
@@ -98,8 +106,8 @@ pub struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    fn new(reader: &'a Reader, cause: &'a StoredEvent, commit: Commit) -> Self {
-        Self { reader, cause, commit, context: OnceCell::new() }
+    fn new(reader: &'a Reader, cause: &'a StoredEvent) -> Self {
+        Self { reader, cause, commit: Commit::new(), context: OnceCell::new() }
     }
 
     /// What reads the store. It doesn't show what is in the output. A [`Repository`](crate::Repository) of it loads aggregates;
@@ -128,7 +136,7 @@ impl<'a> Output<'a> {
         self.context.get_or_init(|| context_of(self.cause))
     }
 
-    /// Appends to a stream. Each stream may stand in the output once. Events get the metadata of
+    /// Appends to a stream. Each stream may stand in the output once; those of an event's parts are told apart. Events get the metadata of
     /// [`context`](Self::context); what their own say already stays.
     pub fn append(
         &mut self,
@@ -154,7 +162,7 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     ///
-    /// Those of what adds. The output is empty then.
+    /// Those of what adds. The output is empty then; what was put out for parts of the event before this one stays.
     pub fn add<E>(&mut self, add: impl FnOnce(Commit) -> Result<Commit, E>) -> Result<&mut Self, E> {
         self.commit = add(mem::take(&mut self.commit))?;
         Ok(self)
@@ -207,10 +215,10 @@ impl<M: ProcessManager> Work for Managing<'_, M> {
     }
 
     fn handle(&mut self, event: &StoredEvent, reader: &Reader) -> Result<(), HandlerError> {
-        // Of an event that upcasting made into several, all parts' answers are one commit.
-        let mut output = Output::new(reader, event, mem::take(&mut self.commit));
+        let mut output = Output::new(reader, event);
         self.manager.handle(event, &mut output).map_err(keep_type)?;
-        self.commit = output.commit;
+        // Of an event that upcasting made into several, all parts' answers are one commit.
+        self.commit = mem::take(&mut self.commit).join(output.commit);
         Ok(())
     }
 

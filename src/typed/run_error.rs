@@ -49,6 +49,14 @@ pub enum RunError {
         /// What doesn't fit.
         source: Error,
     },
+    /// Upcasters can't make the next event: a step failed, or the event has a schema version that they don't name. All
+    /// before it is done and saved. No [`OnError`](crate::OnError) leaves it out: mend the upcasters, and start again.
+    Upcasting {
+        /// The runner's name.
+        name: String,
+        /// Which event it is, and what keeps the upcasters from it.
+        source: Error,
+    },
     /// The store failed.
     Store {
         /// The runner's name.
@@ -71,6 +79,17 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// What the store said to the runner of this name.
+    pub(crate) fn of_store(name: String, source: Error) -> Self {
+        match source {
+            Error::CursorMismatch { .. } => Self::CursorMismatch { name, source },
+            Error::UpcastFailed { .. } | Error::UnknownSchemaVersion { .. } => {
+                Self::Upcasting { name, source }
+            }
+            source => Self::Store { name, source },
+        }
+    }
+
     /// The message, and those of all that is behind it.
     #[must_use]
     pub fn with_sources(&self) -> String {
@@ -94,7 +113,9 @@ impl error::Error for RunError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Event { source, .. } | Self::Projection { source, .. } => Some(&**source),
-            Self::CursorMismatch { source, .. } | Self::Store { source, .. } => Some(source),
+            Self::CursorMismatch { source, .. }
+            | Self::Upcasting { source, .. }
+            | Self::Store { source, .. } => Some(source),
             Self::NotRunning { .. } | Self::Panicked { .. } => None,
         }
     }
@@ -115,6 +136,11 @@ impl fmt::Display for RunError {
                 formatter,
                 "projection {name:?} has taken events that this log doesn't have: rebuild it (Runner::reset, and \
                  start it again)"
+            ),
+            Self::Upcasting { name, .. } => write!(
+                formatter,
+                "upcasters can't make the next event of projection {name:?}: mend the upcasters that the store is \
+                 opened with, and start it again"
             ),
             Self::Store { name, .. } => {
                 write!(

@@ -223,7 +223,7 @@ impl Runner {
         let control = Arc::new(Control::new());
         let membership = self.enter(&control)?;
         let (settings, shared) = (self.settings, Arc::clone(&control));
-        let (name, reader) = (settings.name.clone(), settings.reader().clone());
+        let (name, appender) = (settings.name.clone(), settings.appender.clone());
         let thread = thread::Builder::new().name(format!("annals-{name}")).spawn(move || {
             shared.work_here();
             let run = AssertUnwindSafe(|| work(&settings, &mut subject, &shared));
@@ -240,7 +240,7 @@ impl Runner {
             control.tell_end(None);
             Error::io("start a thread for", self.path, error)
         })?;
-        Ok(RunningProjection::new(name, reader, control, thread))
+        Ok(RunningProjection::new(name, appender, control, thread))
     }
 }
 
@@ -276,7 +276,7 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
 pub fn project<P: Projection>(reader: &Reader, mut projection: P) -> Result<P, RunError> {
     const NAME: &str = "in memory";
     let name = || NAME.to_owned();
-    let store_error = |source| RunError::Store { name: name(), source };
+    let store_error = |source| RunError::of_store(name(), source);
     let failed = |action, error| RunError::Projection { name: name(), action, source: keep_type(error) };
     let mut subscription = reader.subscribe(projection.query());
     projection.begin().map_err(|error| failed("begin a batch", error))?;

@@ -1,16 +1,16 @@
 //! A projection at work on a thread of its own, as its program sees it.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use crate::{
+    appender::Appender,
     companions::Companion,
     position::Position,
-    reader::Reader,
     typed::{
         control::{Control, ProjectionProgress},
         notes::{last_ordinary_position, last_ordinary_position_to},
@@ -24,7 +24,7 @@ use crate::{
 #[must_use = "a projection stops when this is dropped"]
 pub struct RunningProjection<P> {
     name: String,
-    reader: Reader,
+    appender: Appender,
     control: Arc<Control>,
     /// Ends with the projection, unless that has panicked.
     thread: Option<JoinHandle<Option<P>>>,
@@ -33,11 +33,11 @@ pub struct RunningProjection<P> {
 impl<P> RunningProjection<P> {
     pub(crate) fn new(
         name: String,
-        reader: Reader,
+        appender: Appender,
         control: Arc<Control>,
         thread: JoinHandle<Option<P>>,
     ) -> Self {
-        Self { name, reader, control, thread: Some(thread) }
+        Self { name, appender, control, thread: Some(thread) }
     }
 
     /// The runner's name.
@@ -50,7 +50,7 @@ impl<P> RunningProjection<P> {
     #[must_use]
     pub fn progress(&self) -> ProjectionProgress {
         // Where the log can't be looked at, the runner says so itself.
-        let last = last_ordinary_position(&self.reader).unwrap_or_default();
+        let last = last_ordinary_position(self.appender.reader()).unwrap_or_default();
         self.control.progress(last)
     }
 
@@ -80,9 +80,10 @@ impl<P> RunningProjection<P> {
     ///
     /// Why it has ended, if it failed before.
     pub fn wait_until(&self, position: Position, timeout: Duration) -> Result<bool, RunError> {
-        let wanted = if position <= self.reader.last_position() {
+        let reader = self.appender.reader();
+        let wanted = if position <= reader.last_position() {
             // Where that can't be read, the runner fails as well, and says why.
-            last_ordinary_position_to(&self.reader, position).unwrap_or(position)
+            last_ordinary_position_to(reader, position).unwrap_or(position)
         } else {
             position
         };
@@ -104,7 +105,11 @@ impl<P> RunningProjection<P> {
     /// # Errors
     ///
     /// Why it has ended, if it failed before, or failed to save; the projection is dropped then.
+    /// [`RunError::NotRunning`] in a child that was forked from the program, which has no such thread.
     pub fn stop(mut self) -> Result<P, RunError> {
+        if !self.appender.is_at_home() {
+            return Err(self.not_running());
+        }
         let projection = self.end();
         match (self.control.error(), projection) {
             (None, Some(projection)) => Ok(projection),
@@ -118,6 +123,11 @@ impl<P> RunningProjection<P> {
 
     /// Waits for the thread's end, unless this is that thread.
     fn end(&mut self) -> Option<P> {
+        if !self.appender.is_at_home() {
+            // A forked child has no such thread to wait for, and one that it hasn't may hold the lock.
+            mem::forget(self.thread.take());
+            return None;
+        }
         self.control.ask_to_end();
         let thread = self.thread.take().filter(|it| it.thread().id() != thread::current().id());
         thread.and_then(|thread| thread.join().ok().flatten())

@@ -12,33 +12,24 @@
 //! made several of one: the subscription's cursor is behind an event only when all its parts were given. An event
 //! that has failed is a batch of its own from then on, so that what stands before it isn't undone again with it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::slice;
 
 use crate::{
     cursor::Cursor,
-    error::{Error, Result},
     event::StoredEvent,
     position::Position,
     subscription::{Delivery, Subscription},
     typed::{
-        batch::{Batch, Place, Trouble, Unsaved},
-        control::{Control, Order, ProjectionState, Wait},
+        batch::{Batch, Failure, Next, Place, Trouble, Unsaved},
+        control::{Control, Order, ProjectionState},
         notes::CursorKeeper,
-        on_error::Verdict,
         projection::RollBack,
-        run_error::{HandlerError, RunError, chain},
-        settings::{self, Settings},
+        run_error::RunError,
+        settings::Settings,
         skips::Skips,
         work::Work,
     },
-    writer::request::Commit,
 };
-
-/// How often output is made anew at once where another was first, before that counts as an error of the event.
-const CONFLICTS_MAX: u32 = 10;
 
 /// When a run ends by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,37 +42,28 @@ pub(crate) enum Until {
 
 /// A run.
 pub(crate) struct Session<'a, W> {
-    work: W,
-    settings: &'a Settings,
-    control: &'a Control,
-    keeper: CursorKeeper,
+    pub(crate) work: W,
+    pub(crate) settings: &'a Settings,
+    pub(crate) control: &'a Control,
+    pub(crate) keeper: CursorKeeper,
     /// Whether it is given events of the store's own streams.
-    shows_system: bool,
-    subscription: Subscription,
-    phase: ProjectionState,
+    pub(crate) shows_system: bool,
+    pub(crate) subscription: Subscription,
+    pub(crate) phase: ProjectionState,
     /// Everything up to here is handled and committed.
-    done: Cursor,
-    unsaved: Unsaved,
-    batch: Option<Batch>,
+    pub(crate) done: Cursor,
+    pub(crate) unsaved: Unsaved,
+    pub(crate) batch: Option<Batch>,
     /// The event that was taken last.
-    place: Place,
-    skips: Skips,
-    trouble: Option<Trouble>,
-    batch_tries: u32,
-}
-
-/// What is to be done with an event that failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Next {
-    /// Handle it again, unless it is to be left out.
-    Again,
-    /// Nothing: it comes again.
-    ComesAgain,
+    pub(crate) place: Place,
+    pub(crate) skips: Skips,
+    pub(crate) trouble: Option<Trouble>,
+    pub(crate) batch_tries: u32,
 }
 
 /// Where a run stands behind a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Step {
+pub(crate) enum Step {
     /// The step is made.
     Made,
     /// It was given up, and its events come again.
@@ -113,15 +95,25 @@ impl<'a, W: Work> Session<'a, W> {
         })
     }
 
-    /// Runs until the end.
+    /// Runs until the end. Where that is an error, no batch is left open.
     pub(crate) fn run(&mut self, until: Until) -> Result<(), RunError> {
+        self.run_on(until).inspect_err(|_| self.drop_batch())
+    }
+
+    fn run_on(&mut self, until: Until) -> Result<(), RunError> {
         loop {
             if self.control.has_orders() && self.obey()? == Order::Stop {
                 return Ok(());
             }
             let before = self.subscription.cursor();
-            let delivery = self.subscription.try_next();
-            match self.settings.stored(delivery)? {
+            let delivery = match self.subscription.try_next() {
+                Ok(delivery) => delivery,
+                Err(error) => {
+                    self.end_before_unreadable(error)?;
+                    continue;
+                }
+            };
+            match delivery {
                 Some(Delivery::Event(event)) => self.take(event, before)?,
                 Some(Delivery::CaughtUp(_)) => {
                     if self.catch_up()? == Step::Made && until == Until::End {
@@ -133,10 +125,12 @@ impl<'a, W: Work> Session<'a, W> {
                         self.wait()?;
                     }
                 }
+                // An order has ended it; also one that was called off meanwhile.
                 None if self.control.has_orders() => {}
                 None => {
                     if self.finish(self.subscription.cursor())? == Step::Made {
-                        return self.save();
+                        self.save()?;
+                        return self.settings.check_writer();
                     }
                 }
             }
@@ -171,6 +165,8 @@ impl<'a, W: Work> Session<'a, W> {
                 return Ok(order);
             }
             Order::Rebuild => {
+                // What it has is forgotten from here on, whether or not all of it can be.
+                self.control.tell_progress(Position::NONE, 0, 0);
                 self.settings.reset(&mut self.work)?;
                 self.done = Cursor::default();
                 self.unsaved = Unsaved::nothing(self.done);
@@ -181,8 +177,7 @@ impl<'a, W: Work> Session<'a, W> {
             }
             Order::Pause => {
                 self.save()?;
-                self.control.rest();
-                self.control.tell_state(self.phase.clone());
+                self.control.rest(self.phase.clone());
             }
         }
         self.redeliver();
@@ -193,7 +188,11 @@ impl<'a, W: Work> Session<'a, W> {
     fn leave_batch(&mut self) -> Result<(), RunError> {
         let cursor = self.subscription.cursor();
         let is_whole = self.batch.is_none() || cursor.position >= self.place.position;
-        if is_whole || self.roll_back()? == RollBack::Kept {
+        let is_left = is_whole || {
+            let roll_back = self.roll_back();
+            roll_back.map_err(|error| self.settings.error("roll a batch back", error))? == RollBack::Kept
+        };
+        if is_left {
             self.finish(cursor)?;
         }
         self.batch = None;
@@ -201,7 +200,7 @@ impl<'a, W: Work> Session<'a, W> {
     }
 
     /// What comes behind all that is done is given again.
-    fn redeliver(&mut self) {
+    pub(crate) fn redeliver(&mut self) {
         self.batch = None;
         self.place = Place::BEFORE_ALL;
         self.subscription = self.settings.subscribe(self.control, &self.work, self.done);
@@ -217,8 +216,7 @@ impl<'a, W: Work> Session<'a, W> {
         }
         self.place = place;
         if let Some(error) = self.trouble.as_mut().filter(|_| is_troubled).and_then(|it| it.end.take()) {
-            self.save()?;
-            return Err(error);
+            return Err(self.end_saved(error));
         }
         if self.begin_batch()? == Step::GivenUp {
             return Ok(());
@@ -227,10 +225,19 @@ impl<'a, W: Work> Session<'a, W> {
         while !is_handled && !self.skips.has(place) {
             match self.work.handle(&event, self.settings.reader()) {
                 Ok(()) => is_handled = true,
-                Err(error) => match self.after_failure(&event, part, before, error)? {
-                    Next::Again => {}
-                    Next::ComesAgain => return Ok(()),
-                },
+                Err(error) => {
+                    let failure = Failure {
+                        parts: slice::from_ref(&event),
+                        first_part: part,
+                        before,
+                        error,
+                        is_conflict: false,
+                    };
+                    match self.after_failure(failure)? {
+                        Next::Again => {}
+                        Next::ComesAgain => return Ok(()),
+                    }
+                }
             }
         }
         if let Some(batch) = &mut self.batch {
@@ -249,7 +256,7 @@ impl<'a, W: Work> Session<'a, W> {
         self.batch.as_ref().is_some_and(|it| it.events >= events_max || it.begun.elapsed() >= time_max)
     }
 
-    fn begin_batch(&mut self) -> Result<Step, RunError> {
+    pub(crate) fn begin_batch(&mut self) -> Result<Step, RunError> {
         if self.batch.is_some() {
             return Ok(Step::Made);
         }
@@ -259,231 +266,11 @@ impl<'a, W: Work> Session<'a, W> {
                 Ok(Step::Made)
             }
             Err(error) => {
-                self.roll_back()?;
+                // Nothing was begun, so that there is nothing to roll back.
                 self.after_batch_failure("begin a batch", error)?;
                 self.redeliver();
                 Ok(Step::GivenUp)
             }
         }
-    }
-
-    /// Gives up the batch in which an event has failed, from one of its parts on up to the one that was taken last.
-    fn after_failure(
-        &mut self,
-        event: &StoredEvent,
-        first_part: u64,
-        before: Cursor,
-        error: HandlerError,
-    ) -> Result<Next, RunError> {
-        let roll_back = self.roll_back()?;
-        let mut trouble = match self.trouble.take() {
-            Some(known) if known.position == event.position => known,
-            _ => Trouble::at(event.position),
-        };
-        let verdict = self.verdict(&mut trouble, &error);
-        let (tries, mut wait) = (trouble.tries, Wait::TimeIsOver);
-        match verdict {
-            Verdict::Again(delay) => wait = self.wait_to_retry(delay),
-            Verdict::Skip => {
-                trouble = Trouble::at(event.position);
-                for part in first_part..=self.place.part {
-                    self.settings.stored(self.skips.add(event, part, &chain(&*error), tries))?;
-                }
-            }
-            Verdict::Stop => trouble.end = Some(self.settings.event_error(event, tries, error)),
-        }
-        let is_kept = roll_back == RollBack::Kept;
-        if is_kept && wait == Wait::TimeIsOver && trouble.end.is_none() {
-            self.trouble = Some(trouble);
-            return Ok(Next::Again);
-        }
-        let first = self.batch.as_ref().and_then(|batch| batch.first);
-        let has_others = first.is_some_and(|first| first < event.position);
-        if is_kept {
-            self.finish(before)?;
-        }
-        if (is_kept || !has_others)
-            && let Some(error) = trouble.end
-        {
-            self.batch = None;
-            self.save()?;
-            return Err(error);
-        }
-        self.trouble = Some(trouble);
-        self.redeliver();
-        Ok(Next::ComesAgain)
-    }
-
-    fn verdict(&self, trouble: &mut Trouble, error: &HandlerError) -> Verdict {
-        let is_conflict = error.downcast_ref::<Error>().is_some_and(Error::is_conflict);
-        if is_conflict && trouble.conflicts < CONFLICTS_MAX {
-            trouble.conflicts += 1;
-            return Verdict::Again(Duration::ZERO);
-        }
-        trouble.tries += 1;
-        self.settings.on_error.verdict(trouble.tries)
-    }
-
-    fn wait_to_retry(&mut self, delay: Duration) -> Wait {
-        if delay.is_zero() {
-            return if self.control.has_orders() { Wait::Ordered } else { Wait::TimeIsOver };
-        }
-        self.control.tell_state(ProjectionState::Retrying);
-        let wait = self.control.wait(delay);
-        self.control.tell_state(self.phase.clone());
-        wait
-    }
-
-    fn roll_back(&mut self) -> Result<RollBack, RunError> {
-        self.work.roll_back().map_err(|error| self.settings.error("roll a batch back", error))
-    }
-
-    /// Waits to do something again that isn't one event's fault; an error if that was tried often enough.
-    fn after_batch_failure(&mut self, action: &'static str, error: HandlerError) -> Result<Wait, RunError> {
-        self.batch_tries += 1;
-        match self.settings.on_error.verdict_on_batch(self.batch_tries) {
-            Verdict::Again(delay) => Ok(self.wait_to_retry(delay)),
-            Verdict::Stop | Verdict::Skip => Err(self.settings.error(action, error)),
-        }
-    }
-
-    /// Ends the batch, if one was begun: everything up to the cursor is done then.
-    fn finish(&mut self, cursor: Cursor) -> Result<Step, RunError> {
-        if self.batch.is_none() {
-            self.advance(cursor);
-            return Ok(Step::Made);
-        }
-        if self.keeper == CursorKeeper::Projection {
-            self.record_skips(cursor.position)?;
-        }
-        let Some(mut commit) = self.commit_work(cursor)? else { return Ok(Step::GivenUp) };
-        let has_output = !commit.is_empty();
-        let skipped = self.skips.count_to(cursor.position);
-        if self.keeper == CursorKeeper::Store && (has_output || skipped > 0) {
-            let name = &self.settings.name;
-            commit = self
-                .settings
-                .stored(self.skips.add_to(commit, name, cursor.position))?
-                .checkpoint(name, cursor);
-            match self.settings.appender.commit(commit) {
-                // Output that was there already, by its ids, has saved nothing.
-                Ok(reached) if reached.iter().any(|appended| appended.repeated) => {
-                    self.write_progress(cursor)?;
-                }
-                Ok(_) => {}
-                Err(error) if has_output && settings::is_about_output(&error) => {
-                    return self.refuse_output(error);
-                }
-                Err(error) => return Err(self.settings.store_error(error)),
-            }
-            self.unsaved = Unsaved::nothing(cursor);
-        } else if self.keeper == CursorKeeper::Projection {
-            self.unsaved = Unsaved::nothing(cursor);
-        }
-        self.end_batch(cursor, skipped)?;
-        Ok(Step::Made)
-    }
-
-    /// Writes how far it is, and what was left out up to there.
-    fn write_progress(&self, cursor: Cursor) -> Result<(), RunError> {
-        let name = &self.settings.name;
-        let skips = self.settings.stored(self.skips.add_to(Commit::new(), name, cursor.position))?;
-        self.settings.write(skips.checkpoint(name, cursor))
-    }
-
-    /// Lets the projection commit; none if it can't, and the batch was given up.
-    fn commit_work(&mut self, cursor: Cursor) -> Result<Option<Commit>, RunError> {
-        loop {
-            let error = match self.work.commit(cursor) {
-                Ok(commit) => return Ok(Some(commit)),
-                Err(error) => error,
-            };
-            let roll_back = self.roll_back()?;
-            let wait = self.after_batch_failure("commit a batch", Arc::clone(&error))?;
-            if roll_back == RollBack::Undone {
-                self.redeliver();
-                return Ok(None);
-            }
-            if wait == Wait::Ordered {
-                return Err(self.settings.error("commit a batch", error));
-            }
-        }
-    }
-
-    /// The store doesn't take the output: its event has failed.
-    fn refuse_output(&mut self, error: Error) -> Result<Step, RunError> {
-        let last = self.batch.as_mut().and_then(|batch| batch.last.take());
-        let Some(event) = last else { return Err(self.settings.store_error(error)) };
-        self.after_failure(&event, 1, self.done, Arc::new(error))?;
-        Ok(Step::GivenUp)
-    }
-
-    fn end_batch(&mut self, cursor: Cursor, skipped: u64) -> Result<(), RunError> {
-        let Some(batch) = self.batch.take() else { return Ok(()) };
-        self.skips.forget_to(cursor.position);
-        self.trouble.take_if(|trouble| trouble.position <= cursor.position);
-        self.batch_tries = 0;
-        self.done = cursor;
-        self.control.tell_progress(cursor.position, batch.handled, skipped);
-        if self.unsaved.cursor != cursor {
-            self.unsaved.events += batch.events;
-            if batch.has_ordinary {
-                self.unsaved.since.get_or_insert_with(Instant::now);
-            }
-        }
-        self.save_if_due()
-    }
-
-    /// Everything up to the cursor is done, without a batch.
-    fn advance(&mut self, cursor: Cursor) {
-        if cursor.position <= self.done.position {
-            return;
-        }
-        self.done = cursor;
-        self.control.tell_progress(cursor.position, 0, 0);
-        // The store's own events, if they are asked for, give no cause to save: that would be the next one.
-        if !self.shows_system {
-            self.unsaved.since.get_or_insert_with(Instant::now);
-        }
-    }
-
-    /// Records what is left out before the projection says that it is behind it, each once.
-    fn record_skips(&mut self, last: Position) -> Result<(), RunError> {
-        let (settings, name) = (self.settings, &self.settings.name);
-        self.settings.stored(self.skips.look_up(settings.reader(), name))?;
-        let records = self.settings.stored(self.skips.add_to(Commit::new(), name, last))?;
-        if !records.is_empty() {
-            settings.write(records)?;
-            self.skips.are_recorded_to(last);
-        }
-        Ok(())
-    }
-
-    fn save_if_due(&mut self) -> Result<(), RunError> {
-        let Unsaved { since, events, .. } = self.unsaved;
-        let Settings { save_events_max, save_time_max, .. } = self.settings;
-        match since {
-            Some(since) if events >= *save_events_max || since.elapsed() >= *save_time_max => self.save(),
-            _ => Ok(()),
-        }
-    }
-
-    /// Saves how far it is, if it isn't saved yet. No batch is begun then.
-    fn save(&mut self) -> Result<(), RunError> {
-        if self.unsaved.cursor == self.done {
-            return Ok(());
-        }
-        match self.keeper {
-            CursorKeeper::Store => {
-                self.settings.write(Commit::new().checkpoint(&self.settings.name, self.done))?;
-                self.unsaved = Unsaved::nothing(self.done);
-            }
-            CursorKeeper::Projection => {
-                if self.begin_batch()? == Step::Made {
-                    self.finish(self.done)?;
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -42,7 +42,7 @@ impl Settings {
         self.appender.commit(commit).map(drop).map_err(|error| self.store_error(error))
     }
 
-    /// Who keeps the cursor, and where it is. A reset that was interrupted is done again.
+    /// Who keeps the cursor, and where it is: in this log. A reset that was interrupted is done again.
     pub(crate) fn begin<W: Work>(&self, work: &mut W) -> Result<(CursorKeeper, Cursor), RunError> {
         let noted = self.stored(read_notes(self.reader(), &self.name))?;
         if noted.is_resetting {
@@ -56,10 +56,13 @@ impl Settings {
                 (CursorKeeper::Store, checkpoint.map(|checkpoint| checkpoint.cursor))
             }
         };
+        let cursor = cursor.unwrap_or_default();
+        // Before anybody hears how far it is: a power cut may have taken what the projection has.
+        self.stored(self.reader().check_cursor(cursor))?;
         if noted.keeper != Some(keeper) {
             self.write(self.stored(note_started(&self.name, keeper))?)?;
         }
-        Ok((keeper, cursor.unwrap_or_default()))
+        Ok((keeper, cursor))
     }
 
     /// Lets all begin anew. Wherever this ends, the next start does it again, unless it was done.
@@ -76,6 +79,11 @@ impl Settings {
         control.subscribe(self.reader(), query)
     }
 
+    /// The error of a writer that has ended, though nobody closed the store: no order ended the run.
+    pub(crate) fn check_writer(&self) -> Result<(), RunError> {
+        if self.appender.committed().is_closed() { self.write(Commit::new()) } else { Ok(()) }
+    }
+
     /// What the store said, as an end of the run where it failed.
     pub(crate) fn stored<T>(&self, result: Result<T, Error>) -> Result<T, RunError> {
         result.map_err(|error| self.store_error(error))
@@ -83,11 +91,7 @@ impl Settings {
 
     /// What the store said, as an end of the run.
     pub(crate) fn store_error(&self, source: Error) -> RunError {
-        let name = self.name.clone();
-        match source {
-            Error::CursorMismatch { .. } => RunError::CursorMismatch { name, source },
-            source => RunError::Store { name, source },
-        }
+        RunError::of_store(self.name.clone(), source)
     }
 
     /// What the projection said, as an end of the run.

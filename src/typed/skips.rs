@@ -1,4 +1,6 @@
 //! The events that a run leaves out, until they are recorded in the store.
+//!
+//! Those of the store's own streams are left out without a record: that would be the next such event, and fail as well.
 
 use crate::{
     error::Result,
@@ -19,18 +21,20 @@ pub(crate) struct Skips(Vec<Skip>);
 #[derive(Debug)]
 struct Skip {
     place: Place,
-    record: EventData,
-    is_recorded: bool,
+    /// What is to be recorded; none if nothing is, or it is there.
+    record: Option<EventData>,
 }
 
 impl Skips {
     /// Leaves an event out.
     pub(crate) fn add(&mut self, event: &StoredEvent, part: u64, error: &str, tries: u32) -> Result<()> {
         let place = Place { position: event.position, part };
-        let record = skip_record(event, part, error, tries)?;
-        if !self.has(place) {
-            self.0.push(Skip { place, record, is_recorded: false });
+        if self.has(place) {
+            return Ok(());
         }
+        let is_ordinary = !event.stream.is_system();
+        let record = is_ordinary.then(|| skip_record(event, part, error, tries)).transpose()?;
+        self.0.push(Skip { place, record });
         Ok(())
     }
 
@@ -45,17 +49,25 @@ impl Skips {
         u64::try_from(count).unwrap_or(u64::MAX)
     }
 
+    /// Whether some up to a position are to be recorded.
+    pub(crate) fn has_records_to(&self, last: Position) -> bool {
+        self.0.iter().any(|skip| skip.place.position <= last && skip.record.is_some())
+    }
+
     /// Adds the records of those up to a position that aren't recorded yet.
     pub(crate) fn add_to(&self, commit: Commit, name: &str, last: Position) -> Result<Commit> {
         let stream = skipped_stream(name)?;
-        let due = self.0.iter().filter(|skip| skip.place.position <= last && !skip.is_recorded);
-        Ok(due.fold(commit, |commit, skip| commit.system(&stream, ExpectedVersion::Any, skip.record.clone())))
+        let due = self.0.iter().filter(|skip| skip.place.position <= last);
+        let records = due.filter_map(|skip| skip.record.clone());
+        Ok(records.fold(commit, |commit, record| commit.system(&stream, ExpectedVersion::Any, record)))
     }
 
     /// Looks which of them were recorded before, by a run that was interrupted.
     pub(crate) fn look_up(&mut self, reader: &Reader, name: &str) -> Result<()> {
-        for skip in self.0.iter_mut().filter(|skip| !skip.is_recorded) {
-            skip.is_recorded = is_recorded(reader, name, skip.place.position, skip.place.part)?;
+        for skip in self.0.iter_mut().filter(|skip| skip.record.is_some()) {
+            if is_recorded(reader, name, skip.place.position, skip.place.part)? {
+                skip.record = None;
+            }
         }
         Ok(())
     }
@@ -63,7 +75,7 @@ impl Skips {
     /// Says that those up to a position are recorded.
     pub(crate) fn are_recorded_to(&mut self, last: Position) {
         for skip in self.0.iter_mut().filter(|skip| skip.place.position <= last) {
-            skip.is_recorded = true;
+            skip.record = None;
         }
     }
 

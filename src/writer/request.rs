@@ -95,6 +95,23 @@ struct Part {
     events: Option<Vec<EventData>>,
 }
 
+impl Part {
+    /// Whether both demand what the other does.
+    fn takes_in(&self, other: &Self) -> bool {
+        let is_any = |part: &Self| part.expected == ExpectedVersion::Any;
+        self.stream == other.stream && (self.expected == other.expected || is_any(self) || is_any(other))
+    }
+
+    fn take_in(&mut self, other: Self) {
+        if self.expected == ExpectedVersion::Any {
+            self.expected = other.expected;
+        }
+        if let Some(events) = other.events {
+            self.events.get_or_insert_default().extend(events);
+        }
+    }
+}
+
 impl Commit {
     /// A commit of nothing yet.
     #[must_use]
@@ -145,6 +162,28 @@ impl Commit {
         match self.system.iter_mut().find(|(known, ..)| known == stream) {
             Some((_, _, events)) => events.push(event),
             None => self.system.push((stream.clone(), expected.into(), vec![event])),
+        }
+        self
+    }
+
+    /// Adds all of another commit. Where both have the same stream and demand the same version of it, or one of them
+    /// any, its events follow those that are there; else the stream stands twice, and is refused as such. A stream that
+    /// stands twice in the other one stays so.
+    #[must_use]
+    pub(crate) fn join(mut self, other: Self) -> Self {
+        let mut left: Vec<usize> = (0..self.parts.len()).collect();
+        for part in other.parts {
+            let nth = left.iter().position(|index| self.parts[*index].takes_in(&part));
+            match nth.map(|nth| left.swap_remove(nth)) {
+                Some(index) => self.parts[index].take_in(part),
+                None => self.parts.push(part),
+            }
+        }
+        self.checkpoints.extend(other.checkpoints);
+        for (stream, expected, events) in other.system {
+            for event in events {
+                self = self.system(&stream, expected, event);
+            }
         }
         self
     }

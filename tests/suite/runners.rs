@@ -1,6 +1,10 @@
 //! Runners: resting, ending, beginning anew, and their names.
 
-use std::time::Duration;
+use std::{
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+    time::Duration,
+};
 
 use annals::{EventStore, Position, Projection, ProjectionState, Runner, StoredEvent, project};
 
@@ -195,5 +199,59 @@ fn dropping_a_running_projection_stops_it() -> Outcome {
     append(&store, "a", 1);
     assert_eq!(list.positions().len(), 1);
     assert_eq!(store.checkpoint("list")?.map(|it| it.cursor.position), Some(newest));
+    Ok(())
+}
+
+/// Holds each event until it is let through.
+struct Held {
+    list: List,
+    told: Sender<u64>,
+    gate: Receiver<()>,
+}
+
+impl Projection for Held {
+    type Error = std::convert::Infallible;
+
+    fn handle(&mut self, event: &StoredEvent) -> Result<(), Self::Error> {
+        self.told.send(event.position.get()).expect("the test listens");
+        // A gate that is gone is open.
+        self.gate.recv().ok();
+        self.list.handle(event)
+    }
+
+    fn reset(&mut self) -> Result<(), Self::Error> {
+        self.list.reset()
+    }
+}
+
+#[test]
+fn a_rest_that_is_called_off_before_it_began_changes_nothing() -> Outcome {
+    let store = store();
+    let ((told, hears), (go, gate)) = (channel(), channel());
+    let list = List::default();
+    let running = Runner::new(&store, "held")?.start(Held { list: list.clone(), told, gate })?;
+    append(&store, "a", 1);
+    hears.recv()?;
+    thread::scope(|scope| {
+        let pausing = scope.spawn(|| running.pause());
+        // Until the other thread has ordered it, there is nothing to call off: so it is called off over and over.
+        while !pausing.is_finished() {
+            running.resume();
+            thread::yield_now();
+        }
+    });
+    go.send(())?;
+    drop(go);
+    let newest = append(&store, "a", 1);
+    assert!(running.wait_until(newest, PATIENCE)?, "{:?}", running.progress());
+    assert_eq!(list.positions().len(), 2);
+    // One thread, that doesn't wait for the rest to end.
+    for _ in 0..200 {
+        running.pause();
+        running.resume();
+    }
+    let newest = append(&store, "a", 1);
+    assert!(running.wait_until(newest, PATIENCE)?, "{:?}", running.progress());
+    running.stop()?;
     Ok(())
 }
