@@ -17,7 +17,7 @@ use crate::{
 /// The category of the streams that hold checkpoints.
 pub(crate) const CHECKPOINT_CATEGORY: &str = "$checkpoint";
 
-const STREAM_PREFIX: &str = "$checkpoint-";
+pub(crate) const CHECKPOINT_PREFIX: &str = "$checkpoint-";
 const SAVED: &str = "$CheckpointSaved";
 const DELETED: &str = "$CheckpointDeleted";
 
@@ -45,11 +45,11 @@ struct Saved {
 pub(crate) fn checkpoint_stream(name: &str) -> Result<StreamId, Invalid> {
     const NAME: &str = "checkpoint name";
     check_name(NAME, name)?;
-    let bytes_max = NAME_BYTES_MAX - STREAM_PREFIX.len();
+    let bytes_max = NAME_BYTES_MAX - CHECKPOINT_PREFIX.len();
     if name.len() > bytes_max {
         return Err(Invalid::too_large(NAME, name, name.len(), bytes_max));
     }
-    StreamId::new(format!("{STREAM_PREFIX}{name}"))
+    StreamId::new(format!("{CHECKPOINT_PREFIX}{name}"))
 }
 
 /// The event that saves a checkpoint.
@@ -65,7 +65,7 @@ pub(crate) fn checkpoint_deleted() -> EventData {
 
 /// The checkpoint that its stream's last event says; none if that deletes it.
 pub(crate) fn checkpoint_of(event: &EventRef<'_>) -> Result<Option<Checkpoint>, Invalid> {
-    let name = event.stream.strip_prefix(STREAM_PREFIX).unwrap_or(event.stream);
+    let name = event.stream.strip_prefix(CHECKPOINT_PREFIX).unwrap_or(event.stream);
     match event.event_type {
         DELETED => Ok(None),
         SAVED => {

@@ -126,6 +126,8 @@ mod random_queries;
 mod reading;
 #[path = "suite/requirements.rs"]
 mod requirements;
+#[path = "suite/run_ends.rs"]
+mod run_ends;
 #[path = "suite/runners.rs"]
 mod runners;
 #[path = "suite/snapshot_faults.rs"]

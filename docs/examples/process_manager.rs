@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize)]
 enum OrderEvent {
     OrderPlaced { item: String },
+    OrderCancelled,
     OrderRefused { item: String },
 }
 
@@ -33,6 +34,15 @@ impl ProcessManager for Reservations {
 
     fn handle(&mut self, event: &StoredEvent, output: &mut Output<'_>) -> Result<(), annals::Error> {
         let OrderEvent::OrderPlaced { item } = event.decode()? else { return Ok(()) };
+        // The order may have gone on since: what is cancelled needs no answer.
+        let mut order_version = event.version;
+        for known in output.reader().read_stream(&event.stream) {
+            let known = known?;
+            order_version = known.version;
+            if known.event_type == "OrderCancelled" {
+                return Ok(());
+            }
+        }
         let stock = StreamId::from_parts("stock", &item)?;
         // What it decides on, it reads anew; that this is still so when it is written is what the version demands.
         let (mut left, mut version) = (0, ExpectedVersion::NoStream);
@@ -46,14 +56,12 @@ impl ProcessManager for Reservations {
         }
         if left > 0 {
             let order = event.stream.as_str().to_owned();
+            output.check(&event.stream, order_version);
             output.append(&stock, version, [EventData::encode(&StockEvent::ItemReserved { order })?]);
         } else {
             output.check(&stock, version);
-            output.append(
-                &event.stream,
-                event.version,
-                [EventData::encode(&OrderEvent::OrderRefused { item })?],
-            );
+            let refused = EventData::encode(&OrderEvent::OrderRefused { item })?;
+            output.append(&event.stream, order_version, [refused]);
         }
         Ok(())
     }
@@ -64,10 +72,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let stock = StreamId::new("stock-book")?;
     let received = EventData::encode(&StockEvent::ItemsReceived { count: 2 })?;
     store.append(&stock, ExpectedVersion::NoStream, [received])?;
-    for number in 1..=3 {
+    for number in 1..=4 {
         let order = StreamId::from_parts("order", &number.to_string())?;
         let placed = EventData::encode(&OrderEvent::OrderPlaced { item: "book".to_owned() })?;
         store.append(&order, ExpectedVersion::NoStream, [placed])?;
+        if number == 2 {
+            let cancelled = EventData::encode(&OrderEvent::OrderCancelled)?;
+            store.append(&order, ExpectedVersion::StreamExists, [cancelled])?;
+        }
     }
 
     let runner = Runner::new(&store, "reservations")?;
@@ -81,7 +93,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect::<Result<_, annals::Error>>()?;
     assert_eq!(
         orders,
-        ["ItemReserved in stock-book", "ItemReserved in stock-book", "OrderRefused in order-3"]
+        ["ItemReserved in stock-book", "ItemReserved in stock-book", "OrderRefused in order-4"]
     );
 
     // Each answer names what it answers.

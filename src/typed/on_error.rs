@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use crate::typed::retry::{Retry, random_number};
 
-/// What a runner does where a projection can't handle an event.
+/// What a runner does where a projection can't handle an event, or the store refuses a process manager's output for it.
+///
+/// It doesn't cover what keeps the event from coming at all: one that upcasters can't make
+/// ([`RunError::Upcasting`](crate::RunError::Upcasting)) or that can't be read ends the runner, which has saved all before it. Nor can a
+/// batch be left out that a projection can't begin or commit: that is tried again as [`Retry`](Self::Retry) says, and ends it
+/// else. Where another was first to write what a process manager's output relies on, that is made anew up to 30 times before
+/// it counts as a failed try.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,6 +36,7 @@ pub enum OnError {
         then: AfterRetries,
     },
     /// Leaves the event out, and records that in the store: [`Reader::skipped`](crate::Reader::skipped) lists them.
+    /// One of the store's own streams is counted, and not recorded: the record would be the next.
     Skip,
 }
 

@@ -16,7 +16,12 @@ use crate::{cursor::Cursor, event::StoredEvent, position::Position, query::Query
 /// 2. Output events and checkpoint in one commit of the store: a [`ProcessManager`](crate::ProcessManager).
 /// 3. A checkpoint in the store, which is what is done if nothing is said. It is saved behind the state, so that after a crash the events since
 ///    the last saving come again: [`handle`](Self::handle) has to be idempotent, as "set the
-///    price to 5" is, and "add 5" isn't.
+///    price to 5" is, and "add 5" isn't. The state has to outlive the program, as the checkpoint does. In
+///    [`Durability::Buffered`](crate::Durability::Buffered) mode a power cut may take events from the log whose traces stay in the state: the
+///    checkpoint goes with them, so that nobody notices.
+///
+/// A model in memory is gone when the program ends, and a checkpoint in the store isn't: it would go on in an empty model.
+/// Let [`saved_cursor`](Self::saved_cursor) say `SavedCursor::Own(None)` there, so that each start begins with the first event.
 ///
 /// ```
 /// use std::{collections::BTreeMap, convert::Infallible};
@@ -90,11 +95,12 @@ pub trait Projection: Send {
         Ok(())
     }
 
-    /// Gives a batch up, behind an error of any of the three, and says what became of what was handled in it.
+    /// Gives a batch up that was begun, and says what became of what was handled in it: behind an error of
+    /// [`handle`](Self::handle) or [`commit`](Self::commit), or where the runner ends by another.
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from that, which ends the runner.
+    /// Whatever keeps it from that, which ends the runner; the error behind which it was asked for is the one that is told.
     fn roll_back(&mut self) -> Result<RollBack, Self::Error> {
         Ok(RollBack::Kept)
     }
@@ -120,9 +126,11 @@ pub trait Projection: Send {
 /// Who keeps how far a projection has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SavedCursor {
-    /// The store does, as a checkpoint of the runner's name. It is saved behind the state, now and then.
+    /// The store does, as a checkpoint of the runner's name. It is saved behind the state, now and then. Not for what is
+    /// only in memory.
     InStore,
     /// The projection does, in the transaction of its state; this is the last one, none before the first. The runner saves nothing then.
+    /// None at each start is for a model in memory, which begins with the first event each time.
     Own(Option<Cursor>),
 }
 

@@ -34,11 +34,17 @@ use crate::{
 ///
 /// [`start`](Self::start) does it on a thread of its own, [`run_to_end`](Self::run_to_end) on the caller's. Several run
 /// beside each other, each with a name of its own. Closing the store ends them: each finishes its batch and saves.
+/// An order, such as a pause or the store's closing, is heard between events that the query asks for: a long walk over
+/// others comes to its end first.
+///
+/// A model in memory, as this one, is made anew at each start: it says that there is no cursor.
 ///
 /// ```
 /// use std::{convert::Infallible, time::Duration};
 ///
-/// use annals::{EventData, EventStore, ExpectedVersion, Projection, Runner, StoredEvent, StreamId};
+/// use annals::{
+///     EventData, EventStore, ExpectedVersion, Projection, Runner, SavedCursor, StoredEvent, StreamId,
+/// };
 ///
 /// #[derive(Default)]
 /// struct Orders {
@@ -51,6 +57,10 @@ use crate::{
 ///     fn handle(&mut self, event: &StoredEvent) -> Result<(), Infallible> {
 ///         self.placed += u64::from(event.event_type == "OrderPlaced");
 ///         Ok(())
+///     }
+///
+///     fn saved_cursor(&mut self) -> Result<SavedCursor, Infallible> {
+///         Ok(SavedCursor::Own(None))
 ///     }
 ///
 ///     fn reset(&mut self) -> Result<(), Infallible> {
@@ -128,7 +138,7 @@ impl Runner {
     }
 
     /// After how long the checkpoint is saved, if there is something to save; 1 second, if nothing is said. Events of the store's own streams are
-    /// nothing to save.
+    /// nothing to save: the next start may be given those behind the last saving again.
     pub fn save_time(mut self, time_max: Duration) -> Self {
         self.settings.save_time_max = time_max;
         self
@@ -167,7 +177,7 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// Why it couldn't go on. What it did before is saved.
+    /// Why it couldn't go on. What it did before is saved, unless it is the saving that failed.
     pub fn run_to_end<P: Projection>(&self, projection: &mut P) -> Result<ProjectionProgress, RunError> {
         self.work_here(|control| run(&self.settings, Projecting(projection), control, Until::End))
     }

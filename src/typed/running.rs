@@ -60,7 +60,8 @@ impl<P> RunningProjection<P> {
         self.control.error()
     }
 
-    /// Lets it rest, once its batch is done and saved, and waits until it does. One that has ended stays so.
+    /// Lets it rest, once its batch is done and saved, and waits until it does. One that has ended stays so. One whose
+    /// batch can't be committed, and that waits to try again, rests with it, and tries again when it goes on.
     pub fn pause(&self) {
         self.control.pause();
     }

@@ -98,8 +98,13 @@ struct Part {
 impl Part {
     /// Whether both demand what the other does.
     fn takes_in(&self, other: &Self) -> bool {
-        let is_any = |part: &Self| part.expected == ExpectedVersion::Any;
-        self.stream == other.stream && (self.expected == other.expected || is_any(self) || is_any(other))
+        let demand = |part: &Self| match part.expected {
+            ExpectedVersion::NoStream => ExpectedVersion::Exact(Version::NONE),
+            expected => expected,
+        };
+        let (one, two) = (demand(self), demand(other));
+        let is_any = one == ExpectedVersion::Any || two == ExpectedVersion::Any;
+        self.stream == other.stream && (one == two || is_any)
     }
 
     fn take_in(&mut self, other: Self) {

@@ -76,6 +76,7 @@ fn projections_are_json_for_programs() -> Outcome {
     assert_eq!(skipped.len(), 1);
     assert_eq!((&skipped[0]["position"], &skipped[0]["stream"]), (&2.into(), &"order-17".into()));
     assert_eq!((&skipped[0]["type"], &skipped[0]["error"]), (&"2".into(), &"no such\naddress".into()));
+    assert_eq!(skipped[0]["part"], 1);
     assert_eq!((&skipped[0]["version"], &skipped[0]["tries"]), (&2.into(), &1.into()));
     Ok(())
 }

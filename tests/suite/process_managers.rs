@@ -8,14 +8,17 @@ use std::{
 };
 
 use annals::{
-    Commit, Context, Durability, Error, EventData, EventId, EventStore, ExpectedVersion, Metadata, OnError,
-    Options, Output, Position, ProcessManager, Query, RunError, Runner, SEGMENT_BYTES_MIN, SimDisk,
-    StoredEvent, Version,
+    Commit, Context, Durability, Error, EventData, EventId, EventStore, ExpectedVersion, Invalid, Metadata,
+    OnError, Options, Output, Position, ProcessManager, Query, RunError, Runner, SEGMENT_BYTES_MIN, SimDisk,
+    StoredEvent, Upcasters, Version,
 };
 
 use crate::{
     projection_support::{PATIENCE, append},
-    support::{Outcome, event, event_with_id, positions, store, stream, types, version},
+    support::{
+        Outcome, TestStore, buffered, event, event_with_id, positions, store, store_with, stream, types,
+        version,
+    },
 };
 
 /// Answers each event of category `ask` in the stream `answers`, with its number there.
@@ -126,11 +129,12 @@ fn where_another_was_first_the_event_is_handled_again_with_what_is_there_then() 
     let options = Options::new().durability(Durability::Buffered);
     let store = Arc::new(EventStore::open_with(directory.path().join("store"), options)?);
     append(&store, "ask-1", 2);
-    let mut late = Late { store: Arc::clone(&store), others: 5, answers: Answers::default() };
+    let mut late = Late { store: Arc::clone(&store), others: 25, answers: Answers::default() };
     Runner::new(&store, "answers")?.run_process_to_end(&mut late)?;
-    assert_eq!(late.answers.rolled_back, 5);
+    assert_eq!(late.answers.rolled_back, 25);
     let answers = types(store.read_stream(&stream("answers")));
-    assert_eq!(answers, ["other", "other", "other", "other", "other", "ask-1/1", "ask-1/2"]);
+    assert_eq!(answers[..25], ["other"; 25]);
+    assert_eq!(answers[25..], ["ask-1/1", "ask-1/2"]);
 
     // Who is never first is an error at some time, and can be left out.
     let mut late = Late { store: Arc::clone(&store), others: u32::MAX, answers: Answers::default() };
@@ -142,6 +146,88 @@ fn where_another_was_first_the_event_is_handled_again_with_what_is_there_then() 
     let progress = runner.on_error(OnError::Skip).run_process_to_end(&mut late)?;
     assert_eq!((progress.handled, progress.skipped), (0, 1));
     assert!(store.skipped("answers")?[0].error.starts_with("Expected version "));
+    Ok(())
+}
+
+/// A store whose events `Moved` come out as three.
+fn store_of_split_events(count: u64) -> annals::Result<TestStore> {
+    let becomes = [("Opened", 1), ("Filled", 1), ("Shut", 1)];
+    let upcasters = Upcasters::new().split("Moved", 1, &becomes, move |moved| {
+        Ok::<_, Invalid>(becomes.map(|(part, version)| moved.clone().with_type(part, version)).to_vec())
+    })?;
+    let store = store_with(buffered().upcasters(upcasters));
+    for _ in 0..count {
+        store.append(&stream("ask-1"), ExpectedVersion::Any, [event("Moved")])?;
+    }
+    Ok(store)
+}
+
+/// Answers each part of an event in the same stream; one part fails halfway, and says so or not.
+struct AnswersParts {
+    tells: bool,
+}
+
+impl ProcessManager for AnswersParts {
+    type Error = Error;
+
+    fn query(&self) -> Query<Position> {
+        Query::all().category("ask")
+    }
+
+    fn handle(&mut self, asked: &StoredEvent, output: &mut Output<'_>) -> Result<(), Error> {
+        let answers = stream("answers");
+        let seen = output.reader().stream_version(&answers)?;
+        output.append(&answers, seen, [event(&format!("{}/{}", asked.event_type, asked.version))]);
+        output.check(&stream("limit"), ExpectedVersion::NoStream);
+        if asked.event_type == "Filled" {
+            let failed = output.add(|_| Err(Error::QueueFull)).expect_err("it fails");
+            return if self.tells { Err(failed) } else { Ok(()) };
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn the_parts_of_an_event_may_answer_in_one_stream__X22() -> Outcome {
+    let store = store_of_split_events(2)?;
+    let runner = Runner::new(&store, "answers")?;
+    runner.run_process_to_end(&mut AnswersParts { tells: false })?;
+    let answers = || types(store.read_stream(&stream("answers")));
+    assert_eq!(answers(), ["Opened/1", "Shut/1", "Opened/2", "Shut/2"]);
+    let saved = store.stream_version(&stream("$checkpoint-answers"))?;
+    assert_eq!(saved, version(3), "one with all answers to each event, and one at the end");
+
+    // Where a part is left out, the others are answered.
+    store.append(&stream("ask-1"), ExpectedVersion::Any, [event("Moved")])?;
+    let progress = runner.on_error(OnError::Skip).run_process_to_end(&mut AnswersParts { tells: true })?;
+    assert_eq!((progress.handled, progress.skipped), (2, 1));
+    assert_eq!(answers()[4..], ["Opened/3", "Shut/3"]);
+    let skipped = &store.skipped("answers")?[0];
+    assert_eq!((skipped.event_type.as_str(), skipped.part), ("Filled", 2));
+    Ok(())
+}
+
+#[test]
+fn an_event_whose_output_is_refused_is_left_out_with_each_part_by_its_type() -> Outcome {
+    struct Twice;
+    impl ProcessManager for Twice {
+        type Error = Error;
+        fn handle(&mut self, asked: &StoredEvent, output: &mut Output<'_>) -> Result<(), Error> {
+            if asked.event_type == "Filled" {
+                let answers = stream("answers");
+                output.append(&answers, ExpectedVersion::Any, [event("once")]);
+                output.append(&answers, ExpectedVersion::Any, [event("twice")]);
+            }
+            Ok(())
+        }
+    }
+    let store = store_of_split_events(1)?;
+    let runner = Runner::new(&store, "twice")?.on_error(OnError::Skip);
+    assert_eq!(runner.run_process_to_end(&mut Twice)?.skipped, 3);
+    let skipped = store.skipped("twice")?;
+    let skipped: Vec<(u64, &str)> = skipped.iter().map(|it| (it.part, it.event_type.as_str())).collect();
+    assert_eq!(skipped, [(1, "Opened"), (2, "Filled"), (3, "Shut")]);
+    assert!(!store.stream_exists(&stream("answers"))?);
     Ok(())
 }
 

@@ -95,6 +95,7 @@ fn print_text(reports: &[Report<'_>], output: &mut Output) -> anyhow::Result<()>
 #[derive(Serialize)]
 struct SkippedReport<'a> {
     position: u64,
+    part: u64,
     stream: &'a str,
     version: u64,
     #[serde(rename = "type")]
@@ -109,6 +110,7 @@ impl<'a> SkippedReport<'a> {
     fn of(skipped: &'a SkippedEvent) -> Self {
         Self {
             position: skipped.position.get(),
+            part: skipped.part,
             stream: skipped.stream.as_str(),
             version: skipped.version.get(),
             event_type: &skipped.event_type,
@@ -132,11 +134,12 @@ fn skipped(store: &Path, arguments: &SkippedArguments) -> anyhow::Result<()> {
         match arguments.format {
             Format::Json => output.json(&report)?,
             Format::Text => {
-                let SkippedReport { position, version, tries, skipped, .. } = &report;
+                let SkippedReport { position, part, version, tries, skipped, .. } = &report;
                 let (stream, event_type) = (output::safe(report.stream), output::safe(report.event_type));
                 let (tries, error) = (tried(*tries), output::safe(report.error));
+                let part = if *part == 1 { String::new() } else { format!(" (part {part})") };
                 output.line(format_args!(
-                    "{position}  {stream}  {version}  {event_type}  {skipped}  {tries}: {error}"
+                    "{position}  {stream}  {version}  {event_type}{part}  {skipped}  {tries}: {error}"
                 ))?;
             }
         }
