@@ -104,10 +104,14 @@ fn register(store: &Path, arguments: &RegisterTypeArguments) -> anyhow::Result<(
     let registered = store.registered_event_type(&arguments.event_type)?;
     let definition = definition_of(registered.as_ref(), arguments, schema);
     let warning = registered.as_ref().and_then(|registered| lost_schema(registered, &definition));
+    let unchecked = unchecked_schema(&definition);
     let registration = store.register_event_type(definition)?;
     if registration.outcome == RegistrationOutcome::NewVersion
         && let Some(warning) = warning
     {
+        failure::tell(&format!("warning: {warning}"));
+    }
+    if let Some(warning) = unchecked {
         failure::tell(&format!("warning: {warning}"));
     }
     if registration.outcome == RegistrationOutcome::NewType
@@ -118,6 +122,21 @@ fn register(store: &Path, arguments: &RegisterTypeArguments) -> anyhow::Result<(
     let printed = print_registration(&registration, arguments.format);
     store.close()?;
     printed
+}
+
+/// What a program that can't check schemas makes of one that is to be checked.
+fn unchecked_schema(definition: &EventTypeDefinition) -> Option<&'static str> {
+    match definition.validation {
+        _ if cfg!(feature = "schema") || definition.schema.is_none() => None,
+        Validation::Off => None,
+        Validation::Warn => Some(
+            "this program was built without the feature `schema`: it hasn't checked the schema, and checks no data by it",
+        ),
+        Validation::Enforce => Some(
+            "this program was built without the feature `schema`: it hasn't checked the schema, and refuses to append \
+             events of this version, whatever they are",
+        ),
+    }
 }
 
 /// What the options say, and where they say nothing, what is registered.
