@@ -279,8 +279,8 @@ fn change_a_schema(path: &Path) -> Outcome {
     // What is written from now on is in the newest version.
     let sold = TicketEvent::TicketSold { cents: 900, currency: "CHF".into() };
     let sold = EventData::encode(&sold)?.with_current_version(store.upcasters());
-    store.append(&ticket, ExpectedVersion::StreamExists, [sold])?;
-    let newest = store.read_stream(&ticket).last().expect("an event")?;
+    store.append(&StreamId::new("ticket-2")?, ExpectedVersion::NoStream, [sold])?;
+    let newest = store.read_all().last().expect("an event")?;
     assert_eq!(
         newest.decode::<TicketEvent>()?,
         TicketEvent::TicketSold { cents: 900, currency: "CHF".into() }
