@@ -10,6 +10,7 @@ use annals::{
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
+#[allow(clippy::enum_variant_names, reason = "the variants are the event types")]
 enum OrderEvent {
     OrderPlaced { item: String },
     OrderCancelled,
