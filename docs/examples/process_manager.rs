@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 enum OrderEvent {
     OrderPlaced { item: String },
     OrderCancelled,
-    OrderRefused { item: String },
+    ReservationRefused { item: String },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,7 +61,7 @@ impl ProcessManager for Reservations {
             output.append(&stock, version, [EventData::encode(&StockEvent::ItemReserved { order })?]);
         } else {
             output.check(&stock, version);
-            let refused = EventData::encode(&OrderEvent::OrderRefused { item })?;
+            let refused = EventData::encode(&OrderEvent::ReservationRefused { item })?;
             output.append(&event.stream, order_version, [refused]);
         }
         Ok(())
@@ -89,16 +89,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     runner.run_process_to_end(&mut Reservations)?;
 
     let orders: Vec<String> = store
-        .read(Query::all().event_type("ItemReserved").event_type("OrderRefused"))
+        .read(Query::all().event_type("ItemReserved").event_type("ReservationRefused"))
         .map(|event| event.map(|event| format!("{} in {}", event.event_type, event.stream)))
         .collect::<Result<_, annals::Error>>()?;
     assert_eq!(
         orders,
-        ["ItemReserved in stock-book", "ItemReserved in stock-book", "OrderRefused in order-4"]
+        ["ItemReserved in stock-book", "ItemReserved in stock-book", "ReservationRefused in order-4"]
     );
 
     // Each answer names what it answers.
-    let refused = store.read(Query::all().event_type("OrderRefused")).next().ok_or("a refusal")??;
+    let refused = store.read(Query::all().event_type("ReservationRefused")).next().ok_or("a refusal")??;
     let placed = store.read_stream(&refused.stream).next().ok_or("an order")??;
     let cause = refused.metadata()?.and_then(|metadata| metadata.causation_id);
     assert_eq!(cause, Some(placed.id.to_string()));
