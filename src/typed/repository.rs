@@ -217,7 +217,7 @@ where
         let (stream, after) = (loaded.stream.clone(), loaded.version);
         self.each_event(&stream, after, version, |event| loaded.apply_read(event))?;
         loaded.version = version;
-        loaded.snapshots.load_time = Some(begun.elapsed());
+        loaded.snapshots.load_time = (version > after).then(|| begun.elapsed());
         Ok(loaded)
     }
 

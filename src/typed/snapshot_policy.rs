@@ -15,7 +15,7 @@ pub struct SnapshotMoment {
     /// The time now.
     pub now: Timestamp,
     /// How long it took to read and apply the events behind the snapshot, or all: what a newer one would have spared.
-    /// None: the state wasn't loaded.
+    /// None: no event was read, since the state wasn't loaded, or a snapshot has all of it.
     pub load_time: Option<Duration>,
     /// How many events were applied when the state was loaded: those behind the snapshot, or all.
     pub events_applied: u64,
