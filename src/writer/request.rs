@@ -365,3 +365,37 @@ impl EncodedCommit {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(demands: &[ExpectedVersion]) -> Commit {
+        let stream = StreamId::new("a").expect("a name");
+        demands.iter().fold(Commit::new(), |commit, demand| {
+            commit.append(&stream, *demand, [EventData::new(format!("{demand:?}"), "{}")])
+        })
+    }
+
+    #[track_caller]
+    fn check(one: &[ExpectedVersion], other: &[ExpectedVersion], wanted: &[(ExpectedVersion, usize)]) {
+        let joined = commit(one).join(commit(other));
+        let parts = joined.parts().map(|(_, demand, events)| (demand, events.map_or(0, <[_]>::len)));
+        assert_eq!(parts.collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn commits_are_joined_by_stream_where_they_demand_the_same() {
+        let (any, none) = (ExpectedVersion::Any, ExpectedVersion::NoStream);
+        let exact = |version| ExpectedVersion::Exact(Version::new(version));
+        check(&[], &[exact(1)], &[(exact(1), 1)]);
+        check(&[exact(1)], &[exact(1)], &[(exact(1), 2)]);
+        check(&[none], &[exact(0)], &[(none, 2)]);
+        check(&[any], &[exact(1)], &[(exact(1), 2)]);
+        check(&[exact(1)], &[any], &[(exact(1), 2)]);
+        // What can't both be, or stood twice in one of them, stands twice still, and is refused.
+        check(&[exact(1)], &[exact(2)], &[(exact(1), 1), (exact(2), 1)]);
+        check(&[any], &[any, any], &[(any, 2), (any, 1)]);
+        check(&[], &[any, any], &[(any, 1), (any, 1)]);
+    }
+}
