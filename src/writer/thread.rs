@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    hint, mem,
+    mem,
     path::Path,
     sync::{
         Arc,
@@ -261,13 +261,9 @@ impl Drive {
     }
 
     fn wait_for_work(&self) {
-        if self.patience == Patience::Look {
-            for _ in 0..LOOKS_MAX {
-                if self.shared.queued.load(Ordering::Relaxed) > 0 {
-                    return;
-                }
-                hint::spin_loop();
-            }
+        let is_there = || self.shared.queued.load(Ordering::Relaxed) > 0;
+        if self.patience == Patience::Look && answer::look_for(LOOKS_MAX, is_there) {
+            return;
         }
         self.shared.sleep();
     }
