@@ -120,8 +120,8 @@ impl Jobs {
         let ahead = active.segment.file_offset(written).max(prepared) + GROWTH_BYTES;
         let target = ahead.next_multiple_of(GROWTH_BYTES).min(active.capacity);
         let growth = match self.durability {
-            Durability::Fsync => Growth::Zeros,
-            Durability::Buffered => Growth::Room,
+            Durability::Fsync => Growth::Synced,
+            Durability::Buffered => Growth::Unsynced,
         };
         match active.segment.grow(target, growth, &*active.syncer) {
             // Writing goes on without: the writer hears of a full disk when it comes to its end.

