@@ -218,7 +218,7 @@ fn visit_names(view: &SegmentView, places: &[LogOffset], visit: &mut dyn FnMut(&
 
 fn look<T>(view: &SegmentView, place: LogOffset, look: impl FnOnce(&Record<'_>) -> T) -> Result<T> {
     let mut window = Window::new(0);
-    let (record, _) = fetch::record_at(view, place, &mut window)?;
+    let record = fetch::record_at(view, place, &mut window)?;
     Ok(look(&record))
 }
 

@@ -21,13 +21,22 @@ use crate::{
     log::{fetch, view::SegmentView, window::Window},
     position::{LogOffset, Position},
     records::{check_cursor, checked, checked_before, here, look_at, newest_of, places_of},
-    selection::{Fate, Selection, Source},
+    selection::{Admission, Fate, Selection, Source},
     time::Timestamp,
     upcasting::{Parts, Rest},
 };
 
 /// How many places a cursor takes from the index at a time.
 const PLACES_MAX: usize = 512;
+
+/// How many records ahead a cursor asks the processor for, which is what memory takes to answer.
+const AHEAD_RECORDS: usize = 4;
+
+/// How much of such a record it asks for at most, in bytes: the processor itself sees what goes on behind.
+const AHEAD_RECORD_BYTES_MAX: usize = 1 << 10;
+
+/// Records that are no further apart are fetched without asking, in bytes.
+const AHEAD_NEAR_BYTES: u64 = 2 << 10;
 
 /// How much a cursor reads ahead where nothing is mapped, in bytes.
 const AHEAD_BYTES: usize = 32 << 10;
@@ -39,6 +48,7 @@ const AHEAD_BYTES: usize = 32 << 10;
 pub struct Events {
     committed: Arc<Committed>,
     selection: Selection,
+    admission: Admission,
     start: Start,
     /// The number of the next record: its version, or its position.
     next: u64,
@@ -53,6 +63,8 @@ pub struct Events {
     taken: usize,
     segment: Option<Arc<SegmentView>>,
     window: Window,
+    /// How much of the records that come is fetched ahead: about what the last one had, in bytes.
+    record_bytes: usize,
     /// The record whose parts are being given, and these.
     standing: Option<Found>,
     parts: Parts,
@@ -105,9 +117,11 @@ impl Events {
             taken: 0,
             segment: None,
             window: Window::new(AHEAD_BYTES),
+            record_bytes: AHEAD_RECORD_BYTES_MAX,
             standing: None,
             parts: Parts::default(),
             passed: selection.filter.cursor.unwrap_or_default(),
+            admission: selection.admission(),
             selection,
         }
     }
@@ -121,13 +135,16 @@ impl Events {
     /// event then. [`Error::CursorMismatch`] if the query's cursor isn't of this log, and either of the others where
     /// the query's beginning can't be found; the cursor has ended then.
     pub fn try_next(&mut self) -> Result<Option<EventRef<'_>>> {
-        self.begin()?;
+        if !matches!(self.start, Start::Known) {
+            self.begin()?;
+        }
         let Some(Found { place, number }) = self.find_shown()? else { return Ok(None) };
         let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
         let through = self.selection.through.as_ref().filter(|_| self.parts.rest() == Rest::Some);
         let Some(through) = through else {
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
             self.passed = record.event.cursor();
+            self.record_bytes = record.bytes.len().min(AHEAD_RECORD_BYTES_MAX);
             return Ok(Some(record.event));
         };
         let record = checked_before(segment, place, &mut self.window)?;
@@ -165,16 +182,19 @@ impl Events {
     /// Goes to the next record that seems to be wanted, and checks all on the way, since what is damaged may be
     /// wanted too.
     fn find(&mut self) -> Result<Option<(Found, Fate)>> {
-        let admits_all = self.selection.admits_all();
-        while let Some(Found { place, number }) = self.step()? {
-            if admits_all {
-                return Ok(Some((Found { number, place }, Fate::ShownAsStored)));
+        while let Some(found) = self.step()? {
+            if self.admission == Admission::Everything {
+                return Ok(Some((found, Fate::ShownAsStored)));
             }
+            let Found { place, number } = found;
             let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
-            let seen = record::peek(fetch::bytes_at(segment, place, &mut self.window)?);
-            let fate = seen.map_or(Fate::ShownAsStored, |seen| self.selection.judge(seen));
+            let bytes = fetch::bytes_at(segment, place, &mut self.window)?;
+            if self.admission == Admission::Ordinary && !record::seems_of_system_stream(bytes) {
+                return Ok(Some((found, Fate::ShownAsStored)));
+            }
+            let fate = record::peek(bytes).map_or(Fate::ShownAsStored, |seen| self.selection.judge(seen));
             if fate != Fate::PassedOver {
-                return Ok(Some((Found { number, place }, fate)));
+                return Ok(Some((found, fate)));
             }
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
             if !self.selection.leaves_out(record.event.stream) {
@@ -192,12 +212,25 @@ impl Events {
                 self.look_up()?;
                 continue;
             };
+            self.prefetch(self.taken + AHEAD_RECORDS);
             self.taken += 1;
             self.limit_left -= 1;
             self.go_behind(found.number);
             return Ok(Some(found));
         }
         Ok(None)
+    }
+
+    /// Has the processor fetch one of the next records, unless it comes to it by itself, since it goes on from the one
+    /// before.
+    fn prefetch(&self, number: usize) {
+        let (Some(segment), Some(Found { place, .. })) = (&self.segment, self.found.get(number)) else {
+            return;
+        };
+        let before = number.checked_sub(1).and_then(|before| self.found.get(before));
+        if before.is_none_or(|before| place.get().abs_diff(before.place.get()) > AHEAD_NEAR_BYTES) {
+            segment.prefetch(*place, self.record_bytes);
+        }
     }
 
     /// Everything up to this number is done.

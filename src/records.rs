@@ -1,5 +1,7 @@
 //! Records by their number: their places by the index, and that they are what the index named.
 
+#![allow(clippy::inline_always, reason = "an event is a large value: see format/record")]
+
 use std::sync::Arc;
 
 use crate::{
@@ -44,22 +46,25 @@ pub(crate) fn places_of(
 }
 
 /// The segment that has a place, kept from one record to the next.
+#[inline(always)]
 pub(crate) fn here<'a>(
     committed: &Committed,
     kept: &'a mut Option<Arc<SegmentView>>,
     window: &mut Window,
     place: LogOffset,
 ) -> Result<&'a Arc<SegmentView>> {
-    let view = if let Some(same) = kept.take().filter(|segment| segment.holds(place)) {
-        same
-    } else {
+    if kept.as_ref().is_some_and(|same| !same.holds(place)) {
         window.clear();
-        committed.view_of(place)?
-    };
-    Ok(kept.insert(view))
+        *kept = None;
+    }
+    match kept {
+        Some(same) => Ok(same),
+        none => Ok(none.insert(committed.view_of(place)?)),
+    }
 }
 
 /// The record at a place, checked, also that it is the one which the index named.
+#[inline(always)]
 pub(crate) fn checked<'a>(
     segment: &'a SegmentView,
     place: LogOffset,
@@ -67,7 +72,7 @@ pub(crate) fn checked<'a>(
     number: u64,
     window: &'a mut Window,
 ) -> Result<Record<'a>> {
-    let (record, _) = fetch::record_at(segment, place, window)?;
+    let record = fetch::record_at(segment, place, window)?;
     let is_it = match source {
         Source::Stream(stream) => {
             record.event.version.get() == number && record.event.stream == stream.as_str()

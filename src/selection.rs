@@ -40,6 +40,16 @@ pub(crate) struct Selection {
     pub(crate) through: Option<Through>,
 }
 
+/// Which records within the bounds are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Admission {
+    Everything,
+    /// All but those of the store's own streams.
+    Ordinary,
+    /// [`Selection::judge`] says it of each.
+    Judged,
+}
+
 /// What becomes of a record, by what it seems to say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fate {
@@ -92,9 +102,13 @@ impl Selection {
         }
     }
 
-    /// Whether every record within the bounds is wanted.
-    pub(crate) fn admits_all(&self) -> bool {
-        self.filter.admits_all() && self.through.is_none()
+    /// What of the records within the bounds is wanted.
+    pub(crate) fn admission(&self) -> Admission {
+        match (self.through.is_none() && self.filter.admits_any_content(), self.filter.system) {
+            (true, SystemStreams::Included) => Admission::Everything,
+            (true, SystemStreams::LeftOut) => Admission::Ordinary,
+            (false, _) => Admission::Judged,
+        }
     }
 
     /// What becomes of a record that seems to say this.
@@ -141,10 +155,9 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Whether every event is wanted that is within the bounds.
-    pub(crate) fn admits_all(&self) -> bool {
-        self.system == SystemStreams::Included
-            && self.categories.is_empty()
+    /// Whether every event of an ordinary stream is wanted that is within the bounds.
+    pub(crate) fn admits_any_content(&self) -> bool {
+        self.categories.is_empty()
             && self.event_types.is_empty()
             && self.correlations.is_empty()
             && self.group.is_none()

@@ -336,4 +336,8 @@ pub trait Mapping: Send + Sync + fmt::Debug {
 
     /// The bytes that are shown.
     fn published(&self) -> &[u8];
+
+    /// Says that `length` bytes from an offset on are read soon, so that the processor can fetch them meanwhile. Changes
+    /// nothing but speed, wherever the bytes are.
+    fn prefetch(&self, _offset: usize, _length: usize) {}
 }

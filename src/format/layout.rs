@@ -1,5 +1,9 @@
 //! The smallest pieces of the format: little-endian numbers at fixed offsets, checksums, roundings.
 
+use std::sync::LazyLock;
+
+use crc32fast::Hasher;
+
 use crate::{disk::contract::SECTOR_BYTES, event, event_id, stream};
 
 /// The format that this crate writes, and the newest that it reads.
@@ -79,7 +83,11 @@ number!(get_i64, put_i64, i64);
 
 /// CRC-32 (IEEE), the checksum of every structure.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
-    crc32fast::hash(bytes)
+    // What the processor can do is asked once, and not for each record.
+    static EMPTY: LazyLock<Hasher> = LazyLock::new(Hasher::new);
+    let mut hasher = EMPTY.clone();
+    hasher.update(bytes);
+    hasher.finalize()
 }
 
 /// Whether all bytes are zero.

@@ -3,6 +3,11 @@
 //! The caller's thread encodes all that the caller knows; the writer's thread stamps what only it knows
 //! (position, version, timestamp, ends) and the checksum.
 
+#![allow(
+    clippy::inline_always,
+    reason = "an event is a large value: it is made where it is wanted, and not copied from one function to the next"
+)]
+
 use uuid::Uuid;
 
 use crate::{
@@ -14,7 +19,7 @@ use crate::{
     },
     invalid::Invalid,
     position::{Position, Version},
-    stream::{StreamId, check_name},
+    stream::{StreamId, check_name, is_system},
     time::{OccurredAt, Timestamp},
 };
 
@@ -97,7 +102,8 @@ pub(crate) struct Stamp {
 pub(crate) struct Record<'a> {
     pub(crate) event: EventRef<'a>,
     pub(crate) id_origin: IdOrigin,
-    pub(crate) bytes: usize,
+    /// The record itself.
+    pub(crate) bytes: &'a [u8],
 }
 
 /// Appends an event's record to a buffer, all but the stamp.
@@ -238,9 +244,11 @@ fn occurred_at_bytes(flags: u16) -> usize {
 }
 
 /// Reads the record at the beginning of `bytes`, and checks it.
+#[inline(always)]
 pub(crate) fn decode(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
-    let checked = check(bytes)?;
-    decode_checked(&bytes[..checked.bytes])
+    let record = whole(bytes)?;
+    check_whole(record)?;
+    decode_whole(record)
 }
 
 /// What of a record shows that it goes on from those before it.
@@ -253,19 +261,33 @@ pub(crate) struct Checked {
 
 /// Compares the checksum of the record at the beginning of `bytes`. Its parts are checked by who reads them.
 pub(crate) fn check(bytes: &[u8]) -> Result<Checked, &'static str> {
-    let length = length(bytes)?;
-    let record = bytes.get(..length).ok_or("an event record is cut off")?;
-    if checksum(&record[POSITION..]) != get_u32(record, CRC) {
-        return Err("an event record's checksum doesn't match");
-    }
-    let position = Position::new(get_u64(record, POSITION));
-    Ok(Checked { position, end: decode_end(get_u16(record, FLAGS))?, bytes: length })
+    let record = whole(bytes)?;
+    let end = check_whole(record)?;
+    Ok(Checked { position: Position::new(get_u64(record, POSITION)), end, bytes: record.len() })
 }
 
 /// Reads the record at the beginning of `bytes`, whose checksum was compared before.
 pub(crate) fn decode_checked(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
-    let length = length(bytes)?;
-    let record = bytes.get(..length).ok_or("an event record is cut off")?;
+    decode_whole(whole(bytes)?)
+}
+
+/// The record at the beginning of `bytes`, as its length says.
+#[inline]
+fn whole(bytes: &[u8]) -> Result<&[u8], &'static str> {
+    bytes.get(..length(bytes)?).ok_or("an event record is cut off")
+}
+
+#[inline(always)]
+fn check_whole(record: &[u8]) -> Result<RecordEnd, &'static str> {
+    if checksum(&record[POSITION..]) != get_u32(record, CRC) {
+        return Err("an event record's checksum doesn't match");
+    }
+    decode_end(get_u16(record, FLAGS))
+}
+
+#[inline(always)]
+fn decode_whole(record: &[u8]) -> Result<Record<'_>, &'static str> {
+    const UNEVEN: &str = "an event record's parts don't add up to its length";
     let flags = get_u16(record, FLAGS);
     if flags & !FLAGS_KNOWN != 0 || record[RESERVED] != 0 {
         return Err("an event record has a flag that this version doesn't know");
@@ -276,13 +298,20 @@ pub(crate) fn decode_checked(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
         count => Some(decode_occurred_at(parts.take(count)?)),
     };
     let id = decode_id(parts.take(usize::from(record[ID_BYTES]))?, flags)?;
-    let stream = parts.take_text(get_u16(record, STREAM_BYTES))?;
-    let event_type = parts.take_text(get_u16(record, TYPE_BYTES))?;
+    let (stream_bytes, type_bytes) =
+        (usize::from(get_u16(record, STREAM_BYTES)), usize::from(get_u16(record, TYPE_BYTES)));
+    if stream_bytes == 0 || type_bytes == 0 {
+        return Err(UNEVEN);
+    }
+    // Both at once, which costs less than one after the other; neither may end within a character.
+    let names = str::from_utf8(parts.take(stream_bytes + type_bytes)?).ok();
+    let (stream, event_type) =
+        names.and_then(|names| names.split_at_checked(stream_bytes)).ok_or("a name isn't UTF-8")?;
     let metadata_bytes = parts.take(get_u32(record, METADATA_BYTES) as usize)?;
     let data = parts.take(get_u32(record, DATA_BYTES) as usize)?;
     check_extensions(parts.take(usize::from(get_u16(record, EXTENSIONS_BYTES)))?)?;
-    if !parts.rest.is_empty() || stream.is_empty() || event_type.is_empty() {
-        return Err("an event record's parts don't add up to its length");
+    if !parts.rest.is_empty() {
+        return Err(UNEVEN);
     }
     let event = EventRef {
         position: Position::new(get_u64(record, POSITION)),
@@ -300,7 +329,7 @@ pub(crate) fn decode_checked(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
         checksum: get_u32(record, CRC),
     };
     let id_origin = if flags & FLAG_ID_GIVEN == 0 { IdOrigin::Store } else { IdOrigin::Caller };
-    Ok(Record { event, id_origin, bytes: length })
+    Ok(Record { event, id_origin, bytes: record })
 }
 
 /// What a record seems to say, not checked in any way.
@@ -321,6 +350,15 @@ pub(crate) fn peek(bytes: &[u8]) -> Option<Peek<'_>> {
         stream: parts.take(usize::from(get_u16(record, STREAM_BYTES))).ok()?,
         event_type: parts.take(usize::from(get_u16(record, TYPE_BYTES))).ok()?,
         metadata: parts.take(get_u32(record, METADATA_BYTES) as usize).ok()?,
+    })
+}
+
+/// Whether the record at the beginning of `bytes` seems to be an event of the store's own streams, not checked in any way.
+#[inline]
+pub(crate) fn seems_of_system_stream(bytes: &[u8]) -> bool {
+    bytes.first_chunk::<RECORD_FIXED_BYTES>().is_some_and(|fixed| {
+        let before = occurred_at_bytes(get_u16(fixed, FLAGS)) + usize::from(fixed[ID_BYTES]);
+        bytes.get(RECORD_FIXED_BYTES + before..).is_some_and(is_system)
     })
 }
 
@@ -372,14 +410,11 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    #[inline]
     fn take(&mut self, count: usize) -> Result<&'a [u8], &'static str> {
         let (part, rest) =
             self.rest.split_at_checked(count).ok_or("an event record's parts are longer than it")?;
         self.rest = rest;
         Ok(part)
-    }
-
-    fn take_text(&mut self, count: u16) -> Result<&'a str, &'static str> {
-        std::str::from_utf8(self.take(usize::from(count))?).map_err(|_| "a name isn't UTF-8")
     }
 }

@@ -90,7 +90,7 @@ fn new_stream(
     stream: &Touched,
     window: &mut Window,
 ) -> Result<(StreamKey, StreamHead)> {
-    let (record, _) = fetch::record_at(view, place, window)?;
+    let record = fetch::record_at(view, place, window)?;
     let key = StreamKey::of(record.event.stream, view.header.store_id);
     if record.event.version != Version::FIRST || key.hash != stream.hash {
         return Err(view.corrupt(view.file_offset(place), "the index found another event here"));

@@ -250,7 +250,7 @@ impl Settled {
         })?;
         let Some(place) = places.first() else { return Ok(false) };
         let mut window = Window::new(0);
-        let (record, _) = fetch::record_at(part.view(), *place, &mut window)?;
+        let record = fetch::record_at(part.view(), *place, &mut window)?;
         Ok(StreamKey::of(record.event.stream, part.view().header.store_id) == key)
     }
 

@@ -1,5 +1,7 @@
 //! The record at a place: the one way in which events are read, checked each time.
 
+#![allow(clippy::inline_always, reason = "an event is a large value: see format/record")]
+
 use crate::{
     disk::contract::DiskFile,
     error::{Error, Result},
@@ -16,19 +18,18 @@ use crate::{
 
 /// Reads and checks the record at a place that was published. The bytes are the map's where the segment is
 /// mapped, and the window's otherwise, which must have been cleared since it was used for another segment.
+#[inline(always)]
 pub(crate) fn record_at<'a>(
     segment: &'a SegmentView,
     place: LogOffset,
     window: &'a mut Window,
-) -> Result<(Record<'a>, &'a [u8])> {
-    let at = segment.file_offset(place);
+) -> Result<Record<'a>> {
     let found = bytes_at(segment, place, window)?;
-    let record = record::decode(found).map_err(|reason| segment.corrupt(at, reason))?;
-    let length = record.bytes;
-    Ok((record, &found[..length]))
+    record::decode(found).map_err(|reason| segment.corrupt(segment.file_offset(place), reason))
 }
 
 /// The bytes of the record at a place, which nothing was checked of, and in a mapped segment those behind it.
+#[inline(always)]
 pub(crate) fn bytes_at<'a>(
     segment: &'a SegmentView,
     place: LogOffset,

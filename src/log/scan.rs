@@ -86,7 +86,7 @@ impl<'a> ScannedFrame<'a> {
             }
             let offset = payload_offset + bytes(at);
             let record = record::decode_checked(&payload[at..]);
-            at = record.as_ref().map_or(payload.len(), |record| at + record.bytes);
+            at = record.as_ref().map_or(payload.len(), |record| at + record.bytes.len());
             Some((offset, record))
         })
     }

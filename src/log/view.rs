@@ -12,7 +12,7 @@ use crate::{
     disk::contract::{DiskFile, Mapping},
     error::{Error, Result},
     format::{
-        layout::bytes,
+        layout::{bytes, index},
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
     },
     options::ReadMode,
@@ -66,6 +66,15 @@ impl SegmentView {
     /// Whether a place is in what is shown.
     pub(crate) fn holds(&self, place: LogOffset) -> bool {
         place >= self.header.base && place < self.log_offset(self.published())
+    }
+
+    /// Says that the record at a place is read soon, which takes about so many bytes.
+    pub(crate) fn prefetch(&self, place: LogOffset, record_bytes: usize) {
+        if let Source::Mapped(mapping) = &self.source
+            && self.holds(place)
+        {
+            mapping.prefetch(index(self.file_offset(place)), record_bytes);
+        }
     }
 
     /// Shows what is committed.

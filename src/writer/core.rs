@@ -457,12 +457,11 @@ fn known_event(
     record: &[u8],
 ) -> Result<Option<KnownEvent>> {
     let mut window = Window::new(0);
-    let (stored, stored_bytes) = fetch::record_at(segment, place, &mut window)?;
-    let event = stored.event;
-    if event.stream != stream.as_str() || record::given_id(stored_bytes) != record::given_id(record) {
+    let record::Record { event, bytes, .. } = fetch::record_at(segment, place, &mut window)?;
+    if event.stream != stream.as_str() || record::given_id(bytes) != record::given_id(record) {
         return Ok(None);
     }
-    let is_same = record::same_content(stored_bytes, record);
+    let is_same = record::same_content(bytes, record);
     let content = if is_same { KnownContent::Same } else { KnownContent::Other };
     Ok(Some(KnownEvent { version: event.version, position: event.position, content }))
 }

@@ -47,7 +47,7 @@ impl Sample {
         assert_eq!((&event.data, event.content_type), (&given.data, given.content_type));
         assert_eq!(event.metadata_bytes, given.metadata);
         assert_eq!(event.metadata_content_type, given.metadata_content_type);
-        assert_eq!((read.id_origin, read.bytes), (self.origin, bytes.len()));
+        assert_eq!((read.id_origin, read.bytes), (self.origin, bytes));
         let checked = record::check(bytes).expect("what is read is checked");
         assert_eq!((checked.end, checked.position), (self.stamp.end, self.stamp.position));
     }
