@@ -4,6 +4,8 @@
 //! cargo bench --bench scale -- [--events N] [--streams N] [--compare N] [--compare-streams N] [--batch N]
 //!     [--given-ids] [--segment-bytes N] [--scattered-segment-bytes N] [--scattered-segments N]
 //!     [--rounds N] [--seed N] [--dir DIR] [--keep]
+//! cargo bench --bench scale -- --growth N,N,N [--batch N] [--given-ids] [--segment-bytes N] [--rounds N] [--seed N]
+//!     [--dir DIR] [--keep]
 //! ```
 //!
 //! Makes a store of `--events` events in `--streams` streams (and one of `--compare` events beside it), and
@@ -23,6 +25,17 @@
 //! Every figure is a median of the rounds. Each opening runs in a process of its own, so that memory is its
 //! own, and in a round the stores take turns, so that a noisy moment meets both. Every read is checked: the
 //! count of the events, their versions, their positions, and that their data name these positions.
+//!
+//! `--growth` makes closed stores of so many events instead, in streams of 100 on average, and compares them in one
+//! table, everything warm. Each measurement has a process of its own, and the stores take turns.
+//!
+//! - *append*: goes on in a copy of the store. First as it was filled, `--batch` events an append and 4,096 appends
+//!   on their way, for as much as a segment takes; then a lone caller waits for each append of one event. Making the
+//!   events isn't timed.
+//! - *read streams of a window*: half of the streams have all their events within as many events as the smallest store
+//!   has. So they are as scattered in a large store as in a small one, and what they cost more is the store's growth.
+//! - *read streams over all*: the other half have their events over the whole log, in ever more segments.
+//!   Before both are read at random all streams are read once, and each event is checked.
 
 use std::{
     error::Error,
@@ -39,14 +52,20 @@ use crate::{
     work::Work,
 };
 
+#[path = "scale/appends.rs"]
+mod appends;
 #[path = "scale/cache.rs"]
 mod cache;
+#[path = "scale/growth.rs"]
+mod growth;
 #[path = "scale/job.rs"]
 mod job;
 #[path = "scale/make.rs"]
 mod make;
 #[path = "scale/probe.rs"]
 mod probe;
+#[path = "scale/reads.rs"]
+mod reads;
 #[path = "scale/report.rs"]
 mod report;
 #[path = "scale/settings.rs"]
@@ -68,6 +87,10 @@ fn main() -> Outcome<()> {
     directory.disable_cleanup(settings.keep);
     let mut output = io::stdout().lock();
     writeln!(output, "{}", settings.command())?;
+    if !settings.growth.is_empty() {
+        growth::run(&mut output, directory.path(), &settings)?;
+        return kept(&mut output, directory.path(), &settings);
+    }
     let mut stores = vec![Bench::make(&directory.path().join("store"), settings.work(), End::Close)?];
     if let Some(work) = settings.compared_work() {
         stores.push(Bench::make(&directory.path().join("compared"), work, End::Close)?);
@@ -80,8 +103,12 @@ fn main() -> Outcome<()> {
     }
     openings(&mut output, "after kill -9", &mut stores, &settings)?;
     scattered(&mut output, &directory.path().join("scattered"), &settings)?;
+    kept(&mut output, directory.path(), &settings)
+}
+
+fn kept(output: &mut impl Write, directory: &Path, settings: &Settings) -> Outcome<()> {
     if settings.keep {
-        writeln!(output, "\nkept: {}", directory.path().display())?;
+        writeln!(output, "\nkept: {}", directory.display())?;
     }
     Ok(())
 }

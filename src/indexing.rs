@@ -9,7 +9,6 @@ use crate::{
     error::Result,
     format::layout::bytes,
     index::{
-        directory::Covered,
         files::Access,
         folding::fold,
         key::StreamKey,
@@ -17,7 +16,7 @@ use crate::{
         part::{IndexPart, Times},
         scanning::{index_until, segment_number},
         sealed::SealedIndex,
-        sealed_parts::SealedParts,
+        sealed_writer,
         settled::{FrozenPart, Settled},
     },
     log::scan::ChainEnd,
@@ -52,12 +51,12 @@ fn take_among_sealed(
         sealed.push(&frozen.view.header, frozen.end, times);
     }
     let changes = fold(sealed, number, |hash| settled.known(hash))?;
-    let (files, covered) = (sealed.files(), covered(sealed));
+    let (files, table) = (sealed.files(), sealed.table());
     // One question, so that where a page of the file before is damaged, both are made of the one that heals it.
     let (directory, content) = settled.ask_directory(|before| {
         let directory = before.with(changes.iter().copied())?;
         let is_written = files.access == Access::Owner && directory.is_due();
-        let content = is_written.then(|| directory.encode(&covered, files.store_id)).transpose()?;
+        let content = is_written.then(|| directory.encode(&table, files.store_id)).transpose()?;
         Ok((directory, content))
     })?;
     let written = content.and_then(|content| files.write_directory(&content));
@@ -91,7 +90,7 @@ pub(crate) fn index_beginning(committed: &Committed, end: LogOffset) -> Result<(
     let (index, chain_end) = index_until(&*files.disk, &files.store, number, header.file_offset(end))?;
     let link = |key: StreamKey| Ok(settled.head(key)?.map_or(0, |head| head.latest));
     if chain_end.seal.is_none() {
-        files.write_index(number, &SealedIndex::encode(&index, &chain_end, files.store_id, &link)?);
+        files.write_index(number, &sealed_writer::encode(&index, &chain_end, files.store_id, &link)?);
     }
     Ok(())
 }
@@ -116,8 +115,8 @@ pub(crate) fn index_active_segment(committed: &Committed, end: &ChainEnd) -> Res
     }
     drop(state);
     if !settled.directory().is_whole() {
-        let (files, covered) = (settled.sealed().files(), covered(settled.sealed()));
-        let content = settled.ask_directory(|directory| directory.encode(&covered, files.store_id))?;
+        let (files, table) = (settled.sealed().files(), settled.sealed().table());
+        let content = settled.ask_directory(|directory| directory.encode(&table, files.store_id))?;
         files.write_directory(&content);
     }
     Ok(())
@@ -135,19 +134,8 @@ fn write_index(settled: &Settled, tail: &MemoryIndex, number: u32, end: &ChainEn
     let index = read_anew.as_ref().unwrap_or(tail);
     // Behind all that is sealed comes this segment, so the directory has the links into it.
     let link = |key: StreamKey| Ok(settled.head(key)?.map_or(0, |head| head.latest));
-    let content = SealedIndex::encode(index, end, files.store_id, &link)?;
+    let content = sealed_writer::encode(index, end, files.store_id, &link)?;
     files.write_index(number, &content);
     trace::info("indexed a segment", &files.store, format_args!("{number}: {} bytes", bytes(content.len())));
     Ok(index.times())
-}
-
-/// What a directory of all sealed segments covers.
-fn covered(sealed: &SealedParts) -> Covered {
-    let table = sealed.table();
-    Covered {
-        first_segment: sealed.numbers().start,
-        segments: table.entries,
-        end: table.end,
-        last_timestamp: table.last_timestamp,
-    }
 }

@@ -142,6 +142,7 @@ pub use events::Events;
 pub use follower::Follower;
 pub use format::layout::COMMIT_BYTES_MAX;
 pub use group::GroupMember;
+pub use index::part::NameCount;
 pub use inspect::{Damage, Progress, Verification, verify, verify_on};
 pub use interface::{EventIterator, Store};
 pub use invalid::Invalid;
@@ -152,7 +153,7 @@ pub use options::{
 };
 pub use position::{ExpectedVersion, Position, Version};
 pub use query::{AsOf, Bound, Query};
-pub use reader::{NameCount, Reader};
+pub use reader::Reader;
 pub use schema_compatibility::schema_compatibility;
 pub use schema_violation::SchemaViolation;
 #[doc(hidden)]

@@ -15,6 +15,7 @@ use crate::{
     event_id::EventId,
     event_type_definition::{Registered, RegisteredEventType, event_types_stream},
     events::Events,
+    index::part::NameCount,
     news::News,
     position::{Position, Version},
     query::{AsOf, Bound, Query},
@@ -59,16 +60,6 @@ pub struct Reader {
     news: Arc<dyn News>,
     snapshots: Arc<SnapshotFolder>,
     upcasters: Arc<Upcasters>,
-}
-
-/// A name, and how many events have it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub struct NameCount {
-    /// The category, or the event type.
-    pub name: String,
-    /// How many events are in it, or of it.
-    pub events: u64,
 }
 
 impl Reader {

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Outcome, make::Make, probe::Probe};
+use crate::{Outcome, appends::AppendOn, make::Make, probe::Probe, reads::Reads};
 
 /// The hidden argument before a job.
 const ARGUMENT: &str = "--job";
@@ -17,6 +17,8 @@ const ARGUMENT: &str = "--job";
 pub(crate) enum Job {
     Make(Make),
     Probe(Probe),
+    Reads(Reads),
+    AppendOn(AppendOn),
 }
 
 /// The job that this process was started for; none in the one that a person started.
@@ -34,6 +36,8 @@ impl Job {
         match self {
             Self::Make(make) => make.run(),
             Self::Probe(probe) => tell(&probe.run()?),
+            Self::Reads(reads) => tell(&reads.run()?),
+            Self::AppendOn(appends) => tell(&appends.run()?),
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use annals::{Durability, EventStore, ExpectedVersion, Options, PendingAppend, StreamId, Version};
+use annals::{Durability, EventData, EventStore, Options, PendingAppend, StreamId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -48,7 +48,8 @@ impl Make {
     pub(crate) fn run(self) -> Outcome<()> {
         let options = Options::new().durability(Durability::Buffered).segment_bytes(self.work.segment_bytes);
         let store = EventStore::open_with(&self.directory, options)?;
-        let mut appender = Appender::new(&store, &self.work, self.appends_before)?;
+        let mut streams = Streams::after(&self.work, self.appends_before)?;
+        let mut appender = Appender::new(&store, &self.work, &mut streams, self.appends_before);
         while appender.appends * self.work.batch < self.work.events {
             appender.append()?;
         }
@@ -92,44 +93,103 @@ impl Make {
     }
 }
 
-struct Appender<'a> {
-    store: &'a EventStore,
-    work: &'a Work,
+/// The streams that an appender knows, and how far each is.
+pub(crate) struct Streams {
     names: Vec<StreamId>,
     versions: Vec<u64>,
-    appends: u64,
+}
+
+impl Streams {
+    /// The streams after so many appends.
+    pub(crate) fn after(work: &Work, appends: u64) -> Outcome<Self> {
+        let mut streams = Self { names: Vec::new(), versions: Vec::new() };
+        for append in 0..appends {
+            streams.advance(work, append, work.batch)?;
+        }
+        Ok(streams)
+    }
+
+    /// Counts the events of an append; says which stream's they are, and which version it has before them.
+    fn advance(&mut self, work: &Work, append: u64, events: u64) -> Outcome<(usize, Version)> {
+        let stream = usize::try_from(work.stream_of(append))?;
+        while self.names.len() <= stream {
+            self.names.push(work::name(u64::try_from(self.names.len())?)?);
+            self.versions.push(0);
+        }
+        let before = Version::new(self.versions[stream]);
+        self.versions[stream] += events;
+        Ok((stream, before))
+    }
+}
+
+/// Makes appends, each expecting the version that its stream has.
+pub(crate) struct Appender<'a> {
+    store: &'a EventStore,
+    work: &'a Work,
+    streams: &'a mut Streams,
+    pub(crate) appends: u64,
+    /// How many appends were of one event, behind all others.
+    alone: u64,
     pending: VecDeque<PendingAppend>,
 }
 
+/// An append that only has to be handed over.
+pub(crate) struct Prepared {
+    stream: usize,
+    expected: Version,
+    events: Vec<EventData>,
+}
+
 impl<'a> Appender<'a> {
-    fn new(store: &'a EventStore, work: &'a Work, appends: u64) -> Outcome<Self> {
-        let mut versions = vec![0; usize::try_from(work.streams + 1)?];
-        for append in 0..appends {
-            versions[usize::try_from(work.stream_of(append))?] += work.batch;
-        }
-        let names = (0..=work.streams).map(work::name).collect::<Outcome<_>>()?;
-        Ok(Self { store, work, names, versions, appends, pending: VecDeque::with_capacity(IN_FLIGHT) })
+    pub(crate) fn new(store: &'a EventStore, work: &'a Work, streams: &'a mut Streams, appends: u64) -> Self {
+        Self { store, work, streams, appends, alone: 0, pending: VecDeque::with_capacity(IN_FLIGHT) }
     }
 
-    fn append(&mut self) -> Outcome<()> {
+    /// The next append, as all before it are made.
+    pub(crate) fn prepare(&mut self) -> Outcome<Prepared> {
+        let (stream, expected) = self.streams.advance(self.work, self.appends, self.work.batch)?;
+        let events = self.work.events_of(self.appends).collect();
+        self.appends += 1;
+        Ok(Prepared { stream, expected, events })
+    }
+
+    /// The next append of one event; none of more comes behind it.
+    pub(crate) fn prepare_alone(&mut self) -> Outcome<Prepared> {
+        let append = self.appends + self.alone;
+        let (stream, expected) = self.streams.advance(self.work, append, 1)?;
+        self.alone += 1;
+        let position = self.appends * self.work.batch + self.alone;
+        Ok(Prepared { stream, expected, events: vec![self.work.event(position, append)] })
+    }
+
+    /// Hands an append over, and waits for an earlier one where many are on their way.
+    pub(crate) fn hand_over(&mut self, append: Prepared) -> Outcome<()> {
         if self.pending.len() == IN_FLIGHT
             && let Some(oldest) = self.pending.pop_front()
         {
             oldest.wait()?;
         }
-        let stream = usize::try_from(self.work.stream_of(self.appends))?;
-        let expected = ExpectedVersion::Exact(Version::new(self.versions[stream]));
-        let events = self.work.events_of(self.appends);
-        self.pending.push_back(self.store.submit(&self.names[stream], expected, events)?);
-        self.versions[stream] += self.work.batch;
-        self.appends += 1;
+        let Prepared { stream, expected, events } = append;
+        self.pending.push_back(self.store.submit(&self.streams.names[stream], expected, events)?);
         Ok(())
     }
 
-    fn wait_for_all(&mut self) -> Outcome<()> {
+    /// Makes an append as a caller does that has nothing else to do.
+    pub(crate) fn wait_for(&self, append: Prepared) -> Outcome<()> {
+        let Prepared { stream, expected, events } = append;
+        self.store.append(&self.streams.names[stream], expected, events)?;
+        Ok(())
+    }
+
+    pub(crate) fn wait_for_all(&mut self) -> Outcome<()> {
         for pending in self.pending.drain(..) {
             pending.wait()?;
         }
         Ok(())
+    }
+
+    fn append(&mut self) -> Outcome<()> {
+        let append = self.prepare()?;
+        self.hand_over(append)
     }
 }

@@ -2,11 +2,11 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use annals::{Creation, Durability, EventStore, Options};
+use annals::{Creation, Durability, EventStore, Options, StreamId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -48,29 +48,14 @@ impl Probe {
             cache::forget(&self.directory)?;
         }
         let name = work::name(self.stream)?;
-        let options = Options::new()
-            .durability(Durability::Buffered)
-            .creation(Creation::Never)
-            .segment_bytes(self.segment_bytes);
         let begun = Instant::now();
-        let store = EventStore::open_with(&self.directory, options)?;
-        let open = begun.elapsed();
+        let store = open(&self.directory, self.segment_bytes)?;
+        let opened = begun.elapsed();
         if self.dropping == Dropping::BeforeOpeningAndReading {
             cache::forget(&self.directory)?;
         }
         let begun = Instant::now();
-        let mut found = Truth::default();
-        let mut cursor = store.read_stream(&name);
-        while let Some(event) = cursor.try_next()? {
-            found.events += 1;
-            found.positions += event.position.get();
-            if event.stream != name.as_str()
-                || event.version.get() != found.events
-                || work::position_in(event.data) != Some(event.position.get())
-            {
-                return Err(format!("wrong event in {name}: {event:?}").into());
-            }
-        }
+        let found = read_checked(&store, &name)?;
         let read = begun.elapsed();
         let memory_bytes = own_memory_bytes();
         if found != self.truth || store.last_position().get() != self.last_position {
@@ -79,12 +64,38 @@ impl Probe {
             return Err(format!("{name}: {found:?} instead of {truth:?}, up to position {last}").into());
         }
         store.close()?;
-        Ok(Probed { open, read, events: found.events, memory_bytes })
+        Ok(Probed { open: opened, read, events: found.events, memory_bytes })
     }
 }
 
+/// Opens a store that is there.
+pub(crate) fn open(directory: &Path, segment_bytes: u64) -> annals::Result<EventStore> {
+    let options = Options::new()
+        .durability(Durability::Buffered)
+        .creation(Creation::Never)
+        .segment_bytes(segment_bytes);
+    EventStore::open_with(directory, options)
+}
+
+/// Reads a stream, looks at each event, and says what there was.
+pub(crate) fn read_checked(store: &EventStore, name: &StreamId) -> Outcome<Truth> {
+    let mut found = Truth::default();
+    let mut cursor = store.read_stream(name);
+    while let Some(event) = cursor.try_next()? {
+        found.events += 1;
+        found.positions += event.position.get();
+        if event.stream != name.as_str()
+            || event.version.get() != found.events
+            || work::position_in(event.data) != Some(event.position.get())
+        {
+            return Err(format!("wrong event in {name}: {event:?}").into());
+        }
+    }
+    Ok(found)
+}
+
 /// Anonymous memory: what isn't a view of a file.
-fn own_memory_bytes() -> Option<u64> {
+pub(crate) fn own_memory_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -49,7 +49,7 @@ pub(crate) fn sizes(output: &mut impl Write, stores: &[Bench]) -> Outcome<()> {
     for store in stores {
         let log = ratio(store.log_bytes, store.events());
         let index = ratio(store.index_bytes()?, store.events());
-        let (events, streams, segments) = (store.events(), store.work.streams, store.segments);
+        let (events, streams, segments) = (store.events(), store.streams(), store.segments);
         writeln!(output, "{events:>12} {streams:>10} {segments:>9} {log:>16.1} {index:>18.1}")?;
     }
     Ok(())
@@ -128,11 +128,11 @@ pub(crate) fn scattered_row(
     Ok(writeln!(output, "{name:<22} {open:>10.2} {read:>10.3} {events:>10} {rate:>12.0} {segment:>14.1}")?)
 }
 
-fn milliseconds(duration: Duration) -> f64 {
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a table needs no more than 52 bits")]
-fn ratio(one: u64, other: u64) -> f64 {
+pub(crate) fn ratio(one: u64, other: u64) -> f64 {
     one as f64 / other as f64
 }

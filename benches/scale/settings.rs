@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     Outcome,
-    work::{EVENT_BYTES, Work},
+    work::{EVENT_BYTES, Layout, Work},
 };
 
 /// How many events the scattered stream has in a segment, about.
@@ -15,6 +15,7 @@ pub(crate) struct Settings {
     streams: u64,
     compare: Option<u64>,
     compare_streams: Option<u64>,
+    pub(crate) growth: Vec<u64>,
     batch: u64,
     given_ids: bool,
     segment_bytes: u64,
@@ -34,6 +35,7 @@ impl Settings {
             streams: 10_000,
             compare: None,
             compare_streams: None,
+            growth: Vec::new(),
             batch: 10,
             given_ids: false,
             segment_bytes: 64 << 20,
@@ -52,6 +54,9 @@ impl Settings {
                 "--streams" => settings.streams = value()?.parse()?,
                 "--compare" => settings.compare = Some(value()?.parse()?),
                 "--compare-streams" => settings.compare_streams = Some(value()?.parse()?),
+                "--growth" => {
+                    settings.growth = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                }
                 "--batch" => settings.batch = value()?.parse()?,
                 "--given-ids" => settings.given_ids = true,
                 "--segment-bytes" => settings.segment_bytes = value()?.parse()?,
@@ -70,6 +75,10 @@ impl Settings {
         if counts.contains(&0) {
             return Err("--events, --streams, --batch and --rounds are at least 1".into());
         }
+        let windows = settings.growth.first().map(|events| events / settings.batch);
+        if windows.is_some_and(|appends| appends < 200) || !settings.growth.is_sorted() {
+            return Err("--growth takes ascending numbers of events, from 200 times --batch on".into());
+        }
         Ok(settings)
     }
 
@@ -81,7 +90,7 @@ impl Settings {
             given_ids: self.given_ids,
             segment_bytes: self.segment_bytes,
             segments_min: 1,
-            scattered_every: None,
+            layout: Layout::Random,
             seed: self.seed,
         }
     }
@@ -101,13 +110,36 @@ impl Settings {
             batch: 1,
             segment_bytes: self.scattered_segment_bytes,
             segments_min: self.scattered_segments,
-            scattered_every: Some((events_a_segment / SCATTERED_EVENTS_A_SEGMENT).max(1)),
+            layout: Layout::Scattered { every: (events_a_segment / SCATTERED_EVENTS_A_SEGMENT).max(1) },
             ..self.work()
         }
     }
 
+    /// The stores of the growth table, if it was asked for: streams of 100 events on average, half of them over the
+    /// whole log, half within as many events as the smallest store has.
+    pub(crate) fn growth_works(&self) -> Vec<Work> {
+        let works = self.growth.iter().map(|events| {
+            let window = self.growth[0];
+            let layout = Layout::Windows { appends: window / self.batch, streams: window / 200 };
+            Work { events: *events, streams: events / 200, layout, ..self.work() }
+        });
+        works.collect()
+    }
+
     /// The command that measures the same again.
     pub(crate) fn command(&self) -> String {
+        if !self.growth.is_empty() {
+            let growth: Vec<String> = self.growth.iter().map(u64::to_string).collect();
+            return format!(
+                "cargo bench --bench scale -- --growth {} --batch {} --segment-bytes {} --rounds {} --seed {}{}",
+                growth.join(","),
+                self.batch,
+                self.segment_bytes,
+                self.rounds,
+                self.seed,
+                self.given_ids_option(),
+            );
+        }
         let mut command = format!(
             "cargo bench --bench scale -- --events {} --streams {} --batch {} --segment-bytes {} \
              --scattered-segment-bytes {} --scattered-segments {} --rounds {} --seed {}",
@@ -125,9 +157,11 @@ impl Settings {
                 command.extend([" ".to_owned(), option.to_owned(), format!(" {value}")]);
             }
         }
-        if self.given_ids {
-            command.push_str(" --given-ids");
-        }
+        command.push_str(self.given_ids_option());
         command
+    }
+
+    fn given_ids_option(&self) -> &'static str {
+        if self.given_ids { " --given-ids" } else { "" }
     }
 }

@@ -8,10 +8,13 @@ use std::{
 };
 
 use crate::{
-    End, Make, Outcome, Probe, Probed, cache,
+    End, Make, Outcome, Probe, Probed,
+    appends::{AppendOn, AppendedOn},
+    cache,
     job::{Ending, Job},
     make::Made,
     probe::Dropping,
+    reads::{ReadStreams, Reads},
     work::Work,
 };
 
@@ -55,6 +58,11 @@ impl Bench {
         self.appends * self.work.batch
     }
 
+    /// How many streams there are, but for the scattered one.
+    pub(crate) fn streams(&self) -> u64 {
+        self.work.window_streams(self.appends).end
+    }
+
     /// A stream that has events, another one in each round.
     pub(crate) fn stream_by_chance(&self, round: u64) -> u64 {
         self.work.stream_by_chance(round, self.appends)
@@ -77,7 +85,7 @@ impl Bench {
         // Opening and closing a closed store changes nothing; opening a killed one mends it.
         let copy = match self.end {
             End::Close => None,
-            End::Killed => Some(self.copy()?),
+            End::Killed => Some(self.copy("killed")?),
         };
         let job = Job::Probe(Probe {
             directory: copy.clone().unwrap_or_else(|| self.directory.clone()),
@@ -94,10 +102,26 @@ impl Bench {
         probed
     }
 
+    /// Reads streams at random, in a process of its own.
+    pub(crate) fn read_streams(&self, round: u64) -> Outcome<ReadStreams> {
+        let (directory, work) = (self.directory.clone(), self.work.clone());
+        Job::Reads(Reads { directory, work, appends: self.appends, round }).start(Ending::ByItself)
+    }
+
+    /// Appends to a copy, which is removed again: the store stays as large as it is.
+    pub(crate) fn append_on(&self) -> Outcome<AppendedOn> {
+        let copy = self.copy("appended")?;
+        let (directory, work) = (copy.clone(), self.work.clone());
+        let appended = Job::AppendOn(AppendOn { directory, work, appends_before: self.appends });
+        let appended = appended.start(Ending::ByItself);
+        fs::remove_dir_all(copy)?;
+        appended
+    }
+
     /// The same state in another directory: what opening may change is copied, and sealed segments, which
     /// nothing changes in place, are linked.
-    fn copy(&self) -> Outcome<PathBuf> {
-        let copy = self.directory.with_extension("killed");
+    fn copy(&self, extension: &str) -> Outcome<PathBuf> {
+        let copy = self.directory.with_extension(extension);
         let active = format!("{:012}", self.segments);
         for file in cache::files(&self.directory)? {
             let to = copy.join(file.strip_prefix(&self.directory)?);

@@ -1,6 +1,8 @@
 //! Which events a store has. Everything follows from the number of an append and the seed, so what a stream
 //! must hold can be said without asking the store.
 
+use std::ops::Range;
+
 use annals::{ContentType, EventData, StreamId};
 use serde::{Deserialize, Serialize};
 
@@ -25,9 +27,20 @@ pub(crate) struct Work {
     pub(crate) segment_bytes: u64,
     /// At least so many segments, even if that takes more events.
     pub(crate) segments_min: u64,
-    /// How many appends apart those to the scattered stream are, where there is one.
-    pub(crate) scattered_every: Option<u64>,
+    pub(crate) layout: Layout,
     pub(crate) seed: u64,
+}
+
+/// Which stream an append goes to.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Layout {
+    /// Any of them, at random.
+    Random,
+    /// The same, but for one of so many appends, which goes to the scattered stream.
+    Scattered { every: u64 },
+    /// The same for half of the appends. The others go to streams that have all their events within a window of so
+    /// many appends, however long the log becomes.
+    Windows { appends: u64, streams: u64 },
 }
 
 /// What a stream holds.
@@ -41,9 +54,24 @@ pub(crate) struct Truth {
 impl Work {
     /// The stream of an append, by numbers.
     pub(crate) fn stream_of(&self, append: u64) -> u64 {
-        match self.scattered_every {
-            Some(every) if append.is_multiple_of(every) => self.scattered_stream(),
-            _ => mixed(self.seed ^ mixed(append)) % self.streams,
+        let chance = mixed(self.seed ^ mixed(append));
+        match self.layout {
+            Layout::Scattered { every } if append.is_multiple_of(every) => self.scattered_stream(),
+            Layout::Windows { appends, streams } if chance.is_multiple_of(2) => {
+                self.streams + append / appends * streams + chance / 2 % streams
+            }
+            Layout::Windows { .. } => chance / 2 % self.streams,
+            Layout::Random | Layout::Scattered { .. } => chance % self.streams,
+        }
+    }
+
+    /// The numbers of the streams that have their events in one window each, after so many appends.
+    pub(crate) fn window_streams(&self, appends: u64) -> Range<u64> {
+        match self.layout {
+            Layout::Windows { appends: window, streams } => {
+                self.streams..self.streams + appends.div_ceil(window) * streams
+            }
+            Layout::Random | Layout::Scattered { .. } => self.streams..self.streams,
         }
     }
 
@@ -67,6 +95,17 @@ impl Work {
         truth
     }
 
+    /// What each stream holds after so many appends, by numbers; there is no scattered stream among them.
+    pub(crate) fn truths(&self, appends: u64) -> Outcome<Vec<Truth>> {
+        let mut truths = vec![Truth::default(); usize::try_from(self.window_streams(appends).end)?];
+        for append in 0..appends {
+            let truth = &mut truths[usize::try_from(self.stream_of(append))?];
+            truth.events += self.batch;
+            truth.positions += self.positions(append).sum::<u64>();
+        }
+        Ok(truths)
+    }
+
     /// The positions of an append's events: there is one caller, so they follow from its number.
     fn positions(&self, append: u64) -> impl Iterator<Item = u64> {
         let first = append * self.batch + 1;
@@ -75,7 +114,12 @@ impl Work {
 
     /// The events of an append.
     pub(crate) fn events_of(&self, append: u64) -> impl Iterator<Item = EventData> {
-        self.positions(append).map(move |position| event(position, append, self.given_ids))
+        self.positions(append).map(move |position| self.event(position, append))
+    }
+
+    /// The event of an append at a position.
+    pub(crate) fn event(&self, position: u64, append: u64) -> EventData {
+        event(position, append, self.given_ids)
     }
 }
 
@@ -105,7 +149,7 @@ pub(crate) fn position_in(data: &[u8]) -> Option<u64> {
 }
 
 /// `SplitMix64`: small, and the same everywhere.
-fn mixed(number: u64) -> u64 {
+pub(crate) fn mixed(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

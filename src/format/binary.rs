@@ -1,8 +1,10 @@
 //! What bincode writes: fixed integers in little-endian order, and nothing behind the end.
 //!
 //! A reader gets a limit. Lengths that are read are compared with it before memory is taken for them. Neither depth nor time
-//! is limited: bytes that nobody wrote so can exhaust the stack where a type contains itself, and go on for ever where
-//! a list's elements take no bytes. Types of such a form aren't read from bytes of strangers; Annals has none in its files.
+//! is limited here: bytes that nobody wrote so can exhaust the stack where a type contains itself, and go on for ever where
+//! a list's elements take no bytes. Annals has no type of either form in its files. Of the programs' own types, which the
+//! codec `Bincode` reads, `typed/element_limit` bounds the elements; types that contain themselves aren't read from bytes
+//! of strangers.
 
 #![allow(clippy::disallowed_methods, reason = "this file alone may call bincode")]
 

@@ -89,15 +89,15 @@ pub(crate) struct SegmentEntry {
     pub(crate) first_timestamp: Timestamp,
 }
 
-/// What a directory file covers: sealed segments, in order and without holes.
+/// Sealed segments, in order and without holes: all there are, or those that a directory file covers.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Covered {
+pub(crate) struct SegmentTable {
     /// The number of the first one.
     pub(crate) first_segment: u32,
-    pub(crate) segments: Vec<SegmentEntry>,
-    /// Of the last covered segment, with its seal; none where none is covered.
+    pub(crate) entries: Vec<SegmentEntry>,
+    /// How the last one ends, with its seal; none where there is none.
     pub(crate) end: Option<ChainEnd>,
-    /// Of the last covered event.
+    /// The time of the last event, or the earliest there is.
     pub(crate) last_timestamp: Timestamp,
 }
 
@@ -136,12 +136,12 @@ impl Directory {
         file: Arc<dyn DiskFile>,
         read: ReadMode,
         store_id: u64,
-    ) -> IndexResult<(Self, Covered)> {
+    ) -> IndexResult<(Self, SegmentTable)> {
         let file = PagedFile::open(file, read, store_id, PagedKind::Directory)?;
         if file.section_count() != SECTION_COUNT {
             return Err(IndexFault::Damaged("a directory file has not all of its sections"));
         }
-        let covered = Covered::decode(&file)?;
+        let covered = SegmentTable::decode(&file)?;
         let streams_bytes = file.section_bytes(STREAMS);
         if !streams_bytes.is_multiple_of(bytes(STREAM_BYTES)) {
             return Err(IndexFault::Damaged("a directory file has a part of a stream"));
@@ -216,13 +216,13 @@ impl Directory {
     }
 
     /// The bytes of a file that lacks nothing.
-    pub(crate) fn encode(&self, covered: &Covered, store_id: u64) -> IndexResult<Vec<u8>> {
+    pub(crate) fn encode(&self, covered: &SegmentTable, store_id: u64) -> IndexResult<Vec<u8>> {
         let mut changed: Vec<&StreamEntry> = self.changed.iter().collect();
         changed.sort_unstable_by_key(|entry| entry.key);
         let mut changed = changed.into_iter().peekable();
         let identity = PagedIdentity { store_id, kind: PagedKind::Directory, subject: 0 };
         let streams_bytes = index(self.stream_count()) * STREAM_BYTES;
-        let mut file = PagedWriter::new(identity, streams_bytes + covered.segments.len() * SEGMENT_BYTES);
+        let mut file = PagedWriter::new(identity, streams_bytes + covered.entries.len() * SEGMENT_BYTES);
         file.begin(streams_bytes);
         self.each_in_file(&mut |entry| {
             while let Some(before) = changed.next_if(|changed| changed.key < entry.key) {
@@ -233,8 +233,8 @@ impl Directory {
             ControlFlow::Continue(())
         })?;
         changed.for_each(|entry| file.put(&entry.encode()));
-        file.begin(covered.segments.len() * SEGMENT_BYTES);
-        covered.segments.iter().for_each(|segment| file.put(&segment.encode()));
+        file.begin(covered.entries.len() * SEGMENT_BYTES);
+        covered.entries.iter().for_each(|segment| file.put(&segment.encode()));
         Ok(file.finish(&covered.encode()))
     }
 
@@ -340,9 +340,19 @@ impl SegmentEntry {
     }
 }
 
-impl Covered {
+impl SegmentTable {
+    /// The table of a store whose sealed segments begin with this number, when it has none.
+    pub(crate) fn empty(first_segment: u32) -> Self {
+        Self { first_segment, entries: Vec::new(), end: None, last_timestamp: Timestamp::MIN }
+    }
+
+    /// Where the segment behind the last one begins.
+    pub(crate) fn log_end(&self) -> LogOffset {
+        self.end.and_then(|end| end.seal).map_or(LogOffset::default(), |seal| seal.logical_end)
+    }
+
     fn encode(&self) -> [u8; CONTENT_BYTES] {
-        assert_eq!(self.segments.is_empty(), self.end.is_none(), "covered segments end somewhere");
+        assert_eq!(self.entries.is_empty(), self.end.is_none(), "the last segment ends somewhere");
         let mut bytes = [0; CONTENT_BYTES];
         put_i64(&mut bytes, LAST_TIMESTAMP, self.last_timestamp.micros());
         put_u32(&mut bytes, FIRST_SEGMENT, self.first_segment);
@@ -367,7 +377,7 @@ impl Covered {
         }
         Ok(Self {
             first_segment: get_u32(content, FIRST_SEGMENT),
-            segments: entries.iter().map(|entry| SegmentEntry::decode(entry)).collect(),
+            entries: entries.iter().map(|entry| SegmentEntry::decode(entry)).collect(),
             end,
             last_timestamp: Timestamp::from_micros(get_i64(content, LAST_TIMESTAMP)),
         })

@@ -14,7 +14,7 @@ use crate::{
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
     },
     index::{
-        directory::{Covered, Directory},
+        directory::{Directory, SegmentTable},
         part::{IndexFault, IndexPart, IndexResult},
         sealed::SealedIndex,
     },
@@ -33,13 +33,6 @@ pub(crate) enum Access {
     Owner,
     /// A reader beside it: nothing is ever written.
     Guest,
-}
-
-/// Whether a file was written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Written {
-    Whole,
-    No,
 }
 
 /// The index's files of a store.
@@ -86,7 +79,7 @@ impl IndexFiles {
     }
 
     /// Opens the stream directory.
-    pub(crate) fn open_directory(&self) -> IndexResult<(Directory, Covered)> {
+    pub(crate) fn open_directory(&self) -> IndexResult<(Directory, SegmentTable)> {
         let file = self.disk.open(&self.directory_path(), OpenMode::Read).map_err(IndexFault::Io)?;
         Directory::open(file, self.read, self.store_id)
     }
@@ -95,23 +88,23 @@ impl IndexFiles {
     /// failure is only told.
     pub(crate) fn write_index(&self, number: u32, content: &[u8]) {
         // What stands there instead is looked at before it is believed.
-        let _written = self.write(&index_path(&self.store, u64::from(number)), content);
+        self.write(&index_path(&self.store, u64::from(number)), content);
     }
 
     /// Writes the stream directory, and opens it. None: it couldn't be written.
     pub(crate) fn write_directory(&self, content: &[u8]) -> Option<Directory> {
-        match self.write(&self.directory_path(), content) {
-            Written::Whole => self.open_directory().ok().map(|(directory, _)| directory),
+        if !self.write(&self.directory_path(), content) {
             // What stands there may be the one before.
-            Written::No => None,
+            return None;
         }
+        self.open_directory().ok().map(|(directory, _)| directory)
     }
 
-    /// Writes a file anew; the one that others may have mapped stays as it is, without a name. It is neither synced
-    /// nor renamed: its checksums, and the end that it names, say what it is worth.
-    fn write(&self, path: &Path, content: &[u8]) -> Written {
+    /// Writes a file anew, and says whether it did; the one that others may have mapped stays as it is, without a
+    /// name. It is neither synced nor renamed: its checksums, and the end that it names, say what it is worth.
+    fn write(&self, path: &Path, content: &[u8]) -> bool {
         if self.access == Access::Guest {
-            return Written::No;
+            return false;
         }
         let write = || -> io::Result<()> {
             if self.disk.kind(path)?.is_some() {
@@ -123,9 +116,9 @@ impl IndexFiles {
         if let Err(error) = write() {
             trace::warn("an index file can't be written", path, format_args!("{error}"));
             self.disk.remove(path).ok();
-            return Written::No;
+            return false;
         }
-        Written::Whole
+        true
     }
 }
 

@@ -7,13 +7,13 @@ use crate::{
     error::{Error, Result},
     format::control::StoreMeta,
     index::{
-        directory::{Covered, Directory},
+        directory::{Directory, SegmentTable},
         files::{Access, IndexFiles, index_error},
         folding::fold_into,
         part::{IndexFault, Times},
         scanning::{index_sealed, segment_number},
-        sealed::SealedIndex,
-        sealed_parts::{SealedParts, Table},
+        sealed_parts::SealedParts,
+        sealed_writer,
     },
     log::{
         recovery::check_link,
@@ -22,7 +22,6 @@ use crate::{
     },
     options::OpeningProgress,
     position::LogOffset,
-    time::Timestamp,
     trace,
 };
 
@@ -45,7 +44,7 @@ pub(crate) fn load(
 ) -> Result<Loaded> {
     let (directory, table) = open_directory(files, meta, numbers)?;
     let durable = table.log_end();
-    let sealed = Arc::new(SealedParts::new(files.clone(), segment_number(meta.first_segment), table));
+    let sealed = Arc::new(SealedParts::new(files.clone(), table));
     let mut loaded = Loaded { directory, sealed, durable };
     let mut reading = Reading::new(files, numbers, loaded.sealed.count(), progress)?;
     reading.make_missing(&loaded.sealed)?;
@@ -56,9 +55,12 @@ pub(crate) fn load(
 }
 
 /// The directory as its file has it, with the segments that it covers; nothing if it can't be used.
-fn open_directory(files: &IndexFiles, meta: &StoreMeta, numbers: &[u64]) -> Result<(Directory, Table)> {
-    let nothing =
-        || (Directory::empty(), Table { entries: Vec::new(), end: None, last_timestamp: Timestamp::MIN });
+fn open_directory(
+    files: &IndexFiles,
+    meta: &StoreMeta,
+    numbers: &[u64],
+) -> Result<(Directory, SegmentTable)> {
+    let nothing = || (Directory::empty(), SegmentTable::empty(segment_number(meta.first_segment)));
     let path = files.directory_path();
     match files.open_directory() {
         Ok((directory, covered)) => {
@@ -67,15 +69,14 @@ fn open_directory(files: &IndexFiles, meta: &StoreMeta, numbers: &[u64]) -> Resu
             if !is_its {
                 return Ok(nothing());
             }
-            if covered.segments.len() > numbers.len() {
+            if covered.entries.len() > numbers.len() {
                 return Err(lost_segment(files, meta, numbers));
             }
             if !is_of_this_log(files, &covered) {
                 trace::warn("the stream directory is made anew", &path, format_args!("it is of another log"));
                 return Ok(nothing());
             }
-            let Covered { segments: entries, end, last_timestamp, .. } = covered;
-            Ok((directory, Table { entries, end, last_timestamp }))
+            Ok((directory, covered))
         }
         Err(IndexFault::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(nothing()),
         Err(fault) => {
@@ -86,8 +87,8 @@ fn open_directory(files: &IndexFiles, meta: &StoreMeta, numbers: &[u64]) -> Resu
 }
 
 /// Whether the last segment that a directory covers ends as it says.
-fn is_of_this_log(files: &IndexFiles, covered: &Covered) -> bool {
-    let number = u64::from(covered.first_segment) + covered.segments.len() as u64 - 1;
+fn is_of_this_log(files: &IndexFiles, covered: &SegmentTable) -> bool {
+    let number = u64::from(covered.first_segment) + covered.entries.len() as u64 - 1;
     let opened = Segment::open(&*files.disk, &files.store, number, OpenMode::Read);
     // Where it can't be opened, whoever needs it says why.
     opened.is_err()
@@ -173,7 +174,7 @@ impl<'a> Reading<'a> {
             let head = head.map_err(|fault| index_error(&self.files.directory_path(), fault))?;
             Ok(head.map_or(0, |head| head.latest))
         };
-        let content = SealedIndex::encode(&memory, &end, self.files.store_id, &link)?;
+        let content = sealed_writer::encode(&memory, &end, self.files.store_id, &link)?;
         self.files.write_index(number, &content);
         self.note_read();
         Ok((end, memory.times()))

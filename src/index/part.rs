@@ -67,11 +67,14 @@ pub(crate) struct Run {
     pub(crate) handle: u64,
 }
 
-/// A category or an event type, and how many events of it there are.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct NameCount {
-    pub(crate) name: String,
-    pub(crate) events: u64,
+/// A name, and how many events have it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub struct NameCount {
+    /// The category, or the event type.
+    pub name: String,
+    /// How many events are in it, or of it.
+    pub events: u64,
 }
 
 /// Which events of a part are wanted: numbers of its own dictionaries, ascending and each once. None: any.

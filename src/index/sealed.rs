@@ -17,7 +17,6 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use crate::{
     disk::contract::DiskFile,
-    error::Result,
     format::{
         layout::{bytes, get_u32},
         paged::PagedKind,
@@ -27,7 +26,6 @@ use crate::{
         column::{BLOCK_EVENTS, BlockMask, Width, search},
         key::StreamKey,
         lookup::{HashWidth, HashedItems, of_32_bits},
-        memory::MemoryIndex,
         part::{
             Direction, IndexFault, IndexPart, IndexResult, NameCount, PartFilter, Run, Span, Times, at,
             stretch,
@@ -36,7 +34,6 @@ use crate::{
             ID_BYTES, IdItem, OFFSET_BYTES, RUN_BYTES, RunItem, SECTION_COUNT, SealedHeader, SealedSection,
         },
         sealed_names::SealedNames,
-        sealed_writer,
     },
     log::scan::ChainEnd,
     options::ReadMode,
@@ -54,17 +51,6 @@ pub(crate) struct SealedIndex {
 }
 
 impl SealedIndex {
-    /// The bytes of the file for what is indexed in memory. `end` is the end of what that covers; `link` says which
-    /// segment has a stream's latest run before this one, where that wasn't looked up yet.
-    pub(crate) fn encode(
-        index: &MemoryIndex,
-        end: &ChainEnd,
-        store_id: u64,
-        link: &dyn Fn(StreamKey) -> Result<u32>,
-    ) -> Result<Vec<u8>> {
-        sealed_writer::encode(index, end, store_id, link)
-    }
-
     /// Opens an index file, and checks its header and its length. Whether it covers the segment that it is opened
     /// for, to the end, the caller compares: [`IndexPart::span`], [`Self::chain_end`].
     pub(crate) fn open(file: Arc<dyn DiskFile>, read: ReadMode, store_id: u64) -> IndexResult<Self> {

@@ -10,12 +10,13 @@ use crate::{
     error::{Error, Result},
     format::{layout::index, segment_header::SegmentHeader},
     index::{
-        directory::SegmentEntry,
+        directory::{SegmentEntry, SegmentTable},
         files::{Access, IndexFiles, index_error},
         key::StreamKey,
         part::{IndexFault, IndexPart, IndexResult, Times},
         scanning::{index_until, segment_number},
         sealed::SealedIndex,
+        sealed_writer,
     },
     log::{
         scan::ChainEnd,
@@ -48,26 +49,10 @@ pub(crate) struct SealedPart {
 #[derive(Debug)]
 pub(crate) struct SealedParts {
     files: IndexFiles,
+    /// As the table has it; to look at without its lock.
     first_segment: u32,
-    table: RwLock<Table>,
+    table: RwLock<SegmentTable>,
     open: RwLock<OpenParts>,
-}
-
-/// Where each sealed segment begins, by number.
-#[derive(Clone, Debug)]
-pub(crate) struct Table {
-    pub(crate) entries: Vec<SegmentEntry>,
-    /// How the last one ends.
-    pub(crate) end: Option<ChainEnd>,
-    /// The time of the last event, or the earliest there is.
-    pub(crate) last_timestamp: Timestamp,
-}
-
-impl Table {
-    /// Where the segment behind the last one begins.
-    pub(crate) fn log_end(&self) -> LogOffset {
-        self.end.and_then(|end| end.seal).map_or(LogOffset::default(), |seal| seal.logical_end)
-    }
 }
 
 #[derive(Debug, Default)]
@@ -96,7 +81,8 @@ impl SealedPart {
 }
 
 impl SealedParts {
-    pub(crate) fn new(files: IndexFiles, first_segment: u32, table: Table) -> Self {
+    pub(crate) fn new(files: IndexFiles, table: SegmentTable) -> Self {
+        let first_segment = table.first_segment;
         Self { files, first_segment, table: RwLock::new(table), open: RwLock::default() }
     }
 
@@ -119,7 +105,7 @@ impl SealedParts {
     }
 
     /// Where they begin, and how the last one ends.
-    pub(crate) fn table(&self) -> Table {
+    pub(crate) fn table(&self) -> SegmentTable {
         self.table.read().clone()
     }
 
@@ -245,7 +231,7 @@ impl SealedParts {
                 self.get(earlier)?;
             }
             let link = |key| self.latest_before(number, key);
-            files.write_index(number, &SealedIndex::encode(&memory, &chain_end, files.store_id, &link)?);
+            files.write_index(number, &sealed_writer::encode(&memory, &chain_end, files.store_id, &link)?);
             if let Ok(index) = files.open_index(header).and_then(|index| index_until_end(index, end)) {
                 return Ok(Arc::new(index));
             }

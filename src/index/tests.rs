@@ -19,8 +19,9 @@ use crate::{
     index::{
         key::StreamKey,
         memory::{MemoryEvent, MemoryIndex, StreamBefore},
-        part::{Direction, IndexPart, NameCount, PartFilter, Run, Span, count_of},
+        part::{Direction, IndexPart, IndexResult, NameCount, PartFilter, Run, Span, count_of},
     },
+    options::ReadMode,
     position::{LogOffset, Position, Version},
     time::Timestamp,
 };
@@ -408,4 +409,28 @@ fn the_index_in_memory_is_small() {
     }
     assert!(index.streams().len() > 70_000, "{} streams", index.streams().len());
     assert!(index.memory_bytes() <= 10_500_000, "{} bytes", index.memory_bytes());
+}
+
+/// What a file says to all that it can be asked, each answer as text; an error where its damage was noticed.
+pub(crate) type Answers = Vec<Result<String, ()>>;
+
+/// Damages a file in each of its bits, and at each length: it answers as it did before, or not at all, and something of it
+/// notices.
+pub(crate) fn check_damage(file: &[u8], answers: impl Fn(&[u8], ReadMode) -> IndexResult<Answers>) {
+    let right = answers(file, ReadMode::Mapped).expect("an undamaged file opens");
+    assert!(right.iter().all(Result::is_ok));
+    let mut damaged = file.to_vec();
+    for bit in 0..file.len() * 8 {
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let read = if bit % 11 == 0 { ReadMode::Pread } else { ReadMode::Mapped };
+        if let Ok(answers) = answers(&damaged, read) {
+            let is_right = |(answer, right): (&Result<_, ()>, _)| answer.is_err() || answer == right;
+            assert!(answers.iter().zip(&right).all(is_right), "bit {} of byte {}", bit % 8, bit / 8);
+            assert!(answers.iter().any(Result::is_err), "bit {} of byte {} is noticed", bit % 8, bit / 8);
+        }
+        damaged[bit / 8] ^= 1 << (bit % 8);
+    }
+    for length in 0..file.len() {
+        assert!(answers(&file[..length], ReadMode::Mapped).is_err(), "{length} bytes");
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     invalid::Invalid,
     typed::{
         codec::{Bincode, Codec, Json},
-        tagged_decoding::{Tagged, TaggedError, TypesProbe},
+        tagged_decoding::{Tagged, TaggedError},
         tagged_encoding::Untagged,
     },
 };
@@ -282,7 +282,7 @@ impl StoredEvent {
 /// [`Invalid`] if it isn't an enum in serde's default form or with `#[serde(tag = "type", content = "data")]`.
 pub fn event_types_of<T: DeserializeOwned>() -> Result<&'static [&'static str], Invalid> {
     let refuse = |reason: &str| Err(Invalid::new("event", type_name::<T>(), reason));
-    match T::deserialize(TypesProbe) {
+    match T::deserialize(Tagged::<Json>::asking_for_types()) {
         Err(TaggedError::UnknownType(known)) => Ok(known),
         Err(TaggedError::Unfit(reason)) => refuse(&reason),
         Ok(_) => refuse("it reads any event, whatever its type"),

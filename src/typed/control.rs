@@ -202,7 +202,6 @@ impl Control {
     pub(crate) fn tell_rebuilt(&self) {
         let mut shared = self.shared.lock();
         shared.rebuilds_done = shared.rebuilds_ordered;
-        shared.position = Position::NONE;
         shared.state = ProjectionState::CatchingUp;
         self.changed.notify_all();
     }

@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Instant};
 use crate::{
     cursor::Cursor,
     position::Position,
+    query::Query,
     typed::{
         batch::Unsaved,
         control::{Order, Wait},
-        notes::{CursorKeeper, last_ordinary_position_between},
+        notes::{CursorKeeper, last_ordinary_position},
         projection::RollBack,
         run_error::{HandlerError, RunError},
         session::{Session, Step},
@@ -160,8 +161,8 @@ impl<W: Work> Session<'_, W> {
         if self.unsaved.since.is_some() {
             return Ok(true);
         }
-        let (saved, done) = (self.unsaved.cursor.position, self.done.position);
-        let last = last_ordinary_position_between(self.settings.reader(), saved, done);
+        let unsaved = Query::all().after(self.unsaved.cursor.position).to(self.done.position);
+        let last = last_ordinary_position(self.settings.reader(), unsaved);
         Ok(self.settings.stored(last)? != Position::NONE)
     }
 

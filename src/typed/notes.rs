@@ -219,24 +219,11 @@ pub(crate) fn is_recorded(reader: &Reader, name: &str, position: Position, part:
     Ok(false)
 }
 
-/// The last event that isn't in one of the store's own streams: where a cursor comes to stand.
-pub(crate) fn last_ordinary_position(reader: &Reader) -> Result<Position> {
-    last_ordinary_position_to(reader, Position::new(u64::MAX))
-}
-
-/// The last one up to a position.
-pub(crate) fn last_ordinary_position_to(reader: &Reader, to: Position) -> Result<Position> {
-    last_ordinary_position_between(reader, Position::NONE, to)
-}
-
-/// The last one behind a position, up to another; 0 if there is none.
-pub(crate) fn last_ordinary_position_between(
-    reader: &Reader,
-    behind: Position,
-    to: Position,
-) -> Result<Position> {
+/// The last event of a query: of those that aren't in the store's own streams, where a cursor comes to stand; 0 if there
+/// is none.
+pub(crate) fn last_ordinary_position(reader: &Reader, query: Query<Position>) -> Result<Position> {
     // As it is stored: that upcasters can't make anything of an event doesn't change where it is.
-    let mut last = reader.read(Query::all().after(behind).to(to).raw().backwards().limit(1));
+    let mut last = reader.read(query.raw().backwards().limit(1));
     Ok(last.try_next()?.map_or(Position::NONE, |event| event.position))
 }
 
@@ -273,28 +260,34 @@ impl Reader {
     /// [`Error::Io`](crate::Error::Io) and [`Error::Corrupt`](crate::Error::Corrupt) where they can't be looked up.
     pub fn projections(&self) -> Result<Vec<ProjectionInfo>> {
         let filter = StreamFilter::all().category(PROJECTION_CATEGORY).including_system();
+        let last = last_ordinary_position(self, Query::all())?;
         let mut infos = Vec::new();
         for stream in self.streams(&filter)? {
             let Some(name) = stream.stream.as_str().strip_prefix(PROJECTION_PREFIX) else { continue };
             if let Some(keeper) = read_notes(self, name)?.keeper {
-                infos.push(self.projection_info(name, keeper)?);
+                infos.push(self.projection_info(name, keeper, last)?);
             }
         }
         Ok(infos)
     }
 
-    fn projection_info(&self, name: &str, keeper: CursorKeeper) -> Result<ProjectionInfo> {
-        let checkpoint = self.checkpoint(name)?.filter(|_| keeper == CursorKeeper::Store);
-        let saved_position = checkpoint.as_ref().map_or(Position::NONE, |saved| saved.cursor.position);
-        let position = (keeper == CursorKeeper::Store).then_some(saved_position);
-        let last = last_ordinary_position(self)?;
+    /// What is known of a projection, in a log whose last ordinary event is this.
+    fn projection_info(&self, name: &str, keeper: CursorKeeper, last: Position) -> Result<ProjectionInfo> {
+        let (position, saved) = match keeper {
+            CursorKeeper::Store => {
+                let checkpoint = self.checkpoint(name)?;
+                let position = checkpoint.as_ref().map_or(Position::NONE, |saved| saved.cursor.position);
+                (Some(position), checkpoint.map(|checkpoint| checkpoint.saved))
+            }
+            CursorKeeper::Projection => (None, None),
+        };
         Ok(ProjectionInfo {
             name: name.to_owned(),
             keeper,
             position,
             behind: position.map(|position| last.get().saturating_sub(position.get())),
             skipped: count_skipped(self, name)?,
-            saved: checkpoint.map(|checkpoint| checkpoint.saved),
+            saved,
         })
     }
 

@@ -282,11 +282,6 @@ where
         Ok(())
     }
 
-    /// The schema version that this program writes an event type with: what its upcasters lead to.
-    fn schema_version(&self, event_type: &str) -> u32 {
-        self.reader().upcasters().current_version(event_type).unwrap_or(FIRST_SCHEMA_VERSION)
-    }
-
     /// An event of a version that this program doesn't know means something that it can't know. Where upcasters name the
     /// type, reading has checked it: they may name several versions that the program reads. A type that nobody names has
     /// had one version.
@@ -353,18 +348,11 @@ where
         events: &[A::Event],
         context: &Context,
     ) -> Result<Vec<EventData>> {
-        let metadata = context.metadata();
+        let upcasters = self.reader().upcasters();
         let mut encoded = Vec::with_capacity(events.len());
         for (event, number) in events.iter().zip(1..) {
-            let mut event = self.codec.encode(event)?;
-            event = match self.schema_version(&event.event_type) {
-                FIRST_SCHEMA_VERSION => event,
-                newest => event.with_schema_version(newest),
-            };
-            event = event.with_metadata(&metadata)?;
-            if let Some(occurred_at) = context.occurred() {
-                event = event.with_occurred_at(occurred_at);
-            }
+            let event = self.codec.encode(event)?;
+            let mut event = event.with_current_version(upcasters).with_context(context)?;
             if let Some(command) = context.command() {
                 event = event.with_id(event_id_of(command, number, stream)?);
             }

@@ -12,6 +12,7 @@ use std::{
 use crate::{
     companions::{Companion, Membership},
     error::{Error, Result},
+    query::Query,
     reader::Reader,
     store::EventStore,
     subscription::Delivery,
@@ -221,7 +222,7 @@ impl Runner {
         control.work_here();
         work(&control)?;
         drop(at_end);
-        let last = last_ordinary_position(self.settings.reader());
+        let last = last_ordinary_position(self.settings.reader(), Query::all());
         Ok(control.progress(last.map_err(|error| self.settings.store_error(error))?))
     }
 

@@ -11,9 +11,10 @@ use crate::{
     appender::Appender,
     companions::Companion,
     position::Position,
+    query::Query,
     typed::{
         control::{Control, ProjectionProgress},
-        notes::{last_ordinary_position, last_ordinary_position_to},
+        notes::last_ordinary_position,
         projection::Projection,
         run_error::RunError,
     },
@@ -50,7 +51,7 @@ impl<P> RunningProjection<P> {
     #[must_use]
     pub fn progress(&self) -> ProjectionProgress {
         // Where the log can't be looked at, the runner says so itself.
-        let last = last_ordinary_position(self.appender.reader()).unwrap_or_default();
+        let last = last_ordinary_position(self.appender.reader(), Query::all()).unwrap_or_default();
         self.control.progress(last)
     }
 
@@ -84,7 +85,7 @@ impl<P> RunningProjection<P> {
         let reader = self.appender.reader();
         let wanted = if position <= reader.last_position() {
             // Where that can't be read, the runner fails as well, and says why.
-            last_ordinary_position_to(reader, position).unwrap_or(position)
+            last_ordinary_position(reader, Query::all().to(position)).unwrap_or(position)
         } else {
             position
         };

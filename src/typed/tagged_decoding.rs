@@ -63,14 +63,21 @@ const NO_ENUM: &str = "the Rust type isn't an enum in serde's default form or wi
 
 /// An event's type and content, as a deserializer of enums.
 pub(crate) struct Tagged<'t, 'de, C> {
-    event_type: &'t str,
+    /// None asks the enum which types it has: the answer is the error of an unknown type, with the list that it would
+    /// look a type up in.
+    event_type: Option<&'t str>,
     content: &'de [u8],
     codec: PhantomData<C>,
 }
 
 impl<'t, 'de, C> Tagged<'t, 'de, C> {
     pub(crate) fn new(event_type: &'t str, content: &'de [u8]) -> Self {
-        Self { event_type, content, codec: PhantomData }
+        Self { event_type: Some(event_type), content, codec: PhantomData }
+    }
+
+    /// Asks for the types that there are; no value comes of it.
+    pub(crate) fn asking_for_types() -> Self {
+        Self { event_type: None, content: &[], codec: PhantomData }
     }
 }
 
@@ -95,7 +102,9 @@ impl<'de, C: Codec> Deserializer<'de> for Tagged<'_, 'de, C> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, TaggedError> {
-        visitor.visit_enum(Variant { is_known: known.contains(&self.event_type), tagged: self })
+        let name = self.event_type.ok_or(TaggedError::UnknownType(known))?;
+        let (is_known, content, codec) = (known.contains(&name), self.content, self.codec);
+        visitor.visit_enum(Variant { name, is_known, content, codec })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -116,9 +125,11 @@ impl<'de, C: Codec> Deserializer<'de> for Tagged<'_, 'de, C> {
 
 /// A variant in the default form.
 struct Variant<'t, 'de, C> {
-    tagged: Tagged<'t, 'de, C>,
+    name: &'t str,
     /// Whether the enum names the event's type; if not and it takes it all the same, then by `#[serde(other)]`.
     is_known: bool,
+    content: &'de [u8],
+    codec: PhantomData<C>,
 }
 
 impl<'de, C: Codec> EnumAccess<'de> for Variant<'_, 'de, C> {
@@ -126,7 +137,7 @@ impl<'de, C: Codec> EnumAccess<'de> for Variant<'_, 'de, C> {
     type Variant = Self;
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), TaggedError> {
-        let name: StrDeserializer<'_, TaggedError> = StrDeserializer::new(self.tagged.event_type);
+        let name: StrDeserializer<'_, TaggedError> = StrDeserializer::new(self.name);
         Ok((seed.deserialize(name)?, self))
     }
 }
@@ -135,15 +146,15 @@ impl<'de, C: Codec> VariantAccess<'de> for Variant<'_, 'de, C> {
     type Error = TaggedError;
 
     fn unit_variant(self) -> Result<(), TaggedError> {
-        if self.is_known { Ok(C::decode(PhantomData, self.tagged.content)?) } else { Ok(()) }
+        if self.is_known { Ok(C::decode(PhantomData, self.content)?) } else { Ok(()) }
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, TaggedError> {
-        Ok(C::decode(seed, self.tagged.content)?)
+        Ok(C::decode(seed, self.content)?)
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, TaggedError> {
-        Ok(C::decode(TupleSeed { length, visitor }, self.tagged.content)?)
+        Ok(C::decode(TupleSeed { length, visitor }, self.content)?)
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -151,7 +162,7 @@ impl<'de, C: Codec> VariantAccess<'de> for Variant<'_, 'de, C> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, TaggedError> {
-        Ok(C::decode(StructSeed { fields, visitor }, self.tagged.content)?)
+        Ok(C::decode(StructSeed { fields, visitor }, self.content)?)
     }
 }
 
@@ -223,7 +234,8 @@ impl<'de, C: Codec> MapAccess<'de> for TagAndContent<'_, 'de, C> {
 
 /// The tag of the adjacently tagged form, which is an enum of unit variants.
 struct Tag<'t, 'k> {
-    event_type: &'t str,
+    /// None asks which types there are.
+    event_type: Option<&'t str>,
     is_known: &'k Cell<bool>,
 }
 
@@ -240,8 +252,9 @@ impl<'de> Deserializer<'de> for Tag<'_, '_> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, TaggedError> {
-        self.is_known.set(known.contains(&self.event_type));
-        visitor.visit_enum(self)
+        let name = self.event_type.ok_or(TaggedError::UnknownType(known))?;
+        self.is_known.set(known.contains(&name));
+        visitor.visit_enum(TagName(name))
     }
 
     forward_to_deserialize_any! {
@@ -250,12 +263,14 @@ impl<'de> Deserializer<'de> for Tag<'_, '_> {
     }
 }
 
-impl<'de> EnumAccess<'de> for Tag<'_, '_> {
+struct TagName<'t>(&'t str);
+
+impl<'de> EnumAccess<'de> for TagName<'_> {
     type Error = TaggedError;
     type Variant = UnitOnly;
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, UnitOnly), TaggedError> {
-        let name: StrDeserializer<'_, TaggedError> = StrDeserializer::new(self.event_type);
+        let name: StrDeserializer<'_, TaggedError> = StrDeserializer::new(self.0);
         Ok((seed.deserialize(name)?, UnitOnly))
     }
 }
@@ -283,66 +298,5 @@ impl<'de> VariantAccess<'de> for UnitOnly {
         _: V,
     ) -> Result<V::Value, TaggedError> {
         Err(TaggedError::custom(NO_ENUM))
-    }
-}
-
-/// Asks an enum which event types it has: its answer is the list that it would look a type up in.
-pub(crate) struct TypesProbe;
-
-impl<'de> Deserializer<'de> for TypesProbe {
-    type Error = TaggedError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, TaggedError> {
-        Err(TaggedError::custom(NO_ENUM))
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, TaggedError> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        known: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, TaggedError> {
-        Err(TaggedError::UnknownType(known))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, TaggedError> {
-        let &[tag, _] = fields else { return Err(TaggedError::custom(NO_ENUM)) };
-        visitor.visit_map(TagProbe { tag })
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        seq tuple tuple_struct map identifier ignored_any
-    }
-}
-
-/// The probe's tag, whose value ends it.
-struct TagProbe {
-    tag: &'static str,
-}
-
-impl<'de> MapAccess<'de> for TagProbe {
-    type Error = TaggedError;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, TaggedError> {
-        let tag: StrDeserializer<'_, TaggedError> = StrDeserializer::new(self.tag);
-        seed.deserialize(tag).map(Some)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, TaggedError> {
-        seed.deserialize(TypesProbe)
     }
 }

@@ -2,19 +2,18 @@
 
 use std::{
     io::ErrorKind,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use annals::{
     Appended, Clock, Disk, DiskOperation, Durability, Error, EventData, EventStore, ExpectedVersion, Fault,
-    OpenMode, Options, PendingAppend, Position, Result, SimDisk, SyncFailure, Timestamp,
+    OpenMode, Options, PendingAppend, Position, Result, SimDisk, SyncFailure,
 };
 
-use crate::support::{Outcome, buffered, event, events, gated_store, small_segments, stream, types, version};
+use crate::support::{
+    Outcome, PanickingClock, buffered, event, events, gated_store, small_segments, stream, types, version,
+};
 
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -296,19 +295,6 @@ fn a_store_opens_on_a_full_disk_and_is_read() -> Outcome {
     drop(store);
     assert_eq!(append(&open(&disk, &buffered())?, 3, 1)?.version, version(4));
     Ok(())
-}
-
-/// A clock that panics when it is told to.
-#[derive(Default, Debug)]
-struct PanickingClock {
-    is_due: AtomicBool,
-}
-
-impl Clock for PanickingClock {
-    fn now(&self) -> Timestamp {
-        assert!(!self.is_due.load(Ordering::SeqCst), "the clock panics, as this test wants it");
-        Timestamp::from_micros(1)
-    }
 }
 
 #[test]

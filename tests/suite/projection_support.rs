@@ -118,3 +118,10 @@ pub(crate) fn append(store: &EventStore, name: &str, count: u64) -> Position {
     let before = store.stream_version(&stream).expect("readable").get();
     store.append(&stream, version(before), events(before + 1, count)).expect("appended").position
 }
+
+/// How many events the store has of its own: checkpoints and notes.
+pub(crate) fn system_events(store: &EventStore) -> u64 {
+    let all = store.read(Query::all().including_system()).count();
+    let ordinary = store.read_all().count();
+    u64::try_from(all - ordinary).expect("more than none")
+}

@@ -16,16 +16,9 @@ use annals::{
 };
 
 use crate::{
-    projection_support::{Database, List, PATIENCE, append},
+    projection_support::{Database, List, PATIENCE, append, system_events},
     support::{Outcome, event, store, stream, version},
 };
-
-/// How many events the store has of its own: checkpoints and notes.
-fn system_events(store: &EventStore) -> u64 {
-    let all = store.read(Query::all().including_system()).count();
-    let ordinary = store.read_all().count();
-    u64::try_from(all - ordinary).expect("more than none")
-}
 
 #[test]
 fn a_projection_has_every_event_once_what_is_there_and_what_comes__B12_B18() -> Outcome {

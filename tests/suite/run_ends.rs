@@ -14,21 +14,17 @@ use std::{
 use annals::{
     AfterRetries, Clock, Cursor, Error, EventStore, ExpectedVersion, Invalid, Jitter, OnError, Position,
     Projection, ProjectionState, Query, Retry, RollBack, RunError, Runner, SavedCursor, SimDisk, StoredEvent,
-    Timestamp, Upcasters,
+    Upcasters,
 };
 
 use crate::{
-    projection_support::{Database, List, PATIENCE, append},
-    support::{Outcome, TestStore, buffered, event, store, store_with, stream},
+    projection_support::{Database, List, PATIENCE, append, system_events},
+    support::{Outcome, PanickingClock, TestStore, buffered, event, store, store_with, stream},
 };
 
 fn waiting(backoff: Duration) -> OnError {
     let retry = Retry::new().tries(u32::MAX).backoff(backoff).backoff_max(backoff).jitter(Jitter::None);
     OnError::Retry { retry, then: AfterRetries::Stop }
-}
-
-fn system_events(store: &EventStore) -> usize {
-    store.read(Query::all().including_system()).count() - store.read_all().count()
 }
 
 /// Three events, and behind them one of which upcasters can't make anything.
@@ -315,19 +311,6 @@ fn a_conflict_that_a_projection_tells_itself_is_an_error_like_others() -> Outcom
     assert!(matches!(failed, RunError::Event { tries: 1, .. }), "{failed:?}");
     assert_eq!(narrow.tried, 1);
     Ok(())
-}
-
-/// A clock that panics when it is told to, and with it the writer.
-#[derive(Default, Debug)]
-struct PanickingClock {
-    is_due: AtomicBool,
-}
-
-impl Clock for PanickingClock {
-    fn now(&self) -> Timestamp {
-        assert!(!self.is_due.load(Ordering::SeqCst), "the clock panics, as this test wants it");
-        Timestamp::from_micros(1)
-    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
 };
@@ -169,6 +170,19 @@ impl Clock for GateClock {
 impl fmt::Debug for GateClock {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("GateClock").finish_non_exhaustive()
+    }
+}
+
+/// A clock that panics when it is told to, and with it the writer.
+#[derive(Default, Debug)]
+pub(crate) struct PanickingClock {
+    pub(crate) is_due: AtomicBool,
+}
+
+impl Clock for PanickingClock {
+    fn now(&self) -> Timestamp {
+        assert!(!self.is_due.load(Ordering::SeqCst), "the clock panics, as the test wants it");
+        Timestamp::from_micros(1)
     }
 }
 

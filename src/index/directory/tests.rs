@@ -16,10 +16,10 @@ use crate::{
         paged::{PAGE_BYTES, PagedIdentity, PagedKind, with_right_checksums},
     },
     index::{
-        directory::{Covered, Directory, SegmentEntry, StreamHead},
+        directory::{Directory, SegmentEntry, SegmentTable, StreamHead},
         key::StreamKey,
         part::{IndexFault, IndexResult},
-        tests::{STORE, disk_file},
+        tests::{Answers, STORE, check_damage, disk_file},
     },
     log::scan::ChainEnd,
     options::ReadMode,
@@ -47,7 +47,7 @@ fn head(number: u32) -> StreamHead {
     }
 }
 
-fn covered(segments: u64) -> Covered {
+fn covered(segments: u64) -> SegmentTable {
     let entry = |number| SegmentEntry {
         base: LogOffset::new(number << 26),
         first_position: Position::new(number * 1_000 + 1),
@@ -61,9 +61,9 @@ fn covered(segments: u64) -> Covered {
         next_position: Position::new(segments * 1_000 + 1),
         seal: Some(Seal { logical_end: LogOffset::new(segments << 26), chain_next: 3 }),
     };
-    Covered {
+    SegmentTable {
         first_segment: 4,
-        segments: (0..segments).map(entry).collect(),
+        entries: (0..segments).map(entry).collect(),
         end: (segments > 0).then_some(end),
         last_timestamp: Timestamp::from_micros(77),
     }
@@ -144,7 +144,7 @@ fn small_file() -> Vec<u8> {
 }
 
 /// What a file says to all that it can be asked.
-fn answers(file: &[u8], read: ReadMode) -> IndexResult<Vec<Result<String, ()>>> {
+fn answers(file: &[u8], read: ReadMode) -> IndexResult<Answers> {
     let (directory, covered) = Directory::open(disk_file(file, true), read, STORE)?;
     let mut answers = vec![Ok(format!("{covered:?} {}", directory.stream_count()))];
     let mut add = |answer: IndexResult<String>| {
@@ -169,23 +169,7 @@ fn answers(file: &[u8], read: ReadMode) -> IndexResult<Vec<Result<String, ()>>> 
 
 #[test]
 fn a_damaged_directory_file_never_answers_wrongly() {
-    let file = small_file();
-    let right = answers(&file, ReadMode::Mapped).expect("an undamaged file opens");
-    assert!(right.iter().all(Result::is_ok));
-    let mut damaged = file.clone();
-    for bit in 0..file.len() * 8 {
-        damaged[bit / 8] ^= 1 << (bit % 8);
-        let read = if bit % 11 == 0 { ReadMode::Pread } else { ReadMode::Mapped };
-        if let Ok(answers) = answers(&damaged, read) {
-            let is_right = |(answer, right): (&Result<_, ()>, _)| answer.is_err() || answer == right;
-            assert!(answers.iter().zip(&right).all(is_right), "bit {} of byte {}", bit % 8, bit / 8);
-            assert!(answers.iter().any(Result::is_err), "bit {} of byte {} is noticed", bit % 8, bit / 8);
-        }
-        damaged[bit / 8] ^= 1 << (bit % 8);
-    }
-    for length in 0..file.len() {
-        assert!(answers(&file[..length], ReadMode::Mapped).is_err(), "{length} bytes");
-    }
+    check_damage(&small_file(), answers);
 }
 
 proptest! {

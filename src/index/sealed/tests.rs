@@ -21,7 +21,11 @@ use crate::{
         memory::{MemoryEvent, MemoryIndex, StreamBefore},
         part::{Direction, IndexFault, IndexPart, IndexResult, Run},
         sealed::SealedIndex,
-        tests::{BASE, FIRST, Model, ModelEvent, SEGMENT, STORE, TestFile, check_part, disk_file, models},
+        sealed_writer,
+        tests::{
+            Answers, BASE, FIRST, Model, ModelEvent, SEGMENT, STORE, TestFile, check_damage, check_part,
+            disk_file, models,
+        },
     },
     log::scan::ChainEnd,
     options::ReadMode,
@@ -41,7 +45,7 @@ fn end_of(index: &MemoryIndex) -> ChainEnd {
 }
 
 fn encode(index: &MemoryIndex) -> Vec<u8> {
-    SealedIndex::encode(index, &end_of(index), STORE, &|_| Ok(0)).expect("no link is unknown")
+    sealed_writer::encode(index, &end_of(index), STORE, &|_| Ok(0)).expect("no link is unknown")
 }
 
 proptest! {
@@ -61,7 +65,7 @@ proptest! {
 }
 
 /// What an index file says to all that it can be asked, of a model with few streams.
-fn answers(file: &[u8], read: ReadMode) -> IndexResult<Vec<Result<String, ()>>> {
+fn answers(file: &[u8], read: ReadMode) -> IndexResult<Answers> {
     let sealed = SealedIndex::open(disk_file(file, true), read, STORE)?;
     let mut answers = vec![Ok(format!("{:?} {:?}", sealed.span(), sealed.chain_end()))];
     let mut add = |answer: IndexResult<String>| {
@@ -118,23 +122,7 @@ fn small_model() -> Model {
 
 #[test]
 fn a_damaged_index_file_never_answers_wrongly() {
-    let file = encode(&small_model().memory());
-    let right = answers(&file, ReadMode::Mapped).expect("an undamaged file opens");
-    assert!(right.iter().all(Result::is_ok));
-    let mut damaged = file.clone();
-    for bit in 0..file.len() * 8 {
-        damaged[bit / 8] ^= 1 << (bit % 8);
-        let read = if bit % 11 == 0 { ReadMode::Pread } else { ReadMode::Mapped };
-        if let Ok(answers) = answers(&damaged, read) {
-            let is_right = |(answer, right): (&Result<_, ()>, _)| answer.is_err() || answer == right;
-            assert!(answers.iter().zip(&right).all(is_right), "bit {} of byte {}", bit % 8, bit / 8);
-            assert!(answers.iter().any(Result::is_err), "bit {} of byte {} is noticed", bit % 8, bit / 8);
-        }
-        damaged[bit / 8] ^= 1 << (bit % 8);
-    }
-    for length in 0..file.len() {
-        assert!(answers(&file[..length], ReadMode::Mapped).is_err(), "{length} bytes");
-    }
+    check_damage(&encode(&small_model().memory()), answers);
 }
 
 proptest! {
