@@ -1,21 +1,19 @@
 //! Makes a store, or goes on with one.
 
 use std::{
-    collections::VecDeque,
     io::{self, Read},
     path::PathBuf,
 };
 
-use annals::{Durability, EventStore, ExpectedVersion, Options, PendingAppend, StreamId, Version};
+use annals::{Durability, EventStore, ExpectedVersion, Options, StreamId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Outcome, job,
+    Outcome,
+    in_flight::InFlight,
+    job,
     work::{self, EVENT_BYTES, Work},
 };
-
-/// How many appends are handed over before the first is waited for.
-const IN_FLIGHT: usize = 4_096;
 
 /// A segment counts as nearly full from this share on, in sixteenths: 60 MiB of 64.
 const FULL_SIXTEENTHS: u64 = 15;
@@ -98,7 +96,7 @@ struct Appender<'a> {
     names: Vec<StreamId>,
     versions: Vec<u64>,
     appends: u64,
-    pending: VecDeque<PendingAppend>,
+    pending: InFlight,
 }
 
 impl<'a> Appender<'a> {
@@ -108,28 +106,21 @@ impl<'a> Appender<'a> {
             versions[usize::try_from(work.stream_of(append))?] += work.batch;
         }
         let names = (0..=work.streams).map(work::name).collect::<Outcome<_>>()?;
-        Ok(Self { store, work, names, versions, appends, pending: VecDeque::with_capacity(IN_FLIGHT) })
+        Ok(Self { store, work, names, versions, appends, pending: InFlight::new() })
     }
 
     fn append(&mut self) -> Outcome<()> {
-        if self.pending.len() == IN_FLIGHT
-            && let Some(oldest) = self.pending.pop_front()
-        {
-            oldest.wait()?;
-        }
+        self.pending.make_room()?;
         let stream = usize::try_from(self.work.stream_of(self.appends))?;
         let expected = ExpectedVersion::Exact(Version::new(self.versions[stream]));
         let events = self.work.events_of(self.appends);
-        self.pending.push_back(self.store.submit(&self.names[stream], expected, events)?);
+        self.pending.add(self.store.submit(&self.names[stream], expected, events)?);
         self.versions[stream] += self.work.batch;
         self.appends += 1;
         Ok(())
     }
 
     fn wait_for_all(&mut self) -> Outcome<()> {
-        for pending in self.pending.drain(..) {
-            pending.wait()?;
-        }
-        Ok(())
+        Ok(self.pending.wait_for_all()?)
     }
 }

@@ -141,7 +141,7 @@ impl<'a> Appending<'a> {
         measure::together(callers, stop, |caller| {
             let mut part = Part::begin()?;
             let mut begun = part.begun;
-            while part.lasted() < stretch.duration && part.events < stretch.events_max {
+            while part.goes_on(stretch) {
                 stop.check()?;
                 let target = caller.next();
                 let (before, after) = (target.version, target.version + *batch);

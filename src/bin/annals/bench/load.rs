@@ -82,7 +82,7 @@ impl Loading<'_> {
     fn run(mut self, caller: &mut Caller, stretch: Stretch) -> anyhow::Result<Part> {
         let mut part = Part::begin()?;
         let (mut now, mut events) = (part.begun, 0);
-        while now - part.begun < stretch.duration && events < stretch.events_max {
+        while events == 0 || now - part.begun < stretch.duration && events < stretch.events_max {
             self.stop.check()?;
             let target = caller.next();
             let (before, after) = (target.version, target.version + self.batch);

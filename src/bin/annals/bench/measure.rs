@@ -75,8 +75,10 @@ impl Part {
         self.latencies.record(latency);
     }
 
-    pub(crate) fn lasted(&self) -> Duration {
-        self.ended - self.begun
+    /// Whether the stretch isn't over. One operation is made in each, however short that is.
+    pub(crate) fn goes_on(&self, stretch: Stretch) -> bool {
+        let is_within = self.ended - self.begun < stretch.duration && self.events < stretch.events_max;
+        self.latencies.count() == 0 || is_within
     }
 }
 

@@ -67,7 +67,7 @@ impl Raw {
     /// Writes and syncs frame by frame.
     pub(crate) fn write(&mut self, stretch: Stretch, stop: &Stop) -> anyhow::Result<Part> {
         let mut part = Part::begin()?;
-        while part.lasted() < stretch.duration {
+        while part.goes_on(stretch.unbounded()) {
             stop.check()?;
             let begun = Instant::now();
             self.file.write_all_at(&self.frame, self.next * self.frame_bytes())?;

@@ -29,8 +29,7 @@ pub(crate) fn measure(session: &mut Session<'_>) -> anyhow::Result<()> {
             measure::together(&mut vec![(); threads], stop, |()| {
                 let mut part = Part::begin()?;
                 let mut begun = part.begun;
-                // Once at least, however long that takes.
-                while part.events == 0 || part.lasted() < stretch.duration {
+                while part.goes_on(stretch.unbounded()) {
                     read(&filled, &store, work, stop)?;
                     let ended = Instant::now();
                     part.add(ended, filled.events, ended - begun);

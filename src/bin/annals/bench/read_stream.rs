@@ -27,7 +27,7 @@ pub(crate) fn measure(session: &mut Session<'_>) -> anyhow::Result<()> {
             measure::together(&mut choices, stop, |choice| {
                 let mut part = Part::begin()?;
                 let mut begun = part.begun;
-                while part.lasted() < stretch.duration {
+                while part.goes_on(stretch.unbounded()) {
                     stop.check()?;
                     let events = filled.read_stream(&store, choice.below(filled.streams), work)?;
                     let ended = Instant::now();

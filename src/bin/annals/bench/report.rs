@@ -245,53 +245,21 @@ impl Reporter {
             fsync: DURABLE,
             buffered: BUFFERED,
         };
-        match format {
-            Format::Json => reporter.output.json(&run)?,
-            Format::Text => reporter.print_run(&run)?,
-        }
-        reporter.output.flush()?;
+        reporter.output.report(format, &run, print_run)?;
         Ok(reporter)
-    }
-
-    fn print_run(&mut self, run: &RunReport<'_>) -> Result<(), OutputError> {
-        let RunReport { machine, payload_bytes, metadata_bytes, .. } = run;
-        let memory = machine
-            .memory_bytes
-            .map_or_else(String::new, |bytes| format!(", {} of memory", sizes::print(bytes)));
-        let place = match (run.file_system, run.device) {
-            (Some(file_system), Some(device)) => format!("{file_system} on {device}"),
-            _ => "file system not known".to_owned(),
-        };
-        let seconds = rounded(run.duration_seconds);
-        let output = &mut self.output;
-        output.line(format_args!("annals     {}, {} build, {}", run.version, run.build, run.date))?;
-        let (cores, processor) = (count(machine.cores as u64, "core"), output::safe(&machine.processor));
-        output.line(format_args!("machine    {cores} of {processor}{memory}"))?;
-        output.line(format_args!(
-            "system     {}, {}",
-            output::safe(&machine.system),
-            output::safe(&machine.kernel)
-        ))?;
-        output.line(format_args!(
-            "directory  {}, removed at the end; {}",
-            output::safe(run.directory),
-            output::safe(&place)
-        ))?;
-        output.line(format_args!(
-            "events     {payload_bytes} bytes of data and {metadata_bytes} of metadata, which is what MB/s counts"
-        ))?;
-        output.line(format_args!("rows       {seconds} s each, after a warm-up"))?;
-        output.line(format_args!("durable    {DURABLE}"))?;
-        output.line(format_args!("buffered   {BUFFERED}"))
     }
 
     pub(crate) fn row(&mut self, row: &Row) -> Result<(), OutputError> {
         let Some(measured) = &row.measured else { return Ok(()) };
-        match self.format {
-            Format::Json => self.output.json(&self.row_report(row, measured))?,
-            Format::Text => self.print_row(row, measured)?,
-        }
-        self.output.flush()
+        let is_first = self.workload.replace(row.workload) != Some(row.workload);
+        let report = self.row_report(row, measured);
+        let megabytes = self.megabytes_per_second(measured);
+        self.output.report(self.format, &report, |output, _| {
+            if is_first {
+                print_heading(output, row.workload)?;
+            }
+            print_row(output, row, measured, megabytes)
+        })
     }
 
     fn megabytes_per_second(&self, measured: &Measured) -> f64 {
@@ -327,47 +295,76 @@ impl Reporter {
             }),
         }
     }
+}
 
-    fn print_row(&mut self, row: &Row, measured: &Measured) -> Result<(), OutputError> {
-        if self.workload != Some(row.workload) {
-            self.workload = Some(row.workload);
-            let heading = heading(row.workload);
-            self.output.line(format_args!(
-                "\n{heading:<46} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}",
-                "events/s", "MB/s", "p50", "p99", "p99.9", "max", "x raw"
-            ))?;
-        }
-        if let Some(raw) = &row.raw {
-            let name = format!("raw disk: writes and syncs of {} bytes", raw.frame_bytes);
-            let megabytes = as_float(raw.measured.latencies.count() * raw.frame_bytes)
-                / raw.measured.elapsed.as_secs_f64()
-                / 1e6;
-            let rate = format!("{:.0}", raw.measured.events_per_second());
-            self.print_figures(&name, (&rate, &figure(megabytes)), &raw.measured.latencies, "1")?;
-        }
-        let (rate, megabytes) = if row.has_rate() {
-            let megabytes = self.megabytes_per_second(measured);
-            (format!("{:.0}", measured.events_per_second()), figure(megabytes))
-        } else {
-            ("-".to_owned(), "-".to_owned())
-        };
-        let times_raw = row.times_raw().map_or_else(|| "-".to_owned(), |times| format!("{times:.2}"));
-        self.print_figures(&row.name(), (&rate, &megabytes), &measured.latencies, &times_raw)
-    }
+fn print_heading(output: &mut Output, workload: Workload) -> Result<(), OutputError> {
+    let heading = heading(workload);
+    output.line(format_args!(
+        "\n{heading:<46} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}",
+        "events/s", "MB/s", "p50", "p99", "p99.9", "max", "x raw"
+    ))
+}
 
-    fn print_figures(
-        &mut self,
-        name: &str,
-        (rate, megabytes): (&str, &str),
-        latencies: &Latencies,
-        times_raw: &str,
-    ) -> Result<(), OutputError> {
-        let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| time_text(latencies.at(share)));
-        let max = time_text(latencies.max());
-        self.output.line(format_args!(
-            "{name:<46} {rate:>10} {megabytes:>9} {p50:>9} {p99:>9} {p999:>9} {max:>9} {times_raw:>6}"
-        ))
+/// A row, and above it what the disk does by itself, if that was measured.
+fn print_row(output: &mut Output, row: &Row, measured: &Measured, megabytes: f64) -> Result<(), OutputError> {
+    if let Some(RawDisk { frame_bytes, measured }) = &row.raw {
+        let name = format!("raw disk: writes and syncs of {frame_bytes} bytes");
+        let written = as_float(measured.latencies.count() * frame_bytes);
+        let megabytes = figure(written / measured.elapsed.as_secs_f64() / 1e6);
+        let rate = format!("{:.0}", measured.events_per_second());
+        print_figures(output, &name, (&rate, &megabytes), &measured.latencies, "1")?;
     }
+    let (rate, megabytes) = if row.has_rate() {
+        (format!("{:.0}", measured.events_per_second()), figure(megabytes))
+    } else {
+        ("-".to_owned(), "-".to_owned())
+    };
+    let times_raw = row.times_raw().map_or_else(|| "-".to_owned(), |times| format!("{times:.2}"));
+    print_figures(output, &row.name(), (&rate, &megabytes), &measured.latencies, &times_raw)
+}
+
+fn print_figures(
+    output: &mut Output,
+    name: &str,
+    (rate, megabytes): (&str, &str),
+    latencies: &Latencies,
+    times_raw: &str,
+) -> Result<(), OutputError> {
+    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| time_text(latencies.at(share)));
+    let max = time_text(latencies.max());
+    output.line(format_args!(
+        "{name:<46} {rate:>10} {megabytes:>9} {p50:>9} {p99:>9} {p999:>9} {max:>9} {times_raw:>6}"
+    ))
+}
+
+fn print_run(output: &mut Output, run: &RunReport<'_>) -> Result<(), OutputError> {
+    let RunReport { machine, payload_bytes, metadata_bytes, .. } = run;
+    let memory =
+        machine.memory_bytes.map_or_else(String::new, |bytes| format!(", {} of memory", sizes::print(bytes)));
+    let place = match (run.file_system, run.device) {
+        (Some(file_system), Some(device)) => format!("{file_system} on {device}"),
+        _ => "file system not known".to_owned(),
+    };
+    let seconds = rounded(run.duration_seconds);
+    output.line(format_args!("annals     {}, {} build, {}", run.version, run.build, run.date))?;
+    let (cores, processor) = (count(machine.cores as u64, "core"), output::safe(&machine.processor));
+    output.line(format_args!("machine    {cores} of {processor}{memory}"))?;
+    output.line(format_args!(
+        "system     {}, {}",
+        output::safe(&machine.system),
+        output::safe(&machine.kernel)
+    ))?;
+    output.line(format_args!(
+        "directory  {}, removed at the end; {}",
+        output::safe(run.directory),
+        output::safe(&place)
+    ))?;
+    output.line(format_args!(
+        "events     {payload_bytes} bytes of data and {metadata_bytes} of metadata, which is what MB/s counts"
+    ))?;
+    output.line(format_args!("rows       {seconds} s each, after a warm-up"))?;
+    output.line(format_args!("durable    {DURABLE}"))?;
+    output.line(format_args!("buffered   {BUFFERED}"))
 }
 
 /// What a workload's latencies are of.

@@ -39,6 +39,11 @@ pub(crate) struct Stretches {
 }
 
 impl Stretch {
+    /// One in which nothing is appended.
+    pub(crate) fn unbounded(self) -> Self {
+        Self { events_max: u64::MAX, ..self }
+    }
+
     /// One of so many equal parts.
     pub(crate) fn divided(self, parts: u32) -> Self {
         Self { duration: self.duration / parts, events_max: (self.events_max / u64::from(parts)).max(1) }

@@ -111,7 +111,10 @@ impl Caller<'_> {
     fn append(&mut self, stretch: Stretch, count: Count) -> anyhow::Result<()> {
         let (begun, stream) = (Instant::now(), work::name(0)?);
         let before = self.version;
-        while begun.elapsed() < stretch.duration && self.version - before < stretch.events_max {
+        // One event at least, however short the time is.
+        while self.version == before
+            || begun.elapsed() < stretch.duration && self.version - before < stretch.events_max
+        {
             self.stop.check()?;
             let event = self.work.event(0, self.version + 1);
             self.store.append(&stream, Version::new(self.version), [event])?;
