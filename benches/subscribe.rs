@@ -24,6 +24,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::mpsc::channel,
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -265,7 +266,13 @@ fn play(role: &str) -> Outcome<()> {
 /// Lets a subscription wait on a thread of its own, and says how much processor time the process takes.
 fn idle(output: &mut impl Write, mut subscription: Subscription, seconds: u64) -> Outcome<()> {
     let canceller = subscription.canceller();
-    let waits = thread::spawn(move || subscription.by_ref().count());
+    let (came, deliveries) = channel();
+    let waits =
+        thread::spawn(move || subscription.by_ref().inspect(|_| came.send(()).unwrap_or_default()).count());
+    // The one event, and that it caught up.
+    for _ in 0..2 {
+        deliveries.recv_timeout(Duration::from_mins(1))?;
+    }
     // In no time nothing is counted, so nothing has to settle.
     if seconds > 0 {
         thread::sleep(SETTLING);
@@ -280,7 +287,7 @@ fn idle(output: &mut impl Write, mut subscription: Subscription, seconds: u64) -
         _ => return Ok(writeln!(output, "not known here")?),
     };
     writeln!(output, "{ticks} ticks, {:.3} ms in {:.1} s", nanos_as_millis(nanos), lasted.as_secs_f64())?;
-    // The one event, and that it caught up.
+    // Nothing else.
     if delivered == 2 { Ok(()) } else { Err(format!("{delivered} deliveries came").into()) }
 }
 
