@@ -188,6 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn a_column_is_as_wide_as_what_it_holds_but_for_very_long_names() {
+        let long = "x".repeat(NAME_COLUMN_CHARACTERS_MAX + 1);
+        let rows = [
+            ["ä".to_owned(), "5".to_owned()],
+            ["order".to_owned(), "1000".to_owned()],
+            [long, "7".to_owned()],
+        ];
+        assert_eq!(width_of(Column::Name, &rows, 0), 5);
+        assert_eq!(width_of(Column::Number, &rows, 1), 4);
+        assert_eq!(width_of::<2>(Column::Number, &[], 1), 0);
+    }
+
+    #[test]
     fn one_is_not_many() {
         assert_eq!(count(1, "event"), "1 event");
         assert_eq!(count(0, "event"), "0 events");

@@ -176,8 +176,8 @@ mod tests {
 
     #[test]
     fn a_store_that_lacks_an_event_or_has_another_is_found_out() {
-        let directory = std::env::temp_dir().join(format!("annals-bench-work-{}", std::process::id()));
-        let store = annals::EventStore::open(&directory).expect("a store");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let store = annals::EventStore::open(directory.path().join("store")).expect("a store");
         let work = Work::new(100).expect("long enough");
         let append = |stream, event| {
             store.append(&name(stream).expect("a name"), annals::ExpectedVersion::Any, [event])
@@ -193,6 +193,5 @@ mod tests {
         append(0, work.event(0, 3)).expect("appended");
         assert!(check([2, 1]).expect_err("another").contains("at position 3 it has"));
         store.close().expect("closed");
-        std::fs::remove_dir_all(directory).expect("removed");
     }
 }
