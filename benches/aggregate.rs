@@ -1,7 +1,7 @@
 //! How long it takes to load an aggregate with many events, and to execute a command on it.
 //!
 //! ```text
-//! cargo bench --bench aggregate -- [--events N] [--snapshot-at N] [--rounds N] [--directory DIR]
+//! cargo bench --bench aggregate -- [--events N] [--snapshot-at N] [--rounds N] [--directory DIR] [--short]
 //! ```
 //!
 //! A store has ten accounts of `--events` events each, written in turns of ten, so that what is read is scattered as it is
@@ -22,6 +22,13 @@ use annals::{
     Options, Repository, Version,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::{options::CommandLine, percentile::percentile};
+
+#[path = "support/options.rs"]
+mod options;
+#[path = "support/percentile.rs"]
+mod percentile;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -115,23 +122,16 @@ fn main() -> Outcome<()> {
 }
 
 fn settings() -> Outcome<Settings> {
-    let mut settings = Settings {
-        events: 10_000,
-        snapshot_at: 9_900,
-        rounds: 301,
-        directory: std::env::temp_dir().join("annals-bench"),
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--events" => settings.events = value()?.parse()?,
-            "--snapshot-at" => settings.snapshot_at = value()?.parse()?,
-            "--rounds" => settings.rounds = value()?.parse()?,
-            "--directory" => settings.directory = value()?.into(),
-            // cargo passes this to every benchmark.
-            "--bench" => {}
-            other => return Err(format!("unknown option {other}").into()),
+    let mut line = CommandLine::given();
+    let (events, snapshot_at, rounds) = if line.is_short { (200, 150, 3) } else { (10_000, 9_900, 301) };
+    let mut settings = Settings { events, snapshot_at, rounds, directory: options::directory() };
+    while let Some(option) = line.next() {
+        match option.as_str() {
+            "--events" => settings.events = line.value()?,
+            "--snapshot-at" => settings.snapshot_at = line.value()?,
+            "--rounds" => settings.rounds = line.value()?,
+            "--directory" => settings.directory = line.value()?,
+            _ => return line.unknown(),
         }
     }
     if settings.rounds == 0 || settings.snapshot_at == 0 || settings.snapshot_at > settings.events {
@@ -210,6 +210,6 @@ fn time_commands(accounts: &Accounts<'_>, settings: &Settings) -> Outcome<Vec<Du
 fn report(output: &mut impl Write, name: &str, mut times: Vec<Duration>) -> Outcome<()> {
     times.sort_unstable();
     let millis = |time: Duration| format!("{:.3} ms", time.as_secs_f64() * 1e3);
-    let (median, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+    let (median, p99) = (percentile(&times, 50), percentile(&times, 99));
     Ok(writeln!(output, "{name:<52} {:>12} {:>12}", millis(median), millis(p99))?)
 }

@@ -1,7 +1,7 @@
 //! Appends a second, beside the raw disk in the same run.
 //!
 //! ```text
-//! cargo bench --bench append -- [--seconds N] [--rounds N] [--directory DIR] [--only 'NAME|NAME']
+//! cargo bench --bench append -- [--seconds N] [--rounds N] [--directory DIR] [--only 'NAME|NAME'] [--short]
 //! ```
 //!
 //! Events have about 200 bytes of JSON data, 57 of metadata and a stream name of 14 bytes; every append names
@@ -22,15 +22,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use annals::{Durability, EventData, EventStore, ExpectedVersion, Options, StreamId, Version};
+use annals::{Durability, EventData, EventStore, Options, StreamId, Version};
+
+use crate::{in_flight::InFlight, median::median, options::CommandLine};
+
+#[path = "support/in_flight.rs"]
+mod in_flight;
+#[path = "support/median.rs"]
+mod median;
+#[path = "support/options.rs"]
+mod options;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What one frame with one of these events takes on the disk, in bytes.
 const RAW_FRAME_BYTES: usize = 448;
-
-/// How many appends are handed over before the first is waited for.
-const IN_FLIGHT: usize = 4_096;
 
 #[derive(Clone, Copy)]
 struct Row {
@@ -86,11 +92,7 @@ fn main() -> Outcome<()> {
     }
     let mut output = io::stdout().lock();
     writeln!(output, "{:<42} {:>12} {:>10} {:>14}", "events a second", "median", "x raw", "x 1 durable")?;
-    let median = |rates: &mut Vec<f64>| {
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    };
-    let medians: Vec<f64> = rates.iter_mut().map(median).collect();
+    let medians: Vec<f64> = rates.iter_mut().map(|rates| median(rates)).collect();
     let of = |name: &str| rows.iter().position(|row| row.name == name).map(|index| medians[index]);
     let ratio = |rate: f64, to: Option<f64>| to.map_or("-".to_owned(), |to| format!("{:.2}", rate / to));
     for (row, rate) in rows.iter().zip(&medians) {
@@ -101,23 +103,17 @@ fn main() -> Outcome<()> {
 }
 
 fn settings() -> Outcome<Settings> {
-    let mut settings = Settings {
-        duration: Duration::from_secs(2),
-        rounds: 5,
-        directory: std::env::temp_dir().join("annals-bench"),
-        only: None,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--seconds" => settings.duration = Duration::from_secs_f64(value()?.parse()?),
-            "--rounds" => settings.rounds = value()?.parse()?,
-            "--directory" => settings.directory = value()?.into(),
-            "--only" => settings.only = Some(value()?),
-            // cargo passes this to every benchmark.
-            "--bench" => {}
-            other => return Err(format!("unknown option {other}").into()),
+    let mut line = CommandLine::given();
+    let (duration, rounds) =
+        if line.is_short { (Duration::from_millis(50), 1) } else { (Duration::from_secs(2), 5) };
+    let mut settings = Settings { duration, rounds, directory: options::directory(), only: None };
+    while let Some(option) = line.next() {
+        match option.as_str() {
+            "--seconds" => settings.duration = Duration::from_secs_f64(line.value()?),
+            "--rounds" => settings.rounds = line.value()?,
+            "--directory" => settings.directory = line.value()?,
+            "--only" => settings.only = Some(line.value()?),
+            _ => return line.unknown(),
         }
     }
     Ok(settings)
@@ -212,19 +208,13 @@ fn call(store: &EventStore, caller: usize, batch: usize, duration: Duration) -> 
 fn submit(store: &EventStore, duration: Duration) -> Outcome<u64> {
     let stream = StreamId::new("order-00000000")?;
     let begun = Instant::now();
-    let mut pending = std::collections::VecDeque::with_capacity(IN_FLIGHT);
+    let mut pending = InFlight::new();
     let mut version = 0;
     while begun.elapsed() < duration {
-        if pending.len() == IN_FLIGHT
-            && let Some(oldest) = pending.pop_front()
-        {
-            annals::PendingAppend::wait(oldest)?;
-        }
-        pending.push_back(store.submit(&stream, ExpectedVersion::Exact(Version::new(version)), [event()])?);
+        pending.make_room()?;
+        pending.add(store.submit(&stream, Version::new(version), [event()])?);
         version += 1;
     }
-    for append in pending {
-        append.wait()?;
-    }
+    pending.wait_for_all()?;
     Ok(version)
 }

@@ -1,7 +1,7 @@
 //! What ids that callers give cost: on the way of an append, and when it is repeated.
 //!
 //! ```text
-//! cargo bench --bench ids -- [--events N] [--appends N] [--rounds N] [--directory DIR]
+//! cargo bench --bench ids -- [--events N] [--appends N] [--rounds N] [--directory DIR] [--short]
 //! ```
 //!
 //! *Retries*: a stream of `--events` events with ids of their caller's, after closing and opening. Its first events are
@@ -14,7 +14,6 @@
 //! ids are UUIDs made by counting, so that what the caller pays for making them doesn't count.
 
 use std::{
-    collections::VecDeque,
     error::Error,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -22,15 +21,26 @@ use std::{
 };
 
 use annals::{
-    Durability, EventData, EventStore, ExpectedVersion, Options, PendingAppend, SEGMENT_BYTES_MIN, StreamId,
-    Version,
+    Durability, EventData, EventStore, ExpectedVersion, Options, SEGMENT_BYTES_MIN, StreamId, Version,
 };
 use uuid::Uuid;
 
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+use crate::{
+    event::event, in_flight::InFlight, median::median, options::CommandLine, percentile::percentile,
+};
 
-/// How many appends are handed over before the first is waited for.
-const IN_FLIGHT: usize = 4_096;
+#[path = "support/event.rs"]
+mod event;
+#[path = "support/in_flight.rs"]
+mod in_flight;
+#[path = "support/median.rs"]
+mod median;
+#[path = "support/options.rs"]
+mod options;
+#[path = "support/percentile.rs"]
+mod percentile;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// How many events an append of the long stream has.
 const BATCH: u64 = 1_000;
@@ -57,34 +67,23 @@ fn main() -> Outcome<()> {
 }
 
 fn settings() -> Outcome<Settings> {
-    let mut settings = Settings {
-        events: 1_000_000,
-        appends: 200_000,
-        rounds: 5,
-        directory: std::env::temp_dir().join("annals-bench"),
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--events" => settings.events = value()?.parse()?,
-            "--appends" => settings.appends = value()?.parse()?,
-            "--rounds" => settings.rounds = value()?.parse()?,
-            "--directory" => settings.directory = value()?.into(),
-            // cargo passes this to every benchmark.
-            "--bench" => {}
-            other => return Err(format!("unknown option {other}").into()),
+    let mut line = CommandLine::given();
+    let (events, appends, rounds) =
+        if line.is_short { (2 * BATCH, 1_000, 1) } else { (1_000_000, 200_000, 5) };
+    let mut settings = Settings { events, appends, rounds, directory: options::directory() };
+    while let Some(option) = line.next() {
+        match option.as_str() {
+            "--events" => settings.events = line.value()?,
+            "--appends" => settings.appends = line.value()?,
+            "--rounds" => settings.rounds = line.value()?,
+            "--directory" => settings.directory = line.value()?,
+            _ => return line.unknown(),
         }
     }
     if settings.events < 2 * BATCH || settings.rounds == 0 {
         return Err(format!("there are {} events at least, and one round", 2 * BATCH).into());
     }
     Ok(settings)
-}
-
-fn event() -> EventData {
-    EventData::new("OrderPlaced", vec![b'x'; 200])
-        .with_metadata_bytes(vec![b'y'; 57], annals::ContentType::BYTES)
 }
 
 fn event_with_id(number: u64) -> EventData {
@@ -128,7 +127,7 @@ fn retries(output: &mut impl Write, settings: &Settings) -> Outcome<()> {
             }
             let first = times[0];
             times.sort_unstable();
-            let (median, p99) = (times[RETRIES / 2], times[RETRIES * 99 / 100]);
+            let (median, p99) = (percentile(&times, 50), percentile(&times, 99));
             let name = format!("{count} from its {place}");
             writeln!(output, "{name:<34} {:>12} {:>12} {:>12}", micros(first), micros(median), micros(p99))?;
         }
@@ -170,11 +169,6 @@ fn appends(output: &mut impl Write, settings: &Settings) -> Outcome<()> {
     Ok(())
 }
 
-fn median(rates: &mut [f64]) -> f64 {
-    rates.sort_unstable_by(f64::total_cmp);
-    rates[rates.len() / 2]
-}
-
 #[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
 fn rate(settings: &Settings, segments: u64, gives_ids: bool) -> Outcome<f64> {
     let directory = tempfile::tempdir_in(&settings.directory)?;
@@ -183,22 +177,16 @@ fn rate(settings: &Settings, segments: u64, gives_ids: bool) -> Outcome<f64> {
     let mut version = scatter(&path, &stream, segments)?;
     // What is measured fits into one segment more.
     let store = open(&path, Some(1 << 30))?;
-    let mut pending: VecDeque<PendingAppend> = VecDeque::with_capacity(IN_FLIGHT);
+    let mut pending = InFlight::new();
     let last = version + settings.appends;
     let begun = Instant::now();
     while version < last {
-        if pending.len() == IN_FLIGHT
-            && let Some(oldest) = pending.pop_front()
-        {
-            oldest.wait()?;
-        }
+        pending.make_room()?;
         let event = if gives_ids { event_with_id(version) } else { event() };
-        pending.push_back(store.submit(&stream, Version::new(version), [event])?);
+        pending.add(store.submit(&stream, Version::new(version), [event])?);
         version += 1;
     }
-    for append in pending {
-        append.wait()?;
-    }
+    pending.wait_for_all()?;
     let elapsed = begun.elapsed();
     let found = store.stream_version(&stream)?.get();
     if found != last {

@@ -11,18 +11,18 @@
 
 use std::{error::Error, hint::black_box};
 
-use annals::{Durability, EventData, EventStore, ExpectedVersion, Options, StreamId};
+use annals::{Durability, EventStore, ExpectedVersion, Options, StreamId};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
+
+use crate::event::event;
+
+#[path = "support/event.rs"]
+mod event;
 
 const STREAMS: usize = 1_000;
 const EVENTS_A_STREAM: usize = 100;
 const EVENTS: u64 = (STREAMS * EVENTS_A_STREAM) as u64;
-
-fn event() -> EventData {
-    EventData::new("OrderPlaced", vec![b'x'; 200])
-        .with_metadata_bytes(vec![b'y'; 57], annals::ContentType::BYTES)
-}
 
 fn name(stream: usize) -> StreamId {
     StreamId::new(format!("order-{stream:08}")).expect("a valid name")

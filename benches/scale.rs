@@ -3,9 +3,9 @@
 //! ```text
 //! cargo bench --bench scale -- [--events N] [--streams N] [--compare N] [--compare-streams N] [--batch N]
 //!     [--given-ids] [--segment-bytes N] [--scattered-segment-bytes N] [--scattered-segments N]
-//!     [--rounds N] [--seed N] [--dir DIR] [--keep]
+//!     [--rounds N] [--seed N] [--directory DIR] [--keep] [--short]
 //! cargo bench --bench scale -- --growth N,N,N [--batch N] [--given-ids] [--segment-bytes N] [--rounds N] [--seed N]
-//!     [--dir DIR] [--keep]
+//!     [--directory DIR] [--keep] [--short]
 //! ```
 //!
 //! Makes a store of `--events` events in `--streams` streams (and one of `--compare` events beside it), and
@@ -58,10 +58,14 @@ mod appends;
 mod cache;
 #[path = "scale/growth.rs"]
 mod growth;
+#[path = "support/in_flight.rs"]
+mod in_flight;
 #[path = "scale/job.rs"]
 mod job;
 #[path = "scale/make.rs"]
 mod make;
+#[path = "support/options.rs"]
+mod options;
 #[path = "scale/probe.rs"]
 mod probe;
 #[path = "scale/reads.rs"]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench subscribe -- [--events N] [--pause-micros N] [--idle-seconds N] [--directory DIR]
+//!     [--short]
 //! ```
 //!
 //! *Latency*: one caller appends `--events` events to one stream, one at a time. The time between the return of each
@@ -23,13 +24,21 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::mpsc::channel,
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use annals::{
-    Delivery, Durability, EventData, EventStore, Follower, Options, Query, StreamId, Subscription, Version,
-};
+use annals::{Delivery, Durability, EventStore, Follower, Options, Query, StreamId, Subscription, Version};
+
+use crate::{event::event, options::CommandLine, percentile::percentile};
+
+#[path = "support/event.rs"]
+mod event;
+#[path = "support/options.rs"]
+mod options;
+#[path = "support/percentile.rs"]
+mod percentile;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -69,31 +78,20 @@ fn main() -> Outcome<()> {
 }
 
 fn settings() -> Outcome<Settings> {
-    let mut settings = Settings {
-        events: 5_000,
-        pause: Duration::from_millis(1),
-        idle: Duration::from_secs(10),
-        directory: env::temp_dir().join("annals-bench"),
-    };
-    let mut arguments = env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--events" => settings.events = value()?.parse::<u64>()?.max(1),
-            "--pause-micros" => settings.pause = Duration::from_micros(value()?.parse()?),
-            "--idle-seconds" => settings.idle = Duration::from_secs(value()?.parse()?),
-            "--directory" => settings.directory = value()?.into(),
-            // cargo passes this to every benchmark.
-            "--bench" => {}
-            other => return Err(format!("unknown option {other}").into()),
+    let mut line = CommandLine::given();
+    let (events, idle) = if line.is_short { (50, Duration::ZERO) } else { (5_000, Duration::from_secs(10)) };
+    let pause = Duration::from_millis(1);
+    let mut settings = Settings { events, pause, idle, directory: options::directory() };
+    while let Some(option) = line.next() {
+        match option.as_str() {
+            "--events" => settings.events = line.value::<u64>()?.max(1),
+            "--pause-micros" => settings.pause = Duration::from_micros(line.value()?),
+            "--idle-seconds" => settings.idle = Duration::from_secs(line.value()?),
+            "--directory" => settings.directory = line.value()?,
+            _ => return line.unknown(),
         }
     }
     Ok(settings)
-}
-
-fn event() -> EventData {
-    EventData::new("OrderPlaced", vec![b'x'; 200])
-        .with_metadata_bytes(vec![b'y'; 57], annals::ContentType::BYTES)
 }
 
 /// The system's time: two processes read the same clock.
@@ -112,7 +110,7 @@ fn latencies(output: &mut impl Write, settings: &Settings) -> Outcome<()> {
             for (pause, pace) in [(Duration::ZERO, "back to back"), (settings.pause, "after a pause")] {
                 let mut micros = latency(settings, side, durability, pause)?;
                 micros.sort_unstable_by(f64::total_cmp);
-                let at = |percent: usize| micros[(micros.len() * percent / 100).min(micros.len() - 1)];
+                let at = |percent: usize| percentile(&micros, percent);
                 let goal = if side == Side::Here { GOAL_HERE_MICROS } else { GOAL_ACROSS_MICROS };
                 writeln!(
                     output,
@@ -268,8 +266,17 @@ fn play(role: &str) -> Outcome<()> {
 /// Lets a subscription wait on a thread of its own, and says how much processor time the process takes.
 fn idle(output: &mut impl Write, mut subscription: Subscription, seconds: u64) -> Outcome<()> {
     let canceller = subscription.canceller();
-    let waits = thread::spawn(move || subscription.by_ref().count());
-    thread::sleep(SETTLING);
+    let (came, deliveries) = channel();
+    let waits =
+        thread::spawn(move || subscription.by_ref().inspect(|_| came.send(()).unwrap_or_default()).count());
+    // The one event, and that it caught up.
+    for _ in 0..2 {
+        deliveries.recv_timeout(Duration::from_mins(1))?;
+    }
+    // In no time nothing is counted, so nothing has to settle.
+    if seconds > 0 {
+        thread::sleep(SETTLING);
+    }
     let (before, begun) = (Used::now(), Instant::now());
     thread::sleep(Duration::from_secs(seconds));
     let (used, lasted) = (Used::now(), begun.elapsed());
@@ -280,7 +287,7 @@ fn idle(output: &mut impl Write, mut subscription: Subscription, seconds: u64) -
         _ => return Ok(writeln!(output, "not known here")?),
     };
     writeln!(output, "{ticks} ticks, {:.3} ms in {:.1} s", nanos_as_millis(nanos), lasted.as_secs_f64())?;
-    // The one event, and that it caught up.
+    // Nothing else.
     if delivered == 2 { Ok(()) } else { Err(format!("{delivered} deliveries came").into()) }
 }
 

@@ -1,7 +1,7 @@
 //! What upcasters cost where events are read.
 //!
 //! ```text
-//! cargo bench --bench upcast -- [--events N] [--rounds N] [--directory DIR]
+//! cargo bench --bench upcast -- [--events N] [--rounds N] [--directory DIR] [--short]
 //! ```
 //!
 //! `--events` events of version 1, some 60 bytes of JSON each, are written once and never again. They are read from first
@@ -24,6 +24,13 @@ use annals::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::{median::median, options::CommandLine};
+
+#[path = "support/median.rs"]
+mod median;
+#[path = "support/options.rs"]
+mod options;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -74,18 +81,15 @@ fn main() -> Outcome<()> {
 }
 
 fn settings() -> Outcome<Settings> {
-    let mut settings =
-        Settings { events: 1_000_000, rounds: 7, directory: std::env::temp_dir().join("annals-bench") };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--events" => settings.events = value()?.parse()?,
-            "--rounds" => settings.rounds = value()?.parse()?,
-            "--directory" => settings.directory = value()?.into(),
-            // cargo passes this to every benchmark.
-            "--bench" => {}
-            other => return Err(format!("unknown option {other}").into()),
+    let mut line = CommandLine::given();
+    let (events, rounds) = if line.is_short { (BATCH, 1) } else { (1_000_000, 7) };
+    let mut settings = Settings { events, rounds, directory: options::directory() };
+    while let Some(option) = line.next() {
+        match option.as_str() {
+            "--events" => settings.events = line.value()?,
+            "--rounds" => settings.rounds = line.value()?,
+            "--directory" => settings.directory = line.value()?,
+            _ => return line.unknown(),
         }
     }
     if settings.events < BATCH || settings.rounds == 0 {
@@ -151,11 +155,6 @@ fn measure(output: &mut impl Write, settings: &Settings, path: &Path) -> Outcome
         writeln!(output, "{name:<28} {lent:>9.0} {times_lent:>9.2} {owned:>9.0} {times_owned:>9.2}")?;
     }
     Ok(())
-}
-
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_unstable_by(f64::total_cmp);
-    times[times.len() / 2]
 }
 
 /// Nanoseconds an event.

@@ -19,6 +19,9 @@ mod checkpoints;
 #[path = "suite/cli.rs"]
 mod cli;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_bench.rs"]
+mod cli_bench;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_commands.rs"]
 mod cli_commands;
 #[cfg(feature = "cli")]

@@ -1,21 +1,19 @@
 //! Makes a store, or goes on with one.
 
 use std::{
-    collections::VecDeque,
     io::{self, Read},
     path::PathBuf,
 };
 
-use annals::{Durability, EventData, EventStore, Options, PendingAppend, StreamId, Version};
+use annals::{Durability, EventData, EventStore, Options, StreamId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Outcome, job,
+    Outcome,
+    in_flight::InFlight,
+    job,
     work::{self, EVENT_BYTES, Work},
 };
-
-/// How many appends are handed over before the first is waited for.
-const IN_FLIGHT: usize = 4_096;
 
 /// A segment counts as nearly full from this share on, in sixteenths: 60 MiB of 64.
 const FULL_SIXTEENTHS: u64 = 15;
@@ -130,7 +128,7 @@ pub(crate) struct Appender<'a> {
     pub(crate) appends: u64,
     /// How many appends were of one event, behind all others.
     alone: u64,
-    pending: VecDeque<PendingAppend>,
+    pending: InFlight,
 }
 
 /// An append that only has to be handed over.
@@ -142,7 +140,7 @@ pub(crate) struct Prepared {
 
 impl<'a> Appender<'a> {
     pub(crate) fn new(store: &'a EventStore, work: &'a Work, streams: &'a mut Streams, appends: u64) -> Self {
-        Self { store, work, streams, appends, alone: 0, pending: VecDeque::with_capacity(IN_FLIGHT) }
+        Self { store, work, streams, appends, alone: 0, pending: InFlight::new() }
     }
 
     /// The next append, as all before it are made.
@@ -164,13 +162,9 @@ impl<'a> Appender<'a> {
 
     /// Hands an append over, and waits for an earlier one where many are on their way.
     pub(crate) fn hand_over(&mut self, append: Prepared) -> Outcome<()> {
-        if self.pending.len() == IN_FLIGHT
-            && let Some(oldest) = self.pending.pop_front()
-        {
-            oldest.wait()?;
-        }
+        self.pending.make_room()?;
         let Prepared { stream, expected, events } = append;
-        self.pending.push_back(self.store.submit(&self.streams.names[stream], expected, events)?);
+        self.pending.add(self.store.submit(&self.streams.names[stream], expected, events)?);
         Ok(())
     }
 
@@ -182,10 +176,7 @@ impl<'a> Appender<'a> {
     }
 
     pub(crate) fn wait_for_all(&mut self) -> Outcome<()> {
-        for pending in self.pending.drain(..) {
-            pending.wait()?;
-        }
-        Ok(())
+        Ok(self.pending.wait_for_all()?)
     }
 
     fn append(&mut self) -> Outcome<()> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     Outcome,
+    options::{self, CommandLine},
     work::{EVENT_BYTES, Layout, Work},
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// What was asked for, and otherwise something small.
     pub(crate) fn given() -> Outcome<Self> {
+        let mut line = CommandLine::given();
         let mut settings = Self {
             events: 200_000,
             streams: 10_000,
@@ -43,32 +45,32 @@ impl Settings {
             scattered_segments: 100,
             rounds: 7,
             seed: 1,
-            directory: std::env::temp_dir().join("annals-bench"),
+            directory: options::directory(),
             keep: false,
         };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-            match argument.as_str() {
-                "--events" => settings.events = value()?.parse()?,
-                "--streams" => settings.streams = value()?.parse()?,
-                "--compare" => settings.compare = Some(value()?.parse()?),
-                "--compare-streams" => settings.compare_streams = Some(value()?.parse()?),
+        if line.is_short {
+            settings = settings.shortened();
+        }
+        while let Some(option) = line.next() {
+            match option.as_str() {
+                "--events" => settings.events = line.value()?,
+                "--streams" => settings.streams = line.value()?,
+                "--compare" => settings.compare = Some(line.value()?),
+                "--compare-streams" => settings.compare_streams = Some(line.value()?),
                 "--growth" => {
-                    settings.growth = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                    let sizes: String = line.value()?;
+                    settings.growth = sizes.split(',').map(str::parse).collect::<Result<_, _>>()?;
                 }
-                "--batch" => settings.batch = value()?.parse()?,
+                "--batch" => settings.batch = line.value()?,
                 "--given-ids" => settings.given_ids = true,
-                "--segment-bytes" => settings.segment_bytes = value()?.parse()?,
-                "--scattered-segment-bytes" => settings.scattered_segment_bytes = value()?.parse()?,
-                "--scattered-segments" => settings.scattered_segments = value()?.parse()?,
-                "--rounds" => settings.rounds = value()?.parse()?,
-                "--seed" => settings.seed = value()?.parse()?,
-                "--dir" => settings.directory = value()?.into(),
+                "--segment-bytes" => settings.segment_bytes = line.value()?,
+                "--scattered-segment-bytes" => settings.scattered_segment_bytes = line.value()?,
+                "--scattered-segments" => settings.scattered_segments = line.value()?,
+                "--rounds" => settings.rounds = line.value()?,
+                "--seed" => settings.seed = line.value()?,
+                "--directory" => settings.directory = line.value()?,
                 "--keep" => settings.keep = true,
-                // cargo passes this to every benchmark.
-                "--bench" => {}
-                other => return Err(format!("unknown option {other}").into()),
+                _ => return line.unknown(),
             }
         }
         let counts = [settings.events, settings.streams, settings.batch, settings.rounds];
@@ -80,6 +82,20 @@ impl Settings {
             return Err("--growth takes ascending numbers of events, from 200 times --batch on".into());
         }
         Ok(settings)
+    }
+
+    /// Tiny sizes.
+    fn shortened(self) -> Self {
+        Self {
+            events: 2_000,
+            streams: 100,
+            compare: Some(1_000),
+            segment_bytes: 1 << 20,
+            scattered_segment_bytes: 64 << 10,
+            scattered_segments: 5,
+            rounds: 1,
+            ..self
+        }
     }
 
     pub(crate) fn work(&self) -> Work {

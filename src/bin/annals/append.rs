@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::{
-    arguments::{AppendArguments, Format},
+    arguments::AppendArguments,
     contract::{DATA_WHEN_NONE_GIVEN, Incoming, MetadataObject},
     input::{Lines, Source, parse_json},
     opening,
@@ -84,27 +84,23 @@ struct Report<'a> {
 
 fn print(arguments: &AppendArguments, count: usize, appended: &Appended) -> anyhow::Result<()> {
     let Appended { version, position, .. } = *appended;
-    let mut output = Output::new();
-    match arguments.format {
-        Format::Json => output.json(&Report {
-            stream: arguments.stream.as_str(),
-            version: version.get(),
-            position: position.get(),
-            first_version: appended.first_version.get(),
-            first_position: appended.first_position.get(),
-            repeated: appended.repeated,
-        })?,
-        Format::Text => {
-            let stream = output::safe(arguments.stream.as_str());
-            let remark = if appended.repeated { " (was there already)" } else { "" };
-            match count {
-                0 if version == Version::NONE => {
-                    output.line(format_args!("{stream}: nothing to append, and no event yet"))?;
-                }
-                0 => output.line(format_args!("{stream}: nothing to append, version {version}"))?,
-                _ => output.line(format_args!("{stream}: version {version}, position {position}{remark}"))?,
+    let report = Report {
+        stream: arguments.stream.as_str(),
+        version: version.get(),
+        position: position.get(),
+        first_version: appended.first_version.get(),
+        first_position: appended.first_position.get(),
+        repeated: appended.repeated,
+    };
+    Ok(Output::new().report(arguments.format, &report, |output, report| {
+        let stream = output::safe(report.stream);
+        let remark = if report.repeated { " (was there already)" } else { "" };
+        match count {
+            0 if version == Version::NONE => {
+                output.line(format_args!("{stream}: nothing to append, and no event yet"))
             }
+            0 => output.line(format_args!("{stream}: nothing to append, version {version}")),
+            _ => output.line(format_args!("{stream}: version {version}, position {position}{remark}")),
         }
-    }
-    Ok(output.flush()?)
+    })?)
 }

@@ -4,12 +4,14 @@ use std::{path::PathBuf, time::Duration};
 
 use annals::{Durability, EventId, ExpectedVersion, OccurredAt, StreamId, Validation};
 use clap::{
-    Args, CommandFactory, Parser, Subcommand, ValueEnum,
+    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
     error::ErrorKind,
+    parser::ValueSource,
 };
 
 use crate::{
+    bench_arguments::BenchArguments,
     clock_text,
     input::{JsonArgument, Source},
     reading_arguments::{
@@ -77,19 +79,38 @@ pub(crate) enum Command {
     Export(ExportArguments),
     /// Read every byte of the store and check it.
     Verify(VerifyArguments),
+    /// Measure what a store does on this machine's disk.
+    Bench(BenchArguments),
 }
 
 impl Arguments {
     /// What the command line says, if it makes sense; else the program ends here, with the code 2.
     pub(crate) fn given() -> Self {
-        let arguments = Self::parse();
-        if let Command::Tail(tail) = &arguments.command
-            && let Some(problem) = tail.problem()
-        {
+        let matches = Self::command().get_matches();
+        let arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let problem = match &arguments.command {
+            Command::Tail(tail) => tail.problem().map(str::to_owned),
+            Command::Bench(_) if names_store(&matches) => Some(
+                "bench makes stores of its own, and never touches one that is there: --directory says where"
+                    .to_owned(),
+            ),
+            Command::Bench(bench) => bench.problem(),
+            _ => None,
+        };
+        if let Some(problem) = problem {
             Self::command().error(ErrorKind::ArgumentConflict, problem).exit();
         }
         arguments
     }
+}
+
+/// Whether the command line itself has `--store`.
+fn names_store(matches: &ArgMatches) -> bool {
+    let below = matches.subcommand().map(|(_, matches)| matches);
+    [Some(matches), below]
+        .into_iter()
+        .flatten()
+        .any(|it| it.value_source("store") == Some(ValueSource::CommandLine))
 }
 
 /// How results are printed.

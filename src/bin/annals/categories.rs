@@ -6,9 +6,8 @@ use annals::NameCount;
 use serde::Serialize;
 
 use crate::{
-    arguments::Format,
     opening,
-    output::{self, Output},
+    output::{Column, Output, safe},
     reading_arguments::NamesArguments,
 };
 
@@ -19,24 +18,17 @@ struct CategoryReport<'a> {
     events: u64,
 }
 
+impl<'a> CategoryReport<'a> {
+    fn of(count: &'a NameCount) -> Self {
+        Self { category: &count.name, events: count.events }
+    }
+}
+
 pub(crate) fn run(store: &Path, arguments: &NamesArguments) -> anyhow::Result<()> {
     let categories = opening::for_reading(store)?.categories()?;
-    let mut output = Output::new();
-    match arguments.format {
-        Format::Json => {
-            for NameCount { name, events, .. } in &categories {
-                output.json(&CategoryReport { category: name, events: *events })?;
-            }
-        }
-        Format::Text => {
-            let names: Vec<String> = categories.iter().map(|count| output::safe(&count.name)).collect();
-            let width = output::column_width(&names);
-            let events_width =
-                categories.iter().map(|count| count.events.to_string().len()).max().unwrap_or(0);
-            for (count, name) in categories.iter().zip(&names) {
-                output.line(format_args!("{name:width$}  {:>events_width$}", count.events))?;
-            }
-        }
-    }
-    Ok(output.flush()?)
+    let reports: Vec<CategoryReport<'_>> = categories.iter().map(CategoryReport::of).collect();
+    Ok(Output::new().list(arguments.format, &reports, |output, reports| {
+        let rows: Vec<_> = reports.iter().map(|it| [safe(it.category), it.events.to_string()]).collect();
+        output.table([Column::Name, Column::Number], &rows)
+    })?)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     arguments::{CheckpointsArguments, CheckpointsCommand, DeleteCheckpointArguments, Format},
     clock_text, opening,
-    output::{self, Output},
+    output::{Column, Output, safe},
 };
 
 pub(crate) fn run(store: &Path, arguments: &CheckpointsArguments) -> anyhow::Result<()> {
@@ -43,23 +43,11 @@ impl<'a> Report<'a> {
 fn list(store: &Path, format: Format) -> anyhow::Result<()> {
     let checkpoints = opening::for_reading(store)?.checkpoints()?;
     let reports: Vec<Report<'_>> = checkpoints.iter().map(Report::of).collect();
-    let mut output = Output::new();
-    match format {
-        Format::Json => {
-            for report in &reports {
-                output.json(report)?;
-            }
-        }
-        Format::Text => {
-            let names: Vec<String> = reports.iter().map(|report| output::safe(report.checkpoint)).collect();
-            let width = output::column_width(&names);
-            let position_width = reports.iter().map(|it| it.position.to_string().len()).max().unwrap_or(0);
-            for (Report { position, saved, .. }, name) in reports.iter().zip(&names) {
-                output.line(format_args!("{name:width$}  {position:>position_width$}  {saved}"))?;
-            }
-        }
-    }
-    Ok(output.flush()?)
+    Ok(Output::new().list(format, &reports, |output, reports| {
+        let row = |it: &Report<'_>| [safe(it.checkpoint), it.position.to_string(), it.saved.clone()];
+        output
+            .table([Column::Name, Column::Number, Column::Rest], &reports.iter().map(row).collect::<Vec<_>>())
+    })?)
 }
 
 /// A deletion as JSON.
@@ -73,11 +61,9 @@ fn delete(store: &Path, arguments: &DeleteCheckpointArguments) -> anyhow::Result
     let name = arguments.name.as_str();
     let store = opening::for_changing(store, arguments.waiting.wait)?;
     store.delete_checkpoint(name)?;
-    let mut output = Output::new();
-    match arguments.format {
-        Format::Json => output.json(&DeletedReport { checkpoint: name, deleted: true })?,
-        Format::Text => output.line(format_args!("{}: deleted", output::safe(name)))?,
-    }
-    output.flush()?;
+    let report = DeletedReport { checkpoint: name, deleted: true };
+    Output::new().report(arguments.format, &report, |output, report| {
+        output.line(format_args!("{}: deleted", safe(report.checkpoint)))
+    })?;
     Ok(store.close()?)
 }

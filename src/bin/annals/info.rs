@@ -15,12 +15,10 @@ use crate::{
 
 pub(crate) fn run(store: &Path, arguments: &InfoArguments) -> anyhow::Result<()> {
     let store = opening::for_reading(store)?;
-    let mut output = Output::new();
     match &arguments.stream {
-        Some(stream) => print_stream(&store, stream, arguments.format, &mut output)?,
-        None => print_store(&store, arguments.format, &mut output)?,
+        Some(stream) => print_stream(&store, stream, arguments.format),
+        None => print_store(&store, arguments.format),
     }
-    Ok(output.flush()?)
 }
 
 /// The store as JSON.
@@ -35,7 +33,7 @@ struct StoreReport<'a> {
     last_position: u64,
 }
 
-fn print_store(store: &Reader, format: Format, output: &mut Output) -> anyhow::Result<()> {
+fn print_store(store: &Reader, format: Format) -> anyhow::Result<()> {
     let info = store.info()?;
     let report = StoreReport {
         store: &info.path.to_string_lossy(),
@@ -45,33 +43,24 @@ fn print_store(store: &Reader, format: Format, output: &mut Output) -> anyhow::R
         bytes: info.log_bytes,
         last_position: store.last_position().get(),
     };
-    if format == Format::Json {
-        return Ok(output.json(&report)?);
-    }
-    output.line(format_args!("store          {}", output::safe(report.store)))?;
-    output.line(format_args!("events         {}", report.events))?;
-    output.line(format_args!("streams        {}", report.streams))?;
-    output.line(format_args!("segments       {}", report.segments))?;
-    output.line(format_args!("bytes          {}", report.bytes))?;
-    output.line(format_args!("last position  {}", report.last_position))?;
-    Ok(())
+    Ok(Output::new().report(format, &report, |output, report| {
+        output.line(format_args!("store          {}", output::safe(report.store)))?;
+        output.line(format_args!("events         {}", report.events))?;
+        output.line(format_args!("streams        {}", report.streams))?;
+        output.line(format_args!("segments       {}", report.segments))?;
+        output.line(format_args!("bytes          {}", report.bytes))?;
+        output.line(format_args!("last position  {}", report.last_position))
+    })?)
 }
 
-fn print_stream(
-    store: &Reader,
-    stream: &StreamId,
-    format: Format,
-    output: &mut Output,
-) -> anyhow::Result<()> {
+fn print_stream(store: &Reader, stream: &StreamId, format: Format) -> anyhow::Result<()> {
     let info = store.stream_info(stream)?;
-    if format == Format::Json {
-        return Ok(output.json(&StreamReport::of(&info))?);
-    }
-    output.line(format_args!("stream    {}", output::safe(info.stream.as_str())))?;
-    output.line(format_args!("category  {}", output::safe(info.category())))?;
-    output.line(format_args!("version   {}", info.version))?;
-    output.line(format_args!("events    {}", info.events()))?;
-    output.line(format_args!("created   {}", clock_text::print_timestamp(info.created)))?;
-    output.line(format_args!("updated   {}", clock_text::print_timestamp(info.updated)))?;
-    Ok(())
+    Ok(Output::new().report(format, &StreamReport::of(&info), |output, _| {
+        output.line(format_args!("stream    {}", output::safe(info.stream.as_str())))?;
+        output.line(format_args!("category  {}", output::safe(info.category())))?;
+        output.line(format_args!("version   {}", info.version))?;
+        output.line(format_args!("events    {}", info.events()))?;
+        output.line(format_args!("created   {}", clock_text::print_timestamp(info.created)))?;
+        output.line(format_args!("updated   {}", clock_text::print_timestamp(info.updated)))
+    })?)
 }

@@ -5,8 +5,8 @@
 //! failure it was ([`failure`]).
 //!
 //! ```text
-//! arguments  reading_arguments  snapshot_arguments  selection   what can be asked, and the help
-//! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify
+//! arguments  reading_arguments  snapshot_arguments  bench_arguments  selection   what can be asked, and the help
+//! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify  bench
 //!                                                          the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
@@ -14,11 +14,14 @@
 //! output      standard output, and text that is safe on a terminal
 //! clock_text  times as RFC 3339                            opening    how commands open the store
 //! saving      checkpoints, beside others who write         interrupt  Ctrl-C
+//! sizes       sizes as text
 //! failure     messages and exit codes                      progress   a bar, on a terminal only
 //! ```
 
 mod append;
 mod arguments;
+mod bench;
+mod bench_arguments;
 mod categories;
 mod checkpoints;
 mod clock_text;
@@ -40,6 +43,7 @@ mod read;
 mod reading_arguments;
 mod saving;
 mod selection;
+mod sizes;
 mod snapshot;
 mod snapshot_arguments;
 mod streams;
@@ -75,5 +79,6 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Import(arguments) => import::run(store, arguments),
         Command::Export(arguments) => export::run(store, arguments),
         Command::Verify(arguments) => verify::run(store, arguments),
+        Command::Bench(arguments) => bench::run(arguments),
     }
 }

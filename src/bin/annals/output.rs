@@ -7,6 +7,8 @@ use std::{
 
 use serde::Serialize;
 
+use crate::arguments::Format;
+
 /// Standard output refused what was written to it.
 #[derive(Debug)]
 pub(crate) struct OutputError(io::Error);
@@ -62,6 +64,58 @@ impl Output {
         Ok(self.writer.write_all(b"\n")?)
     }
 
+    /// Prints a report in the format that was asked for, as JSON or as what `text` makes of it, to its end.
+    pub(crate) fn report<T: Serialize>(
+        &mut self,
+        format: Format,
+        report: &T,
+        text: impl FnOnce(&mut Self, &T) -> Result<(), OutputError>,
+    ) -> Result<(), OutputError> {
+        match format {
+            Format::Json => self.json(report)?,
+            Format::Text => text(self, report)?,
+        }
+        self.flush()
+    }
+
+    /// Prints a list in the format that was asked for: as JSON a line for each, as text what `text` makes of all.
+    pub(crate) fn list<T: Serialize>(
+        &mut self,
+        format: Format,
+        reports: &[T],
+        text: impl FnOnce(&mut Self, &[T]) -> Result<(), OutputError>,
+    ) -> Result<(), OutputError> {
+        match format {
+            Format::Json => reports.iter().try_for_each(|report| self.json(report))?,
+            Format::Text => text(self, reports)?,
+        }
+        self.flush()
+    }
+
+    /// Writes lines of columns, with two spaces between them.
+    pub(crate) fn table<const N: usize>(
+        &mut self,
+        columns: [Column; N],
+        rows: &[[String; N]],
+    ) -> Result<(), OutputError> {
+        let widths: Vec<usize> = (0..N).map(|column| width_of(columns[column], rows, column)).collect();
+        for row in rows {
+            let mut line = String::new();
+            for ((cell, column), width) in row.iter().zip(columns).zip(&widths) {
+                let between = if line.is_empty() { "" } else { "  " };
+                // Writing to a String can't fail.
+                match column {
+                    Column::Name => write!(line, "{between}{cell:width$}").ok(),
+                    Column::Number => write!(line, "{between}{cell:>width$}").ok(),
+                    Column::Rest if cell.is_empty() => None,
+                    Column::Rest => write!(line, "{between}{cell}").ok(),
+                };
+            }
+            self.line(format_args!("{line}"))?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn flush(&mut self) -> Result<(), OutputError> {
         Ok(self.writer.flush()?)
     }
@@ -97,13 +151,25 @@ fn is_dangerous(character: char) -> bool {
         )
 }
 
+/// How a table's column stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Column {
+    /// At the left, and as wide as the longest name that isn't too long.
+    Name,
+    /// At the right, and as wide as the longest.
+    Number,
+    /// The last one, which nothing follows.
+    Rest,
+}
+
 /// Names longer than this don't widen the column for all others.
 const NAME_COLUMN_CHARACTERS_MAX: usize = 48;
 
-/// How wide a column of names is, in characters.
-pub(crate) fn column_width(names: &[String]) -> usize {
-    let widths = names.iter().map(|name| name.chars().count());
-    widths.filter(|&width| width <= NAME_COLUMN_CHARACTERS_MAX).max().unwrap_or(0)
+/// How wide a column is, in characters.
+fn width_of<const N: usize>(column: Column, rows: &[[String; N]], number: usize) -> usize {
+    let widths = rows.iter().map(|row| row[number].chars().count());
+    let is_counted = |width: &usize| column != Column::Name || *width <= NAME_COLUMN_CHARACTERS_MAX;
+    widths.filter(is_counted).max().unwrap_or(0)
 }
 
 /// `1 event`, `2 events`.
@@ -119,6 +185,19 @@ mod tests {
     #[test]
     fn what_a_terminal_would_act_on_is_escaped() {
         assert_eq!(safe("a\u{1b}[2Jb\r\n\u{9b}\u{202e}ä→😀"), "a\\u001b[2Jb\\u000d\\u000a\\u009b\\u202eä→😀");
+    }
+
+    #[test]
+    fn a_column_is_as_wide_as_what_it_holds_but_for_very_long_names() {
+        let long = "x".repeat(NAME_COLUMN_CHARACTERS_MAX + 1);
+        let rows = [
+            ["ä".to_owned(), "5".to_owned()],
+            ["order".to_owned(), "1000".to_owned()],
+            [long, "7".to_owned()],
+        ];
+        assert_eq!(width_of(Column::Name, &rows, 0), 5);
+        assert_eq!(width_of(Column::Number, &rows, 1), 4);
+        assert_eq!(width_of::<2>(Column::Number, &[], 1), 0);
     }
 
     #[test]

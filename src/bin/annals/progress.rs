@@ -7,6 +7,8 @@ const STYLE_WITHOUT_LENGTH: &str = "{spinner} {bytes}";
 
 const STYLE_OF_SEGMENTS: &str = "{wide_bar} {pos}/{len} segments read anew, {eta} left";
 
+const STYLE_OF_WORDS: &str = "{msg}";
+
 /// How far the work is.
 pub(crate) struct Bar {
     bar: ProgressBar,
@@ -41,6 +43,30 @@ impl Bar {
     }
 
     /// Takes the bar off the screen, so that the result stands where it was.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// What is being done, in words. It is drawn once and not again, so that drawing takes nothing from what is measured.
+pub(crate) struct Words {
+    bar: ProgressBar,
+}
+
+impl Words {
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(style_of(STYLE_OF_WORDS));
+        Self { bar }
+    }
+
+    pub(crate) fn set(&self, words: &str) {
+        self.bar.reset();
+        self.bar.set_message(words.to_owned());
+        self.bar.tick();
+    }
+
+    /// Takes the words off the screen.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }

@@ -10,7 +10,7 @@ use crate::{
     clock_text,
     failure::NotFound,
     opening,
-    output::{self, Output},
+    output::{Column, Output, safe},
 };
 
 pub(crate) fn run(store: &Path, arguments: &ProjectionsArguments) -> anyhow::Result<()> {
@@ -49,10 +49,10 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Its columns behind the name.
-    fn columns(&self) -> [String; 4] {
+    fn columns(&self) -> [String; 5] {
         let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
         [
+            safe(self.projection),
             number(self.position),
             format!("{} behind", number(self.behind)),
             format!("{} skipped", self.skipped),
@@ -64,31 +64,10 @@ impl<'a> Report<'a> {
 fn list(store: &Path, format: Format) -> anyhow::Result<()> {
     let infos = opening::for_reading(store)?.projections()?;
     let reports: Vec<Report<'_>> = infos.iter().map(Report::of).collect();
-    let mut output = Output::new();
-    match format {
-        Format::Json => {
-            for report in &reports {
-                output.json(report)?;
-            }
-        }
-        Format::Text => print_text(&reports, &mut output)?,
-    }
-    Ok(output.flush()?)
-}
-
-fn print_text(reports: &[Report<'_>], output: &mut Output) -> anyhow::Result<()> {
-    let names: Vec<String> = reports.iter().map(|report| output::safe(report.projection)).collect();
-    let name_width = output::column_width(&names);
-    let rows: Vec<[String; 4]> = reports.iter().map(Report::columns).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let (position_width, behind_width, skipped_width) = (width(0), width(1), width(2));
-    for ([position, behind, skipped, saved], name) in rows.iter().zip(&names) {
-        output.line(format_args!(
-            "{name:name_width$}  {position:>position_width$}  {behind:>behind_width$}  \
-             {skipped:>skipped_width$}  {saved}"
-        ))?;
-    }
-    Ok(())
+    Ok(Output::new().list(format, &reports, |output, reports| {
+        let columns = [Column::Name, Column::Number, Column::Number, Column::Number, Column::Rest];
+        output.table(columns, &reports.iter().map(Report::columns).collect::<Vec<_>>())
+    })?)
 }
 
 /// An event that was left out, as JSON.
@@ -128,23 +107,19 @@ fn skipped(store: &Path, arguments: &SkippedArguments) -> anyhow::Result<()> {
         let message = format!("there is no projection {name:?}: it was never started on this store");
         return Err(NotFound(message).into());
     }
-    let mut output = Output::new();
-    for skipped in &store.skipped(name)? {
-        let report = SkippedReport::of(skipped);
-        match arguments.format {
-            Format::Json => output.json(&report)?,
-            Format::Text => {
-                let SkippedReport { position, part, version, tries, skipped, .. } = &report;
-                let (stream, event_type) = (output::safe(report.stream), output::safe(report.event_type));
-                let (tries, error) = (tried(*tries), output::safe(report.error));
-                let part = if *part == 1 { String::new() } else { format!(" (part {part})") };
-                output.line(format_args!(
-                    "{position}  {stream}  {version}  {event_type}{part}  {skipped}  {tries}: {error}"
-                ))?;
-            }
-        }
-    }
-    Ok(output.flush()?)
+    let list = store.skipped(name)?;
+    let reports: Vec<SkippedReport<'_>> = list.iter().map(SkippedReport::of).collect();
+    Ok(Output::new().list(arguments.format, &reports, |output, reports| {
+        reports.iter().try_for_each(|report| output.line(format_args!("{}", skipped_line(report))))
+    })?)
+}
+
+fn skipped_line(report: &SkippedReport<'_>) -> String {
+    let SkippedReport { position, part, version, tries, skipped, .. } = report;
+    let (stream, event_type) = (safe(report.stream), safe(report.event_type));
+    let (tries, error) = (tried(*tries), safe(report.error));
+    let part = if *part == 1 { String::new() } else { format!(" (part {part})") };
+    format!("{position}  {stream}  {version}  {event_type}{part}  {skipped}  {tries}: {error}")
 }
 
 fn tried(tries: u32) -> String {

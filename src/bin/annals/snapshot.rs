@@ -8,13 +8,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    arguments::Format,
     clock_text,
     contract::Payload,
     event_text,
     failure::{self, NotFound},
     opening,
-    output::{self, Output},
+    output::{self, Column, Output, OutputError, safe},
     snapshot_arguments::{
         DeleteSnapshotsArguments, ListSnapshotsArguments, ShowSnapshotArguments, SnapshotArguments,
         SnapshotCommand,
@@ -56,6 +55,16 @@ impl<'a> InfoReport<'a> {
             created: clock_text::print_timestamp(info.created),
         }
     }
+
+    fn columns(&self) -> [String; 5] {
+        [
+            safe(self.stream),
+            safe(self.state_type),
+            self.version.to_string(),
+            format!("{} bytes", self.bytes),
+            self.created.clone(),
+        ]
+    }
 }
 
 fn list(store: &Path, arguments: &ListSnapshotsArguments) -> anyhow::Result<()> {
@@ -66,34 +75,10 @@ fn list(store: &Path, arguments: &ListSnapshotsArguments) -> anyhow::Result<()> 
     };
     tell(&list.ignored);
     let reports: Vec<InfoReport<'_>> = list.snapshots.iter().map(InfoReport::of).collect();
-    let mut output = Output::new();
-    match arguments.format {
-        Format::Json => {
-            for report in &reports {
-                output.json(report)?;
-            }
-        }
-        Format::Text => print_list(&reports, &mut output)?,
-    }
-    Ok(output.flush()?)
-}
-
-fn print_list(reports: &[InfoReport<'_>], output: &mut Output) -> anyhow::Result<()> {
-    let streams: Vec<String> = reports.iter().map(|report| output::safe(report.stream)).collect();
-    let types: Vec<String> = reports.iter().map(|report| output::safe(report.state_type)).collect();
-    let (stream_width, type_width) = (output::column_width(&streams), output::column_width(&types));
-    let width_of = |number: fn(&InfoReport<'_>) -> u64| {
-        reports.iter().map(|report| number(report).to_string().len()).max().unwrap_or(0)
-    };
-    let (version_width, bytes_width) = (width_of(|report| report.version), width_of(|report| report.bytes));
-    for ((report, stream), state_type) in reports.iter().zip(&streams).zip(&types) {
-        let InfoReport { version, bytes, created, .. } = report;
-        output.line(format_args!(
-            "{stream:stream_width$}  {state_type:type_width$}  {version:>version_width$}  \
-             {bytes:>bytes_width$} bytes  {created}"
-        ))?;
-    }
-    Ok(())
+    Ok(Output::new().list(arguments.format, &reports, |output, reports| {
+        let columns = [Column::Name, Column::Name, Column::Number, Column::Number, Column::Rest];
+        output.table(columns, &reports.iter().map(InfoReport::columns).collect::<Vec<_>>())
+    })?)
 }
 
 /// Says on standard error what was passed over.
@@ -118,12 +103,9 @@ fn show(store: &Path, arguments: &ShowSnapshotArguments) -> anyhow::Result<()> {
         let message = format!("stream \"{stream}\" has no snapshot of type {state_type:?}{bound}");
         return Err(NotFound(message).into());
     };
-    let mut output = Output::new();
-    match arguments.format {
-        Format::Json => print_json(&snapshot, &mut output)?,
-        Format::Text => print_text(&snapshot, &mut output)?,
-    }
-    Ok(output.flush()?)
+    let state = Payload::of(&snapshot.state, snapshot.content_type);
+    let report = Report::of(&snapshot, &state);
+    Ok(Output::new().report(arguments.format, &report, |output, _| print_text(&snapshot, &state, output))?)
 }
 
 /// The type of a stream's snapshots, if it is one.
@@ -165,34 +147,33 @@ struct Report<'a> {
     content_type: Option<u8>,
 }
 
-fn print_json(snapshot: &Snapshot, output: &mut Output) -> anyhow::Result<()> {
-    let state = Payload::of(&snapshot.state, snapshot.content_type);
-    let report = Report {
-        stream: snapshot.stream.as_str(),
-        state_type: &snapshot.state_type,
-        version: snapshot.version.get(),
-        position: snapshot.position.get(),
-        schema_version: snapshot.schema_version,
-        created: clock_text::print_timestamp(snapshot.created),
-        state: state.json(),
-        state_base64: state.base64(),
-        content_type: state.unexpected(snapshot.content_type),
-    };
-    Ok(output.json(&report)?)
+impl<'a> Report<'a> {
+    fn of(snapshot: &'a Snapshot, state: &'a Payload<'a>) -> Self {
+        Self {
+            stream: snapshot.stream.as_str(),
+            state_type: &snapshot.state_type,
+            version: snapshot.version.get(),
+            position: snapshot.position.get(),
+            schema_version: snapshot.schema_version,
+            created: clock_text::print_timestamp(snapshot.created),
+            state: state.json(),
+            state_base64: state.base64(),
+            content_type: state.unexpected(snapshot.content_type),
+        }
+    }
 }
 
-fn print_text(snapshot: &Snapshot, output: &mut Output) -> anyhow::Result<()> {
+fn print_text(snapshot: &Snapshot, payload: &Payload<'_>, output: &mut Output) -> Result<(), OutputError> {
     let mut state = String::new();
-    event_text::push_payload(&mut state, &Payload::of(&snapshot.state, snapshot.content_type));
-    output.line(format_args!("stream          {}", output::safe(snapshot.stream.as_str())))?;
-    output.line(format_args!("type            {}", output::safe(&snapshot.state_type)))?;
+    event_text::push_payload(&mut state, payload);
+    output.line(format_args!("stream          {}", safe(snapshot.stream.as_str())))?;
+    output.line(format_args!("type            {}", safe(&snapshot.state_type)))?;
     output.line(format_args!("version         {}", snapshot.version))?;
     output.line(format_args!("position        {}", snapshot.position))?;
     output.line(format_args!("schema version  {}", snapshot.schema_version))?;
     output.line(format_args!("created         {}", clock_text::print_timestamp(snapshot.created)))?;
     output.line(format_args!("bytes           {}", snapshot.state.len()))?;
-    output.line(format_args!("state           {state}"))?;
-    Ok(())
+    output.line(format_args!("state           {state}"))
 }
 
 /// A deletion as JSON.
@@ -221,14 +202,10 @@ fn delete(store: &Path, arguments: &DeleteSnapshotsArguments) -> anyhow::Result<
     };
     let deleted = u64::try_from(deleted)?;
     let stream = arguments.stream.as_ref().map(StreamId::as_str);
-    let mut output = Output::new();
-    match arguments.format {
-        Format::Json => output.json(&DeletedReport { stream, state_type, deleted })?,
-        Format::Text => {
-            let whose = stream.map_or(String::new(), |stream| format!("{}: ", output::safe(stream)));
-            output.line(format_args!("{whose}{} deleted", output::count(deleted, "snapshot")))?;
-        }
-    }
-    output.flush()?;
+    let report = DeletedReport { stream, state_type, deleted };
+    Output::new().report(arguments.format, &report, |output, report| {
+        let whose = report.stream.map_or(String::new(), |stream| format!("{}: ", safe(stream)));
+        output.line(format_args!("{whose}{} deleted", output::count(deleted, "snapshot")))
+    })?;
     Ok(store.close()?)
 }

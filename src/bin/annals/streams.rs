@@ -6,9 +6,8 @@ use annals::{StreamFilter, StreamInfo};
 use serde::Serialize;
 
 use crate::{
-    arguments::Format,
     clock_text, opening,
-    output::{self, Output},
+    output::{Column, Output, safe},
     reading_arguments::StreamsArguments,
 };
 
@@ -28,16 +27,12 @@ pub(crate) fn run(store: &Path, arguments: &StreamsArguments) -> anyhow::Result<
         filter = filter.including_system();
     }
     let streams = store.streams(&filter)?;
-    let mut output = Output::new();
-    match arguments.format {
-        Format::Json => {
-            for info in &streams {
-                output.json(&StreamReport::of(info))?;
-            }
-        }
-        Format::Text => print_text(&streams, &mut output)?,
-    }
-    Ok(output.flush()?)
+    let reports: Vec<StreamReport<'_>> = streams.iter().map(StreamReport::of).collect();
+    Ok(Output::new().list(arguments.format, &reports, |output, reports| {
+        let row = |it: &StreamReport<'_>| [safe(it.stream), it.version.to_string(), it.updated.clone()];
+        output
+            .table([Column::Name, Column::Number, Column::Rest], &reports.iter().map(row).collect::<Vec<_>>())
+    })?)
 }
 
 /// A stream as JSON.
@@ -62,16 +57,4 @@ impl<'a> StreamReport<'a> {
             updated: clock_text::print_timestamp(info.updated),
         }
     }
-}
-
-fn print_text(streams: &[StreamInfo], output: &mut Output) -> anyhow::Result<()> {
-    let names: Vec<String> = streams.iter().map(|info| output::safe(info.stream.as_str())).collect();
-    let name_width = output::column_width(&names);
-    let version_width = streams.iter().map(|info| info.version.to_string().len()).max().unwrap_or(0);
-    for (info, name) in streams.iter().zip(&names) {
-        let version = info.version.to_string();
-        let updated = clock_text::print_timestamp(info.updated);
-        output.line(format_args!("{name:name_width$}  {version:>version_width$}  {updated}"))?;
-    }
-    Ok(())
 }

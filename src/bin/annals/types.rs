@@ -15,7 +15,7 @@ use crate::{
     failure::{self, NotFound},
     input::parse_json,
     opening,
-    output::{self, Output},
+    output::{Column, Output, OutputError, safe},
 };
 
 pub(crate) fn run(store: &Path, arguments: &TypesArguments) -> anyhow::Result<()> {
@@ -57,6 +57,14 @@ impl<'a> TypeReport<'a> {
             validation: Some(newest.validation),
         }
     }
+
+    fn columns(&self) -> [String; 3] {
+        let registered = match (self.schema_version, self.validation) {
+            (Some(version), Some(validation)) => format!("schema version {version}, {validation}"),
+            _ => String::new(),
+        };
+        [safe(self.event_type), self.events.to_string(), registered]
+    }
 }
 
 fn list(store: &Path, format: Format) -> anyhow::Result<()> {
@@ -68,30 +76,10 @@ fn list(store: &Path, format: Format) -> anyhow::Result<()> {
         reports.entry(name).or_insert_with(|| TypeReport::of_unregistered(name)).events = *events;
     }
     let reports: Vec<TypeReport<'_>> = reports.into_values().collect();
-    let mut output = Output::new();
-    match format {
-        Format::Json => {
-            for report in &reports {
-                output.json(report)?;
-            }
-        }
-        Format::Text => print_list(&reports, &mut output)?,
-    }
-    Ok(output.flush()?)
-}
-
-fn print_list(reports: &[TypeReport<'_>], output: &mut Output) -> anyhow::Result<()> {
-    let names: Vec<String> = reports.iter().map(|report| output::safe(report.event_type)).collect();
-    let width = output::column_width(&names);
-    let events_width = reports.iter().map(|report| report.events.to_string().len()).max().unwrap_or(0);
-    for (report, name) in reports.iter().zip(&names) {
-        let registered = match (report.schema_version, report.validation) {
-            (Some(version), Some(validation)) => format!("  schema version {version}, {validation}"),
-            _ => String::new(),
-        };
-        output.line(format_args!("{name:width$}  {:>events_width$}{registered}", report.events))?;
-    }
-    Ok(())
+    Ok(Output::new().list(format, &reports, |output, reports| {
+        let columns = [Column::Name, Column::Number, Column::Rest];
+        output.table(columns, &reports.iter().map(TypeReport::columns).collect::<Vec<_>>())
+    })?)
 }
 
 fn register(store: &Path, arguments: &RegisterTypeArguments) -> anyhow::Result<()> {
@@ -257,46 +245,40 @@ fn judgement_text(judgement: Judgement) -> &'static str {
 
 fn print_registration(registration: &Registration, format: Format) -> anyhow::Result<()> {
     let Registration { event_type, schema_version, outcome, compatibility, .. } = registration;
-    let mut output = Output::new();
-    match format {
-        Format::Json => output.json(&RegistrationReport {
-            event_type,
-            schema_version: *schema_version,
-            outcome: match outcome {
-                RegistrationOutcome::NewType => "newType",
-                RegistrationOutcome::NewVersion => "newVersion",
-                RegistrationOutcome::Changed => "changed",
-                RegistrationOutcome::Repeated => "repeated",
-            },
-            compatibility: compatibility.as_ref().map(CompatibilityReport::of),
-        })?,
-        Format::Text => {
-            let done = match outcome {
-                RegistrationOutcome::NewType | RegistrationOutcome::NewVersion => "registered",
-                RegistrationOutcome::Changed => "changed",
-                RegistrationOutcome::Repeated => "was registered so already",
-            };
-            let name = output::safe(event_type);
-            output.line(format_args!("{name}: schema version {schema_version} {done}"))?;
-            if let Some(compatibility) = compatibility {
-                print_compatibility(compatibility, "", &mut output)?;
-            }
-        }
-    }
-    Ok(output.flush()?)
+    let report = RegistrationReport {
+        event_type,
+        schema_version: *schema_version,
+        outcome: match outcome {
+            RegistrationOutcome::NewType => "newType",
+            RegistrationOutcome::NewVersion => "newVersion",
+            RegistrationOutcome::Changed => "changed",
+            RegistrationOutcome::Repeated => "repeated",
+        },
+        compatibility: compatibility.as_ref().map(CompatibilityReport::of),
+    };
+    Ok(Output::new().report(format, &report, |output, report| {
+        let done = match outcome {
+            RegistrationOutcome::NewType | RegistrationOutcome::NewVersion => "registered",
+            RegistrationOutcome::Changed => "changed",
+            RegistrationOutcome::Repeated => "was registered so already",
+        };
+        let name = safe(report.event_type);
+        output.line(format_args!("{name}: schema version {schema_version} {done}"))?;
+        compatibility.as_ref().map_or(Ok(()), |it| print_compatibility(it, "", output))
+    })?)
 }
 
 fn print_compatibility(
     compatibility: &Compatibility,
     indent: &str,
     output: &mut Output,
-) -> anyhow::Result<()> {
+) -> Result<(), OutputError> {
     let backward = judgement_text(compatibility.backward());
     let forward = judgement_text(compatibility.forward());
     output
         .line(format_args!("{indent}new readers, old data: {backward}; old readers, new data: {forward}"))?;
     for finding in &compatibility.findings {
-        output.line(format_args!("{indent}  {}", output::safe(&finding.to_string())))?;
+        output.line(format_args!("{indent}  {}", safe(&finding.to_string())))?;
     }
     Ok(())
 }
@@ -323,32 +305,31 @@ fn show(store: &Path, arguments: &ShowTypeArguments) -> anyhow::Result<()> {
         return Err(NotFound(format!("nothing is registered of an event type {event_type:?}")).into());
     };
     let created = clock_text::print_timestamp(registered.created);
-    let mut output = Output::new();
-    if arguments.format == Format::Text {
-        output.line(format_args!("type     {}", output::safe(event_type)))?;
+    let compatibilities: Vec<Option<Compatibility>> =
+        registered.versions.iter().map(|it| registered.compatibility(it.definition.schema_version)).collect();
+    let versions = || registered.versions.iter().zip(&compatibilities);
+    let reports: Vec<VersionReport<'_>> = versions()
+        .map(|(version, compatibility)| VersionReport {
+            definition: &version.definition,
+            created: created.clone(),
+            registered: clock_text::print_timestamp(version.registered),
+            updated: clock_text::print_timestamp(version.updated),
+            compatibility: compatibility.as_ref().map(CompatibilityReport::of),
+        })
+        .collect();
+    Ok(Output::new().list(arguments.format, &reports, |output, _| {
+        output.line(format_args!("type     {}", safe(event_type)))?;
         output.line(format_args!("created  {created}"))?;
-    }
-    for version in &registered.versions {
-        let compatibility = registered.compatibility(version.definition.schema_version);
-        match arguments.format {
-            Format::Json => output.json(&VersionReport {
-                definition: &version.definition,
-                created: created.clone(),
-                registered: clock_text::print_timestamp(version.registered),
-                updated: clock_text::print_timestamp(version.updated),
-                compatibility: compatibility.as_ref().map(CompatibilityReport::of),
-            })?,
-            Format::Text => print_version(version, compatibility.as_ref(), &mut output)?,
-        }
-    }
-    Ok(output.flush()?)
+        versions()
+            .try_for_each(|(version, compatibility)| print_version(version, compatibility.as_ref(), output))
+    })?)
 }
 
 fn print_version(
     version: &RegisteredVersion,
     compatibility: Option<&Compatibility>,
     output: &mut Output,
-) -> anyhow::Result<()> {
+) -> Result<(), OutputError> {
     let RegisteredVersion { definition, registered, updated, .. } = version;
     output.line(format_args!("schema version {}", definition.schema_version))?;
     output.line(format_args!("  registered   {}", clock_text::print_timestamp(*registered)))?;
@@ -357,13 +338,13 @@ fn print_version(
     }
     output.line(format_args!("  validation   {}", definition.validation))?;
     if let Some(category) = &definition.category {
-        output.line(format_args!("  category     {}", output::safe(category)))?;
+        output.line(format_args!("  category     {}", safe(category)))?;
     }
     if let Some(description) = &definition.description {
-        output.line(format_args!("  description  {}", output::safe(description)))?;
+        output.line(format_args!("  description  {}", safe(description)))?;
     }
     if let Some(schema) = &definition.schema {
-        output.line(format_args!("  schema       {}", output::safe(&schema.to_string())))?;
+        output.line(format_args!("  schema       {}", safe(&schema.to_string())))?;
     }
     match compatibility {
         Some(compatibility) => print_compatibility(compatibility, "  ", output),

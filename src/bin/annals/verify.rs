@@ -55,12 +55,8 @@ struct DamageReport<'a> {
 }
 
 fn print(store: &Path, format: Format, verification: &Verification) -> Result<(), OutputError> {
-    let mut output = Output::new();
-    match format {
-        Format::Json => output.json(&report_of(verification))?,
-        Format::Text => print_text(store, verification, &mut output)?,
-    }
-    output.flush()
+    let report = report_of(verification);
+    Output::new().report(format, &report, |output, _| print_text(store, verification, output))
 }
 
 fn report_of(verification: &Verification) -> Report<'_> {

@@ -1,0 +1,165 @@
+//! Callers that wait for each append.
+
+use std::time::Instant;
+
+use annals::{Durability, EventStore, StreamId, Version};
+use anyhow::bail;
+
+use crate::{
+    bench::{
+        measure::{self, Measured, Part, Stretch},
+        raw::Raw,
+        report::Row,
+        session::Session,
+        stop::Stop,
+        work::{self, Work},
+    },
+    bench_arguments::Workload,
+};
+
+/// How many stretches the time of a durable row has: in each, first the disk by itself and then the store, so that a noisy
+/// moment meets both.
+const TURNS: u32 = 5;
+
+pub(crate) fn measure(session: &mut Session<'_>) -> anyhow::Result<()> {
+    let arguments = session.arguments;
+    for durability in arguments.durabilities() {
+        for callers in arguments.callers(Workload::Append) {
+            for batch in arguments.batches(Workload::Append) {
+                measure_row(session, durability.into(), callers, batch)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn measure_row(
+    session: &mut Session<'_>,
+    durability: Durability,
+    callers: usize,
+    batch: usize,
+) -> anyhow::Result<()> {
+    let row = Row::new(Workload::Append, "append").durability(durability).callers(callers).batch(batch);
+    session.begin(&row);
+    let store = session.new_store(durability)?;
+    let streams = session.arguments.streams_appended(callers);
+    let mut appending = Appending::new(&store, &session.work, &session.stop, (callers, streams), batch)?;
+    let space = session.stretches(callers);
+    appending.run(space.warm_up)?;
+    let mut measured = Measured::nothing()?;
+    let mut raw = None;
+    if durability == Durability::Fsync {
+        let mut disk = Raw::make(session.scratch.path(), &session.work, batch)?;
+        disk.write(space.warm_up, &session.stop)?;
+        let turn = space.measured.divided(TURNS);
+        for _ in 0..TURNS {
+            let written = disk.write(turn, &session.stop)?;
+            disk.measured.add(&[written])?;
+            measured.add(&appending.run(turn)?)?;
+        }
+        let frame_bytes = disk.frame_bytes();
+        raw = Some((frame_bytes, disk.finish()?));
+    } else {
+        measured.add(&appending.run(space.measured)?)?;
+    }
+    let versions = appending.versions()?;
+    let of_stream = |stream| usize::try_from(stream).ok().and_then(|stream| versions.get(stream)).copied();
+    session.work.check_store(&store, |stream| of_stream(stream).unwrap_or(0), streams, &session.stop)?;
+    session.remove_store(store)?;
+    let row = row.streams(streams).measured(measured);
+    session.report(&match raw {
+        Some((frame_bytes, measured)) => row.raw(frame_bytes, measured),
+        None => row,
+    })
+}
+
+/// The streams that one caller appends to, in turns.
+pub(crate) struct Caller {
+    streams: Vec<Target>,
+    next: usize,
+}
+
+/// A stream, and the version that it has reached.
+pub(crate) struct Target {
+    pub(crate) number: u64,
+    pub(crate) name: StreamId,
+    pub(crate) version: u64,
+}
+
+impl Caller {
+    /// The callers, each with streams of its own.
+    pub(crate) fn several(callers: usize, streams: u64) -> anyhow::Result<Vec<Self>> {
+        let mut all: Vec<Self> = (0..callers).map(|_| Self { streams: Vec::new(), next: 0 }).collect();
+        for number in 0..streams {
+            let caller = usize::try_from(number)? % callers;
+            all[caller].streams.push(Target { number, name: work::name(number)?, version: 0 });
+        }
+        Ok(all)
+    }
+
+    /// The stream whose turn it is.
+    pub(crate) fn next(&mut self) -> &mut Target {
+        let next = self.next;
+        self.next = (next + 1) % self.streams.len();
+        &mut self.streams[next]
+    }
+
+    /// The version that each stream has reached, by its number.
+    pub(crate) fn versions(callers: &[Self]) -> anyhow::Result<Vec<u64>> {
+        let targets = || callers.iter().flat_map(|caller| &caller.streams);
+        let mut versions = vec![0; targets().count()];
+        for target in targets() {
+            versions[usize::try_from(target.number)?] = target.version;
+        }
+        Ok(versions)
+    }
+}
+
+/// Callers on a store.
+struct Appending<'a> {
+    store: &'a EventStore,
+    work: &'a Work,
+    stop: &'a Stop,
+    callers: Vec<Caller>,
+    batch: u64,
+}
+
+impl<'a> Appending<'a> {
+    fn new(
+        store: &'a EventStore,
+        work: &'a Work,
+        stop: &'a Stop,
+        (callers, streams): (usize, u64),
+        batch: usize,
+    ) -> anyhow::Result<Self> {
+        let callers = Caller::several(callers, streams)?;
+        Ok(Self { store, work, stop, callers, batch: u64::try_from(batch)? })
+    }
+
+    fn run(&mut self, stretch: Stretch) -> anyhow::Result<Vec<Part>> {
+        let Self { store, work, stop, callers, batch } = self;
+        measure::together(callers, stop, |caller| {
+            let mut part = Part::begin()?;
+            let mut begun = part.begun;
+            while part.goes_on(stretch) {
+                stop.check()?;
+                let target = caller.next();
+                let (before, after) = (target.version, target.version + *batch);
+                let events = (before + 1..=after).map(|version| work.event(target.number, version));
+                let appended = store.append(&target.name, Version::new(before), events)?;
+                let ended = Instant::now();
+                if appended.version.get() != after || appended.repeated {
+                    bail!("an append to version {after} of stream \"{}\" came to {appended:?}", target.name);
+                }
+                target.version = after;
+                part.add(ended, *batch, ended - begun);
+                begun = ended;
+            }
+            Ok(part)
+        })
+    }
+
+    fn versions(&self) -> anyhow::Result<Vec<u64>> {
+        Caller::versions(&self.callers)
+    }
+}

@@ -1,0 +1,123 @@
+//! Callers that have many appends on their way at once.
+
+use std::{collections::VecDeque, time::Instant};
+
+use annals::{Durability, EventStore, PendingAppend, Version};
+use anyhow::bail;
+
+use crate::{
+    bench::{
+        append::Caller,
+        measure::{self, Measured, Part, Stretch},
+        report::Row,
+        session::Session,
+        stop::Stop,
+        work::Work,
+    },
+    bench_arguments::Workload,
+};
+
+/// How many appends a caller has on their way, at most.
+pub(crate) const IN_FLIGHT_MAX: usize = 4_096;
+
+pub(crate) fn measure(session: &mut Session<'_>) -> anyhow::Result<()> {
+    let arguments = session.arguments;
+    for durability in arguments.durabilities() {
+        for callers in arguments.callers(Workload::Load) {
+            for batch in arguments.batches(Workload::Load) {
+                measure_row(session, durability.into(), callers, batch)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn measure_row(
+    session: &mut Session<'_>,
+    durability: Durability,
+    callers: usize,
+    batch: usize,
+) -> anyhow::Result<()> {
+    let row = Row::new(Workload::Load, "submit").durability(durability).callers(callers).batch(batch);
+    session.begin(&row);
+    let store = session.new_store(durability)?;
+    let streams = session.arguments.streams_appended(callers);
+    let mut callers_on_it = Caller::several(callers, streams)?;
+    let stretches = session.stretches(callers);
+    let (work, stop, batch) = (&session.work, &session.stop, u64::try_from(batch)?);
+    let mut run = |stretch: Stretch| {
+        measure::together(&mut callers_on_it, stop, |caller| {
+            Loading { store: &store, work, stop, batch, pending: VecDeque::with_capacity(IN_FLIGHT_MAX) }
+                .run(caller, stretch)
+        })
+    };
+    run(stretches.warm_up)?;
+    let mut measured = Measured::nothing()?;
+    measured.add(&run(stretches.measured)?)?;
+    let versions = Caller::versions(&callers_on_it)?;
+    let of_stream = |stream| usize::try_from(stream).ok().and_then(|stream| versions.get(stream)).copied();
+    work.check_store(&store, |stream| of_stream(stream).unwrap_or(0), streams, stop)?;
+    session.remove_store(store)?;
+    session.report(&row.streams(streams).measured(measured))
+}
+
+/// An append that isn't answered yet.
+struct Submitted {
+    at: Instant,
+    /// The version that it must reach.
+    version: u64,
+    pending: PendingAppend,
+}
+
+struct Loading<'a> {
+    store: &'a EventStore,
+    work: &'a Work,
+    stop: &'a Stop,
+    batch: u64,
+    pending: VecDeque<Submitted>,
+}
+
+impl Loading<'_> {
+    /// Hands over appends until the time is over, and waits for all of them.
+    fn run(mut self, caller: &mut Caller, stretch: Stretch) -> anyhow::Result<Part> {
+        let mut part = Part::begin()?;
+        let (mut now, mut events) = (part.begun, 0);
+        while events == 0 || now - part.begun < stretch.duration && events < stretch.events_max {
+            self.stop.check()?;
+            let target = caller.next();
+            let (before, after) = (target.version, target.version + self.batch);
+            let new = (before + 1..=after).map(|version| self.work.event(target.number, version));
+            let pending = self.store.submit(&target.name, Version::new(before), new)?;
+            target.version = after;
+            events += self.batch;
+            self.pending.push_back(Submitted { at: now, version: after, pending });
+            now = Instant::now();
+            // What is answered is taken at once, so that its latency is its own.
+            while self.pending.len() == IN_FLIGHT_MAX || self.is_oldest_answered() {
+                now = self.take(&mut part)?;
+            }
+        }
+        while !self.pending.is_empty() {
+            self.take(&mut part)?;
+        }
+        Ok(part)
+    }
+
+    fn is_oldest_answered(&self) -> bool {
+        self.pending.front().is_some_and(|oldest| oldest.pending.is_done())
+    }
+
+    /// Waits for the oldest append, if it isn't answered yet, and says what time it is then.
+    fn take(&mut self, part: &mut Part) -> anyhow::Result<Instant> {
+        let Some(Submitted { at, version, pending }) = self.pending.pop_front() else {
+            return Ok(Instant::now());
+        };
+        let appended = pending.wait()?;
+        let now = Instant::now();
+        if appended.version.get() != version || appended.repeated {
+            bail!("an append to version {version} came to {appended:?}");
+        }
+        part.add(now, self.batch, now - at);
+        Ok(now)
+    }
+}
