@@ -18,9 +18,9 @@ use crate::{
     event::{EventRef, StoredEvent},
     format::record::{self, Record},
     index::part::Direction,
-    log::{fetch, view::SegmentView, window::Window},
+    log::{fetch, window::Window},
     position::{LogOffset, Position},
-    records::{check_cursor, checked, checked_before, here, look_at, newest_of, places_of},
+    records::{Kept, check_cursor, checked, checked_before, look_at, newest_of, places_of},
     selection::{Admission, Fate, Selection, Source},
     time::Timestamp,
     upcasting::{Parts, Rest},
@@ -61,7 +61,7 @@ pub struct Events {
     /// The next records; those before `taken` are done.
     found: Vec<Found>,
     taken: usize,
-    segment: Option<Arc<SegmentView>>,
+    kept: Kept,
     window: Window,
     /// How much of the records that come is fetched ahead: about what the last one had, in bytes.
     record_bytes: usize,
@@ -115,7 +115,7 @@ impl Events {
             is_cut: false,
             found: Vec::new(),
             taken: 0,
-            segment: None,
+            kept: Kept::default(),
             window: Window::new(AHEAD_BYTES),
             record_bytes: AHEAD_RECORD_BYTES_MAX,
             standing: None,
@@ -139,7 +139,7 @@ impl Events {
             self.begin()?;
         }
         let Some(Found { place, number }) = self.find_shown()? else { return Ok(None) };
-        let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
+        let segment = self.kept.here(&self.committed, &mut self.window, place)?;
         let through = self.selection.through.as_ref().filter(|_| self.parts.rest() == Rest::Some);
         let Some(through) = through else {
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
@@ -167,7 +167,7 @@ impl Events {
                 return Ok(Some(found));
             };
             let Found { place, number } = found;
-            let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
+            let segment = self.kept.here(&self.committed, &mut self.window, place)?;
             let record = checked(segment, place, source, number, &mut self.window)?;
             if self.parts.unfold(through, *direction, &record.event)? == Rest::Some {
                 self.standing = Some(found);
@@ -187,7 +187,7 @@ impl Events {
                 return Ok(Some((found, Fate::ShownAsStored)));
             }
             let Found { place, number } = found;
-            let segment = here(&self.committed, &mut self.segment, &mut self.window, place)?;
+            let segment = self.kept.here(&self.committed, &mut self.window, place)?;
             let bytes = fetch::bytes_at(segment, place, &mut self.window)?;
             if self.admission == Admission::Ordinary && !record::seems_of_system_stream(bytes) {
                 return Ok(Some((found, Fate::ShownAsStored)));
@@ -223,13 +223,11 @@ impl Events {
 
     /// Has the processor fetch one of the next records, unless it comes to it by itself, since it goes on from the one
     /// before.
-    fn prefetch(&self, number: usize) {
-        let (Some(segment), Some(Found { place, .. })) = (&self.segment, self.found.get(number)) else {
-            return;
-        };
+    fn prefetch(&mut self, number: usize) {
+        let Some(Found { place, .. }) = self.found.get(number).copied() else { return };
         let before = number.checked_sub(1).and_then(|before| self.found.get(before));
         if before.is_none_or(|before| place.get().abs_diff(before.place.get()) > AHEAD_NEAR_BYTES) {
-            segment.prefetch(*place, self.record_bytes);
+            self.kept.prefetch(&self.committed, place, self.record_bytes);
         }
     }
 
@@ -261,6 +259,7 @@ impl Events {
             };
             Found { number, place }
         }));
+        (0..AHEAD_RECORDS).for_each(|number| self.prefetch(number));
         Ok(())
     }
 

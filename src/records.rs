@@ -45,21 +45,46 @@ pub(crate) fn places_of(
     Ok(())
 }
 
-/// The segment that has a place, kept from one record to the next.
-#[inline(always)]
-pub(crate) fn here<'a>(
-    committed: &Committed,
-    kept: &'a mut Option<Arc<SegmentView>>,
-    window: &mut Window,
-    place: LogOffset,
-) -> Result<&'a Arc<SegmentView>> {
-    if kept.as_ref().is_some_and(|same| !same.holds(place)) {
-        window.clear();
-        *kept = None;
+/// The segments that a cursor reads from, kept from one record to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    here: Option<Arc<SegmentView>>,
+    /// The one to which it comes soon.
+    ahead: Option<Arc<SegmentView>>,
+}
+
+impl Kept {
+    /// The segment that has a place.
+    #[inline(always)]
+    pub(crate) fn here(
+        &mut self,
+        committed: &Committed,
+        window: &mut Window,
+        place: LogOffset,
+    ) -> Result<&Arc<SegmentView>> {
+        if self.here.as_ref().is_some_and(|same| !same.holds(place)) {
+            window.clear();
+            self.here = self.ahead.take().filter(|ahead| ahead.holds(place));
+        }
+        match &mut self.here {
+            Some(same) => Ok(same),
+            none => Ok(none.insert(committed.view_of(place)?)),
+        }
     }
-    match kept {
-        Some(same) => Ok(same),
-        none => Ok(none.insert(committed.view_of(place)?)),
+
+    /// Has the processor fetch a record that is read soon, of about so many bytes.
+    pub(crate) fn prefetch(&mut self, committed: &Committed, place: LogOffset, record_bytes: usize) {
+        if let Some(here) = self.here.as_ref().filter(|here| here.holds(place)) {
+            here.prefetch(place, record_bytes);
+            return;
+        }
+        if self.ahead.as_ref().is_none_or(|ahead| !ahead.holds(place)) {
+            // What fails here is told when it is read.
+            self.ahead = committed.view_of(place).ok();
+        }
+        if let Some(ahead) = &self.ahead {
+            ahead.prefetch(place, record_bytes);
+        }
     }
 }
 
