@@ -82,7 +82,7 @@ fn id_of(stream: u64, version: u64) -> [u8; 16] {
         .into_bytes()
 }
 
-/// The finisher of the generator SplitMix64: each bit depends on all.
+/// The finisher of the generator `SplitMix64`: each bit depends on all.
 pub(crate) fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -3,7 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::{self, Write},
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use tempfile::TempDir;
@@ -104,7 +106,10 @@ impl Run<'_> {
         let bytes_min = if is_large { self.settings.bytes_min } else { 0 };
         let extent = Extent::Seconds { seconds: self.settings.seconds, bytes_min };
         let job = Job { engine, work, directory, size: self.settings.size, extent };
+        let begun = Instant::now();
         let figures = job.start()?;
+        let mut messages = io::stderr().lock();
+        writeln!(messages, "{:>7.1} s  {:<8}{work:?}", begun.elapsed().as_secs_f64(), engine.name())?;
         self.results.entry((work, engine)).or_default().push(figures);
         Ok(())
     }

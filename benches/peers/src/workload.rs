@@ -136,7 +136,7 @@ impl Job {
             writer.append(&stream, version, &events)?;
             version += batch;
             let now = begun.elapsed();
-            latencies.push(now - before);
+            latencies.push(now.saturating_sub(before));
             before = now;
         }
         Ok(Called { version, latencies })
@@ -336,9 +336,16 @@ fn joined<T>(thread: thread::Result<Outcome<T>>) -> Outcome<T> {
     thread.map_err(|_| "a thread of the workload panicked")?
 }
 
-/// Reads everything, and each stream if they aren't many: streams' numbers, and how many events each must have.
+/// An append that takes a stream for new is refused. Then reads everything, and the first of the streams: their numbers,
+/// and how many events each must have.
 fn check(engine: &dyn Engine, streams: &[(u64, u64)]) -> Outcome<()> {
     const STREAMS_READ_MAX: usize = 100;
+    for (stream, events) in streams.iter().take(1).filter(|(_, events)| *events > 0) {
+        let again = engine.writer()?.append(&Stream::new(*stream), 0, &[NewEvent::new(*stream, 1)]);
+        if again.is_ok() {
+            return Err(format!("stream {stream} has {events} events, and an append at 0 was taken").into());
+        }
+    }
     let mut reader = engine.reader()?;
     let mut tally = Tally::default();
     reader.read_all(&mut tally)?;

@@ -77,8 +77,8 @@ impl Fjall {
             None => 0,
         };
         let persist = (durability == Durability::Durable).then_some(PersistMode::SyncData);
-        // Streams are only counted where there may be more of them.
-        let count = if last_position == 0 { 0 } else { u32::try_from(streams.approximate_len())? };
+        // At least as many as there are, which is enough for numbers that nobody has.
+        let count = u32::try_from(streams.approximate_len())?;
         let written = Mutex::new(Written { last_position, streams: count, buffer: Vec::new() });
         Ok(Self { database, events, index, streams, persist, written })
     }
@@ -103,12 +103,11 @@ impl Writer for &Fjall {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let written = &mut *written;
         let mut streams = written.streams;
-        let mut entry = match self.streams.get(&stream.name)? {
-            Some(bytes) => Entry::decode(&bytes)?,
-            None => {
-                streams += 1;
-                Entry { number: streams, version: 0 }
-            }
+        let mut entry = if let Some(bytes) = self.streams.get(&stream.name)? {
+            Entry::decode(&bytes)?
+        } else {
+            streams += 1;
+            Entry { number: streams, version: 0 }
         };
         if u64::from(entry.version) != expected {
             return Err(conflict(stream, expected));

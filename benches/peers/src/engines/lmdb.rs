@@ -90,14 +90,12 @@ impl Tables {
         if let Some(number) = written.numbers.get(name) {
             return Ok(*number);
         }
-        let number = match self.streams.get(writing, name)? {
-            Some(number) => number,
-            None => {
-                let number = u32::try_from(self.streams.len(writing)?)?;
-                self.streams.put(writing, name, &number)?;
-                number
-            }
-        };
+        let known = self.streams.get(writing, name)?;
+        let next = u32::try_from(self.streams.len(writing)?)?;
+        let number = known.unwrap_or(next);
+        if known.is_none() {
+            self.streams.put(writing, name, &number)?;
+        }
         written.numbers.insert(name.to_owned(), number);
         Ok(number)
     }
@@ -131,6 +129,8 @@ impl Writer for &Lmdb {
         let mut writing = self.environment.write_txn()?;
         let number = self.tables.number(&mut writing, written, &stream.name)?;
         if self.tables.version(&writing, number)? != expected {
+            // A stream that was new is not.
+            written.numbers.clear();
             return Err(conflict(stream, expected));
         }
         let (time, mut position) = (record::now_micros()?, written.last_position);

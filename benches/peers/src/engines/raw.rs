@@ -48,7 +48,7 @@ pub(crate) fn append(directory: &Path, enough: impl Fn(u64, Duration) -> bool) -
         file.sync_data()?;
         frames += 1;
         let now = begun.elapsed();
-        latencies.push(now - before);
+        latencies.push(now.saturating_sub(before));
         before = now;
     }
     Ok(latencies)

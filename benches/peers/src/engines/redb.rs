@@ -61,14 +61,10 @@ fn number_of(writing: &redb::WriteTransaction, written: &mut Written, name: &str
     }
     let mut streams = writing.open_table(STREAMS)?;
     let known = streams.get(name)?.map(|number| number.value());
-    let number = match known {
-        Some(number) => number,
-        None => {
-            let number = u32::try_from(streams.len()?)?;
-            streams.insert(name, number)?;
-            number
-        }
-    };
+    let number = known.unwrap_or(u32::try_from(streams.len()?)?);
+    if known.is_none() {
+        streams.insert(name, number)?;
+    }
     written.numbers.insert(name.to_owned(), number);
     Ok(number)
 }
@@ -103,6 +99,8 @@ impl Writer for &Redb {
         {
             let mut index = writing.open_table(INDEX)?;
             if version_in(&index, number)? != expected {
+                // A stream that was new is not.
+                written.numbers.clear();
                 return Err(conflict(stream, expected));
             }
             let mut table = writing.open_table(EVENTS)?;

@@ -84,19 +84,20 @@ impl Writing {
     fn append(&mut self, stream: &Stream, expected: u64, events: &[NewEvent]) -> Outcome<()> {
         let Self { connection, numbers } = self;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let number = match numbers.get(&stream.name) {
-            Some(number) => *number,
-            None => {
-                let number = number_of(connection, &stream.name)?;
-                numbers.insert(stream.name.clone(), number);
-                number
-            }
+        let number = if let Some(number) = numbers.get(&stream.name) {
+            *number
+        } else {
+            let number = number_of(connection, &stream.name)?;
+            numbers.insert(stream.name.clone(), number);
+            number
         };
         let version: Option<i64> =
             connection.prepare_cached(VERSION)?.query_row([number], |row| row.get(0)).optional()?;
         let mut version = version.unwrap_or(0);
         if version != i64::try_from(expected)? {
             connection.prepare_cached("ROLLBACK")?.execute([])?;
+            // A stream that was new is not.
+            numbers.clear();
             return Err(conflict(stream, expected));
         }
         let time = i64::try_from(record::now_micros()?)?;
