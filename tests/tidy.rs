@@ -328,6 +328,9 @@ fn files_below(folders: &[&str], extensions: &[&str]) -> Vec<(String, String)> {
     let mut waiting: Vec<String> = folders.iter().map(|folder| (*folder).to_owned()).collect();
     while let Some(path) = waiting.pop() {
         let full = root().join(&path);
+        if full.is_dir() && is_built(&full) {
+            continue;
+        }
         if full.is_dir() {
             waiting.extend(entries(&full).iter().map(|entry| format!("{path}/{}", name_of(entry))));
         } else if full.extension().is_some_and(|found| extensions.iter().any(|wanted| found == *wanted)) {
@@ -336,6 +339,11 @@ fn files_below(folders: &[&str], extensions: &[&str]) -> Vec<(String, String)> {
     }
     files.sort();
     files
+}
+
+/// Whether a folder is what cargo built of a package: it lies beside the package's manifest.
+fn is_built(folder: &Path) -> bool {
+    folder.ends_with("target") && folder.with_file_name("Cargo.toml").exists()
 }
 
 fn entries(folder: &Path) -> Vec<fs::DirEntry> {

@@ -1,0 +1,45 @@
+//! The same work on Annals, on other embedded stores and on the raw disk.
+//!
+//! ```text
+//! cargo run --release --locked --manifest-path benches/peers/Cargo.toml -- [--engines a,b] [--rows PATTERN]
+//!     [--rounds N] [--seconds S] [--directory DIR] [--short] [--format text|json] [--syncs]
+//! ```
+//!
+//! - `--engines`: `raw`, `annals`, `lmdb`, `sqlite`, `redb`, `tephra`, `fjall`; all of them unless said otherwise.
+//! - `--rows`: only rows whose name contains the text, or one of several texts with `|` between them.
+//! - `--rounds`: how often each row is measured; the table has medians.
+//! - `--seconds`: how long an append or read goes on.
+//! - `--directory`: where stores are made, on the disk that is to be measured; the system's temporary directory
+//!   unless said otherwise.
+//! - `--short`: tiny stores and moments, to see that everything works. Its figures mean nothing.
+//! - `--syncs`: counts with strace what each engine asks of the disk for an append, instead of measuring.
+//!
+//! Every engine does each workload in a process of its own. The engines of a row run one after the other, and so
+//! do the rows of a round, so that a noisy moment meets all alike. Reading begins with a full page cache. Each
+//! workload checks its answer: what was appended is read again, and what is read must be what was appended.
+//! A ratio is the median of the ratios of the rounds.
+
+use std::error::Error;
+
+mod engines;
+mod figures;
+mod files;
+mod job;
+mod payload;
+mod rows;
+mod run;
+mod settings;
+mod syncs;
+mod table;
+mod workload;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> Outcome<()> {
+    if let Some(job) = job::given()? {
+        return job.run();
+    }
+    let settings = settings::Settings::given()?;
+    std::fs::create_dir_all(&settings.directory)?;
+    if settings.counts_syncs { syncs::run(&settings) } else { run::run(&settings) }
+}
