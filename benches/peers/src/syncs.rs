@@ -27,23 +27,28 @@ const MORE: u64 = 1_000;
 
 pub(crate) fn run(settings: &Settings) -> Outcome<()> {
     let mut output = io::stdout().lock();
-    write!(output, "{:<20}", "calls an append")?;
+    write!(output, "{:<16}", "calls an append")?;
     for call in CALLS {
-        write!(output, "{call:>16}")?;
+        write!(output, "{call:>width$}", width = width(call))?;
     }
     writeln!(output)?;
     for engine in &settings.engines {
         let few = counts(settings, *engine, FEW)?;
         let many = counts(settings, *engine, FEW + MORE)?;
-        write!(output, "{:<20}", engine.name())?;
+        write!(output, "{:<16}", engine.name())?;
         for call in CALLS {
             let count = |counts: &BTreeMap<String, u64>| counts.get(*call).copied().unwrap_or(0);
             let difference = float(count(&many)) - float(count(&few));
-            write!(output, "{:>16.2}", difference / float(MORE))?;
+            write!(output, "{:>width$.2}", difference / float(MORE), width = width(call))?;
         }
         writeln!(output)?;
     }
     Ok(())
+}
+
+/// Of a column.
+fn width(call: &str) -> usize {
+    call.len().max(9) + 2
 }
 
 /// How often each call was made by a process that made a store and appended to it so often.

@@ -26,21 +26,21 @@ pub(crate) fn print(settings: &Settings, results: &Results) -> Outcome<()> {
     let Settings { rounds, seconds, size, .. } = settings;
     let (streams, events) = (size.streams, size.streams * size.events_a_stream);
     writeln!(output, "medians of {rounds}, {seconds} s each; {events} events in {streams} streams\n")?;
-    write!(output, "{:<32}", "")?;
+    write!(output, "{:<39}", "")?;
     for engine in &settings.engines {
-        write!(output, "{:>12}", engine.name())?;
+        write!(output, "{:>10}", engine.name())?;
     }
-    writeln!(output, "{:>16}  {:<28}reached", "ratio", "goal")?;
+    writeln!(output, "{:>15}  {:<26}reached", "ratio", "goal")?;
     for row in &settings.rows {
-        write!(output, "{:<32}", format!("{}, {}", row.name, row.figure.unit()))?;
+        write!(output, "{:<39}", format!("{}, {}", row.name, row.figure.unit()))?;
         for engine in &settings.engines {
             let figure = judge.median(row.work, *engine, row.figure);
-            write!(output, "{:>12}", figure.map_or("-".to_owned(), |figure| digits(figure, row.figure)))?;
+            write!(output, "{:>10}", figure.map_or("-".to_owned(), |figure| digits(figure, row.figure)))?;
         }
         let judgement = judge.judge(row);
         writeln!(
             output,
-            "{:>16}  {:<28}{}",
+            "{:>15}  {:<26}{}",
             judgement.ratio_text(),
             judgement.goal,
             judgement.reached_text()

@@ -341,7 +341,7 @@ fn joined<T>(thread: thread::Result<Outcome<T>>) -> Outcome<T> {
 fn check(engine: &dyn Engine, streams: &[(u64, u64)]) -> Outcome<()> {
     const STREAMS_READ_MAX: usize = 100;
     for (stream, events) in streams.iter().take(1).filter(|(_, events)| *events > 0) {
-        let again = engine.writer()?.append(&Stream::new(*stream), 0, &[NewEvent::new(*stream, 1)]);
+        let again = engine.writer()?.append(&Stream::new(*stream), 0, &[NewEvent::new(*stream, events + 1)]);
         if again.is_ok() {
             return Err(format!("stream {stream} has {events} events, and an append at 0 was taken").into());
         }
