@@ -1,7 +1,7 @@
 //! Answers: how the outcome of a commit reaches its caller, who waits, awaits or looks.
 //!
 //! Caller and writer share a ticket: the commit in it, and the answer. All callers of a frame sleep on one
-//! futex word, the bell, so that one call wakes them all. The ticket's memory is let go by the caller, as a
+//! futex word, the bell, so that one call wakes them all; those of the next frame sleep at the other of two. The ticket's memory is let go by the caller, as a
 //! rule: memory that one thread takes and another gives back is what an allocator does worst.
 
 use std::{
@@ -23,7 +23,7 @@ use smallvec::SmallVec;
 use crate::{
     error::{Error, Result},
     writer::{
-        bell::Bell,
+        bell::Bells,
         request::{Appended, EncodedCommit, Reached},
     },
 };
@@ -113,20 +113,22 @@ impl Drop for Request {
 /// The caller's end.
 pub(crate) struct PendingOutcome {
     ticket: Arc<Ticket>,
-    bell: Arc<Bell>,
+    bells: Arc<Bells>,
+    /// Which of the bells is rung behind the answer. The first, until the commit is in the queue.
+    pub(crate) bell: usize,
     patience: Patience,
 }
 
 /// Both ends of a commit that is handed over.
 pub(crate) fn hand_over(
     commit: EncodedCommit,
-    bell: &Arc<Bell>,
+    bells: &Arc<Bells>,
     patience: Patience,
 ) -> (Request, PendingOutcome) {
     let (is_done, state) = (AtomicBool::new(false), Mutex::new(TicketState::Waiting(None)));
     let ticket = Arc::new(Ticket { commit, is_done, state });
     let request = Request { ticket: Arc::clone(&ticket) };
-    (request, PendingOutcome { ticket, bell: Arc::clone(bell), patience })
+    (request, PendingOutcome { ticket, bells: Arc::clone(bells), bell: 0, patience })
 }
 
 impl PendingOutcome {
@@ -144,9 +146,10 @@ impl PendingOutcome {
     }
 
     pub(crate) fn wait(&self) -> Outcome {
-        let looks = self.patience == Patience::Look && !self.bell.has_sleepers();
+        let bell = &self.bells[self.bell];
+        let looks = self.patience == Patience::Look && !bell.has_sleepers();
         if !(looks && look_for(LOOKS_MAX, || self.is_done())) {
-            self.bell.sleep_until(None, || self.is_done());
+            bell.sleep_until(None, || self.is_done());
         }
         self.take()
     }

@@ -14,6 +14,9 @@ pub(crate) struct Bell {
     sleepers: AtomicU32,
 }
 
+/// Two, so that those who wait for one frame sleep while another's callers are woken.
+pub(crate) type Bells = [Bell; 2];
+
 impl Bell {
     /// Wakes all who sleep.
     pub(crate) fn ring(&self) {

@@ -23,7 +23,7 @@ use crate::{
     trace,
     writer::{
         answer::{self, Patience, PendingOutcome, Request},
-        bell::Bell,
+        bell::{Bell, Bells},
         core::{self, Core},
         futex,
         request::EncodedCommit,
@@ -71,13 +71,17 @@ struct Shared {
     room: Condvar,
     bytes_max: usize,
     sleep: AtomicU32,
-    bell: Arc<Bell>,
+    /// Where callers sleep until they are answered: those of a frame at one, and those who come meanwhile at the
+    /// other, so that no one is woken for another's frame.
+    bells: Arc<Bells>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     requests: VecDeque<Request>,
     bytes: usize,
+    /// At which bell those sleep who come now.
+    bell: usize,
     waiting_for_room: usize,
     is_closed: bool,
     /// The thread didn't end because it was told to.
@@ -99,7 +103,7 @@ impl Writer {
             room: Condvar::new(),
             bytes_max: queue_bytes_max,
             sleep: AtomicU32::new(AWAKE),
-            bell: Arc::default(),
+            bells: Arc::default(),
         });
         // An answer that rests on a sync takes longer than looking for it would pay.
         let patience = match durability {
@@ -108,7 +112,7 @@ impl Writer {
         };
         let close_at_end =
             CloseAtEnd { shared: Arc::clone(&shared), committed: Arc::clone(core.committed()) };
-        let drive = Drive { shared: Arc::clone(&shared), core, background, clock, patience };
+        let drive = Drive { shared: Arc::clone(&shared), core, background, clock, patience, bell: 0 };
         let thread = std::thread::Builder::new().name("annals-writer".to_owned()).spawn(move || {
             // Dropped last, behind all answers that the drive still owes: no one may wait for ever, however
             // this ends.
@@ -151,7 +155,7 @@ impl Entrance {
     pub(crate) fn submit(&self, commit: EncodedCommit, when_full: WhenFull) -> Result<PendingOutcome> {
         self.check_process()?;
         let size = commit.records.len() + REQUEST_BYTES;
-        let (request, pending) = answer::hand_over(commit, &self.shared.bell, self.patience);
+        let (request, mut pending) = answer::hand_over(commit, &self.shared.bells, self.patience);
         let mut queue = self.shared.queue.lock();
         while !queue.is_closed && queue.bytes > 0 && queue.bytes + size > self.shared.bytes_max {
             if when_full == WhenFull::Refuse {
@@ -167,6 +171,7 @@ impl Entrance {
         if queue.is_closed {
             return Err(Error::Closed);
         }
+        pending.bell = queue.bell;
         queue.bytes += size;
         queue.requests.push_back(request);
         self.shared.queued.store(queue.requests.len(), Ordering::SeqCst);
@@ -196,27 +201,6 @@ impl Shared {
         }
     }
 
-    /// Moves what waits to the end of `requests`, unless they make a frame without it: else what the writer
-    /// has taken would grow without an end where callers are faster than the disk. False: the queue is closed,
-    /// and nothing waits.
-    fn drain(&self, requests: &mut VecDeque<Request>) -> bool {
-        if core::fill_a_frame(requests) {
-            return true;
-        }
-        let mut queue = self.queue.lock();
-        if requests.is_empty() {
-            mem::swap(&mut queue.requests, requests);
-        } else {
-            requests.append(&mut queue.requests);
-        }
-        queue.bytes = 0;
-        self.queued.store(0, Ordering::SeqCst);
-        if queue.waiting_for_room > 0 {
-            self.room.notify_all();
-        }
-        !(queue.is_closed && requests.is_empty())
-    }
-
     fn sleep(&self) {
         self.sleep.store(ASLEEP, Ordering::SeqCst);
         if self.queued.load(Ordering::SeqCst) > 0 || self.queue.lock().is_closed {
@@ -236,12 +220,18 @@ struct Drive {
     background: Background,
     clock: Arc<dyn Clock>,
     patience: Patience,
+    /// At which bell the callers sleep who were taken from the queue last.
+    bell: usize,
 }
 
 impl Drive {
     fn run(&mut self) -> Result<()> {
         let mut requests = VecDeque::new();
-        while self.shared.drain(&mut requests) {
+        loop {
+            let are_left = !requests.is_empty();
+            if !self.drain(&mut requests) {
+                break;
+            }
             if requests.is_empty() {
                 self.wait_for_work();
                 continue;
@@ -250,7 +240,12 @@ impl Drive {
                 self.core.fail(&error);
             }
             self.core.turn(&mut requests, self.clock.now());
-            self.shared.bell.ring();
+            if are_left {
+                // Callers of more than one drain are among those who were answered.
+                self.shared.bells.iter().for_each(Bell::ring);
+            } else {
+                self.shared.bells[self.bell].ring();
+            }
             self.background.after_frame();
         }
         let stopped = self.background.stop();
@@ -258,6 +253,29 @@ impl Drive {
             self.core.fail(error);
         }
         stopped.and(self.core.close())
+    }
+
+    /// Moves what waits to the end of `requests`, unless they make a frame without it: else what the writer
+    /// has taken would grow without an end where callers are faster than the disk. Whoever comes from then on sleeps at
+    /// the other bell. False: the queue is closed, and nothing waits.
+    fn drain(&mut self, requests: &mut VecDeque<Request>) -> bool {
+        if core::fill_a_frame(requests) {
+            return true;
+        }
+        let mut queue = self.shared.queue.lock();
+        if requests.is_empty() {
+            mem::swap(&mut queue.requests, requests);
+        } else {
+            requests.append(&mut queue.requests);
+        }
+        queue.bytes = 0;
+        self.bell = queue.bell;
+        queue.bell = (self.bell + 1) % self.shared.bells.len();
+        self.shared.queued.store(0, Ordering::SeqCst);
+        if queue.waiting_for_room > 0 {
+            self.shared.room.notify_all();
+        }
+        !(queue.is_closed && requests.is_empty())
     }
 
     fn wait_for_work(&self) {
@@ -286,7 +304,7 @@ impl Drop for CloseAtEnd {
         // Answers wake their callers, whose wakers may come back to the queue.
         drop(left);
         self.shared.room.notify_all();
-        self.shared.bell.ring();
+        self.shared.bells.iter().for_each(Bell::ring);
         self.committed.close();
     }
 }
