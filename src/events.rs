@@ -16,7 +16,10 @@ use crate::{
     cursor::Cursor,
     error::{Error, Result},
     event::{EventRef, StoredEvent},
-    format::record::{self, Record},
+    format::{
+        layout::bytes,
+        record::{self, Record},
+    },
     index::part::Direction,
     log::{fetch, window::Window},
     position::{LogOffset, Position},
@@ -169,6 +172,7 @@ impl Events {
             let Found { place, number } = found;
             let segment = self.kept.here(&self.committed, &mut self.window, place)?;
             let record = checked(segment, place, source, number, &mut self.window)?;
+            self.record_bytes = record.bytes.len().min(AHEAD_RECORD_BYTES_MAX);
             if self.parts.unfold(through, *direction, &record.event)? == Rest::Some {
                 self.standing = Some(found);
                 return Ok(Some(found));
@@ -188,15 +192,17 @@ impl Events {
             }
             let Found { place, number } = found;
             let segment = self.kept.here(&self.committed, &mut self.window, place)?;
-            let bytes = fetch::bytes_at(segment, place, &mut self.window)?;
-            if self.admission == Admission::Ordinary && !record::seems_of_system_stream(bytes) {
+            let found_bytes = fetch::bytes_at(segment, place, &mut self.window)?;
+            if self.admission == Admission::Ordinary && !record::seems_of_system_stream(found_bytes) {
                 return Ok(Some((found, Fate::ShownAsStored)));
             }
-            let fate = record::peek(bytes).map_or(Fate::ShownAsStored, |seen| self.selection.judge(seen));
+            let fate =
+                record::peek(found_bytes).map_or(Fate::ShownAsStored, |seen| self.selection.judge(seen));
             if fate != Fate::PassedOver {
                 return Ok(Some((found, fate)));
             }
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
+            self.record_bytes = record.bytes.len().min(AHEAD_RECORD_BYTES_MAX);
             if !self.selection.leaves_out(record.event.stream) {
                 self.passed = record.event.cursor();
             }
@@ -210,6 +216,7 @@ impl Events {
         while self.left > 0 && self.limit_left > 0 {
             let Some(found) = self.found.get(self.taken).copied() else {
                 self.look_up()?;
+                self.prefetch_first();
                 continue;
             };
             self.prefetch(self.taken + AHEAD_RECORDS);
@@ -221,9 +228,21 @@ impl Events {
         Ok(None)
     }
 
-    /// Has the processor fetch one of the next records, unless it comes to it by itself, since it goes on from the one
-    /// before.
+    /// Has the processor fetch the first of the records that were found.
+    fn prefetch_first(&mut self) {
+        let Some(first) = self.found.first() else { return };
+        // What fails here is told when the record is read.
+        if self.kept.here(&self.committed, &mut self.window, first.place).is_ok() {
+            (1..AHEAD_RECORDS).for_each(|number| self.prefetch(number));
+        }
+    }
+
+    /// Has the processor fetch one of the next records, unless none is wanted so far ahead, or the processor comes to it by itself, since it
+    /// goes on from the one before.
     fn prefetch(&mut self, number: usize) {
+        if bytes(number - self.taken) >= self.limit_left {
+            return;
+        }
         let Some(Found { place, .. }) = self.found.get(number).copied() else { return };
         let before = number.checked_sub(1).and_then(|before| self.found.get(before));
         if before.is_none_or(|before| place.get().abs_diff(before.place.get()) > AHEAD_NEAR_BYTES) {
@@ -259,7 +278,6 @@ impl Events {
             };
             Found { number, place }
         }));
-        (0..AHEAD_RECORDS).for_each(|number| self.prefetch(number));
         Ok(())
     }
 

@@ -2,7 +2,9 @@
 
 #![allow(clippy::inline_always, reason = "an event is a large value: see format/record")]
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
+
+use smallvec::SmallVec;
 
 use crate::{
     committed::Committed,
@@ -45,12 +47,15 @@ pub(crate) fn places_of(
     Ok(())
 }
 
+/// How many segments a cursor keeps that it comes to soon.
+const AHEAD_SEGMENTS_MAX: usize = 4;
+
 /// The segments that a cursor reads from, kept from one record to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     here: Option<Arc<SegmentView>>,
-    /// The one to which it comes soon.
-    ahead: Option<Arc<SegmentView>>,
+    /// Those to which it comes soon, in its order.
+    ahead: SmallVec<[Arc<SegmentView>; AHEAD_SEGMENTS_MAX]>,
 }
 
 impl Kept {
@@ -64,7 +69,7 @@ impl Kept {
     ) -> Result<&Arc<SegmentView>> {
         if self.here.as_ref().is_some_and(|same| !same.holds(place)) {
             window.clear();
-            self.here = self.ahead.take().filter(|ahead| ahead.holds(place));
+            self.here = self.take_ahead(place);
         }
         match &mut self.here {
             Some(same) => Ok(same),
@@ -72,18 +77,28 @@ impl Kept {
         }
     }
 
-    /// Has the processor fetch a record that is read soon, of about so many bytes.
+    /// The segment that has a place, if it is among those ahead. Those before it were passed; all, if it isn't.
+    fn take_ahead(&mut self, place: LogOffset) -> Option<Arc<SegmentView>> {
+        let passed = self.ahead.iter().take_while(|ahead| !ahead.holds(place)).count();
+        self.ahead.drain(..passed);
+        if self.ahead.is_empty() { None } else { Some(self.ahead.remove(0)) }
+    }
+
+    /// Has the processor fetch a record that is read soon, of about so many bytes, where segments are mapped.
     pub(crate) fn prefetch(&mut self, committed: &Committed, place: LogOffset, record_bytes: usize) {
-        if let Some(here) = self.here.as_ref().filter(|here| here.holds(place)) {
-            here.prefetch(place, record_bytes);
+        let Some(here) = self.here.as_ref().filter(|here| here.is_mapped()) else { return };
+        let mut known = iter::once(here).chain(&self.ahead);
+        if let Some(view) = known.find(|view| view.holds(place)) {
+            view.prefetch(place, record_bytes);
             return;
         }
-        if self.ahead.as_ref().is_none_or(|ahead| !ahead.holds(place)) {
-            // What fails here is told when it is read.
-            self.ahead = committed.view_of(place).ok();
+        if self.ahead.len() == AHEAD_SEGMENTS_MAX {
+            return;
         }
-        if let Some(ahead) = &self.ahead {
-            ahead.prefetch(place, record_bytes);
+        // What fails here is told when the record is read.
+        if let Ok(view) = committed.view_of(place) {
+            view.prefetch(place, record_bytes);
+            self.ahead.push(view);
         }
     }
 }

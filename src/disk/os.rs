@@ -408,7 +408,9 @@ impl Mapping for OsMapping {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         for line in (0..length).step_by(CACHE_LINE_BYTES) {
             // SAFETY: a hint, which reads nothing that the program could see, and faults at no address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.map.as_ptr().wrapping_add(offset + line).cast()) };
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(self.map.as_ptr().wrapping_add(offset).wrapping_add(line).cast())
+            };
         }
     }
 }

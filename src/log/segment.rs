@@ -22,7 +22,8 @@ use crate::{
     position::LogOffset,
 };
 
-/// The zeros that are written at a time, in bytes; the writer waits for one such write at most.
+/// The zeros that are written at a time, in bytes; the writer waits for one such write at most. Pieces of a mebibyte would
+/// let the system keep the file in large folios, into which every small write takes more than twice as long.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Where the writer takes over a part of the file that wasn't prepared, the border is a multiple of this, in

@@ -68,11 +68,14 @@ impl SegmentView {
         place >= self.header.base && place < self.log_offset(self.published())
     }
 
-    /// Says that the record at a place is read soon, which takes about so many bytes.
+    /// Whether readers see the segment's bytes through a map.
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(self.source, Source::Mapped(_))
+    }
+
+    /// Says that the record at a place that is shown is read soon, which takes about so many bytes.
     pub(crate) fn prefetch(&self, place: LogOffset, record_bytes: usize) {
-        if let Source::Mapped(mapping) = &self.source
-            && self.holds(place)
-        {
+        if let Source::Mapped(mapping) = &self.source {
             mapping.prefetch(index(self.file_offset(place)), record_bytes);
         }
     }

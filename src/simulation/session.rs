@@ -21,7 +21,7 @@ use crate::{
     time::Timestamp,
     writer::{
         answer::{self, Patience, PendingOutcome},
-        bell::Bells,
+        bell::Meeting,
         request::{Appended, Commit},
     },
 };
@@ -88,7 +88,7 @@ impl Session {
     /// Hands over some commits, lets the writer take a turn for each frame, and checks its answers. False: the
     /// store has failed.
     pub(crate) fn append(&mut self, random: &mut Random, history: &mut History) -> Result<bool, String> {
-        let bells = Arc::new(Bells::default());
+        let meeting = Arc::new(Meeting::default());
         let mut requests = VecDeque::new();
         let mut handed = Vec::new();
         for _ in 0..=random.below(COMMITS_MAX) {
@@ -99,7 +99,7 @@ impl Session {
             }
             let store_id = self.opened.committed.store_id();
             let commit = commit.encode(&FixedId, store_id).map_err(|error| error.to_string())?;
-            let (request, pending) = answer::hand_over(commit, &bells, Patience::Sleep);
+            let (request, pending) = answer::hand_over(commit, &meeting, Patience::Sleep);
             requests.push_back(request);
             handed.push(Handed { parts, pending });
         }

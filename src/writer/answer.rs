@@ -14,7 +14,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
-    thread,
 };
 
 use parking_lot::Mutex;
@@ -23,7 +22,7 @@ use smallvec::SmallVec;
 use crate::{
     error::{Error, Result},
     writer::{
-        bell::Bells,
+        bell::{Meeting, Processor},
         request::{Appended, EncodedCommit, Reached},
     },
 };
@@ -35,12 +34,9 @@ pub(crate) type Outcome = Result<Reached>;
 /// (docs/benchmarks.md, "The hand-over"), some 40 microseconds.
 const LOOKS_MAX: u32 = 2_000;
 
-/// How often a waiter looks before it lets others have its processor between its looks, some 5 microseconds: what it waits for takes
-/// less as a rule, unless who brings it waits for this very processor.
-const LOOKS_ALONE: u32 = 250;
-
-/// How often it looks between two such offers.
-const LOOKS_BETWEEN_YIELDS: u32 = 50;
+/// How often a waiter looks before it asks whether who it waits for is on this very processor, and can't run while it looks: some
+/// 5 microseconds, which is longer than the answer takes as a rule.
+const LOOKS_BEFORE_ASKING: u32 = 250;
 
 /// How a waiter begins to wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,14 +47,14 @@ pub(crate) enum Patience {
     Sleep,
 }
 
-/// Looks whether something is there, up to so many times.
-pub(crate) fn look_for(looks_max: u32, is_there: impl Fn() -> bool) -> bool {
+/// Looks whether something is there, up to so many times, unless who brings it was on this very processor.
+pub(crate) fn look_for(looks_max: u32, bringer: &Processor, is_there: impl Fn() -> bool) -> bool {
     for look in 0..looks_max {
         if is_there() {
             return true;
         }
-        if look >= LOOKS_ALONE && look % LOOKS_BETWEEN_YIELDS == 0 {
-            thread::yield_now();
+        if look == LOOKS_BEFORE_ASKING && bringer.wants_way() {
+            return false;
         }
         hint::spin_loop();
     }
@@ -113,7 +109,7 @@ impl Drop for Request {
 /// The caller's end.
 pub(crate) struct PendingOutcome {
     ticket: Arc<Ticket>,
-    bells: Arc<Bells>,
+    meeting: Arc<Meeting>,
     /// Which of the bells is rung behind the answer. The first, until the commit is in the queue.
     pub(crate) bell: usize,
     patience: Patience,
@@ -122,13 +118,13 @@ pub(crate) struct PendingOutcome {
 /// Both ends of a commit that is handed over.
 pub(crate) fn hand_over(
     commit: EncodedCommit,
-    bells: &Arc<Bells>,
+    meeting: &Arc<Meeting>,
     patience: Patience,
 ) -> (Request, PendingOutcome) {
     let (is_done, state) = (AtomicBool::new(false), Mutex::new(TicketState::Waiting(None)));
     let ticket = Arc::new(Ticket { commit, is_done, state });
     let request = Request { ticket: Arc::clone(&ticket) };
-    (request, PendingOutcome { ticket, bells: Arc::clone(bells), bell: 0, patience })
+    (request, PendingOutcome { ticket, meeting: Arc::clone(meeting), bell: 0, patience })
 }
 
 impl PendingOutcome {
@@ -146,9 +142,9 @@ impl PendingOutcome {
     }
 
     pub(crate) fn wait(&self) -> Outcome {
-        let bell = &self.bells[self.bell];
+        let bell = &self.meeting.bells[self.bell];
         let looks = self.patience == Patience::Look && !bell.has_sleepers();
-        if !(looks && look_for(LOOKS_MAX, || self.is_done())) {
+        if !(looks && look_for(LOOKS_MAX, &self.meeting.writer, || self.is_done())) {
             bell.sleep_until(None, || self.is_done());
         }
         self.take()
@@ -223,10 +219,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_waiter_looks_as_often_as_it_may_and_no_longer_than_it_must() {
-        for there_at in [1, LOOKS_ALONE, LOOKS_ALONE + LOOKS_BETWEEN_YIELDS + 1, LOOKS_MAX, LOOKS_MAX + 1] {
+    fn a_waiter_looks_no_longer_than_it_must_nor_oftener_than_it_may() {
+        for there_at in [1, LOOKS_BEFORE_ASKING + 2, LOOKS_MAX, LOOKS_MAX + 1] {
             let looks = Cell::new(0);
-            let found = look_for(LOOKS_MAX, || {
+            let found = look_for(LOOKS_MAX, &Processor::default(), || {
                 looks.set(looks.get() + 1);
                 looks.get() == there_at
             });

@@ -1,7 +1,7 @@
 //! A bell: one word on which many sleep, and one call that wakes them all.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering, fence},
+    sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence},
     time::Instant,
 };
 
@@ -14,8 +14,46 @@ pub(crate) struct Bell {
     sleepers: AtomicU32,
 }
 
-/// Two, so that those who wait for one frame sleep while another's callers are woken.
-pub(crate) type Bells = [Bell; 2];
+/// Where the writer and its callers meet.
+#[derive(Debug, Default)]
+pub(crate) struct Meeting {
+    /// Two, so that those who wait for one frame sleep while another's callers are woken.
+    pub(crate) bells: [Bell; 2],
+    /// Where the writer ran last.
+    pub(crate) writer: Processor,
+    /// Where the caller ran who handed over last.
+    pub(crate) caller: Processor,
+}
+
+/// How many of those who find each other on one processor give way, before one doesn't: while both want to run, the system sees
+/// that there is one too many, and lets it run elsewhere if it can. While they only take turns, it sees none.
+const GIVING_WAY: u32 = 7;
+
+/// The processor on which a thread ran when it said so.
+#[derive(Debug)]
+pub(crate) struct Processor {
+    number: AtomicUsize,
+    given_way: AtomicU32,
+}
+
+impl Default for Processor {
+    fn default() -> Self {
+        Self { number: AtomicUsize::new(usize::MAX), given_way: AtomicU32::new(0) }
+    }
+}
+
+impl Processor {
+    /// This thread runs here.
+    pub(crate) fn note(&self) {
+        self.number.store(futex::processor().unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether to give way to the other thread, which was where this one is and can't run while this one does.
+    pub(crate) fn wants_way(&self) -> bool {
+        futex::processor() == Some(self.number.load(Ordering::Relaxed))
+            && self.given_way.fetch_add(1, Ordering::Relaxed) % (GIVING_WAY + 1) != GIVING_WAY
+    }
+}
 
 impl Bell {
     /// Wakes all who sleep.

@@ -1,14 +1,23 @@
 //! One word that threads sleep on, and that one call wakes them all from.
 //!
-//! On Linux it is a futex; elsewhere a condition variable for the whole process, with the same promises.
+//! On Linux it is a futex; elsewhere a condition variable for the whole process, with the same promises. Beside it stands the
+//! one thing that who looks before it sleeps wants to know of the system.
 
-pub(crate) use system::{wait, wake_all, wake_one};
+pub(crate) use system::{processor, wait, wake_all, wake_one};
 
 #[cfg(target_os = "linux")]
 mod system {
     use std::{sync::atomic::AtomicU32, time::Duration};
 
-    use rustix::thread::futex::{self, Flags, Timespec};
+    use rustix::thread::{
+        futex::{self, Flags, Timespec},
+        sched_getcpu,
+    };
+
+    /// The number of the processor on which this thread runs just now.
+    pub(crate) fn processor() -> Option<usize> {
+        Some(sched_getcpu())
+    }
 
     /// Sleeps if the word still has this value, until woken, or as long as this; may wake without a reason.
     pub(crate) fn wait(word: &AtomicU32, value: u32, timeout: Option<Duration>) {
@@ -38,6 +47,11 @@ mod system {
     };
 
     use parking_lot::{Condvar, Mutex};
+
+    /// The number of the processor on which this thread runs just now, if the system tells.
+    pub(crate) fn processor() -> Option<usize> {
+        None
+    }
 
     static LOCK: Mutex<()> = Mutex::new(());
     static WOKEN: Condvar = Condvar::new();

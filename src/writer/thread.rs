@@ -23,7 +23,7 @@ use crate::{
     trace,
     writer::{
         answer::{self, Patience, PendingOutcome, Request},
-        bell::{Bell, Bells},
+        bell::{Bell, Meeting},
         core::{self, Core},
         futex,
         request::EncodedCommit,
@@ -71,9 +71,8 @@ struct Shared {
     room: Condvar,
     bytes_max: usize,
     sleep: AtomicU32,
-    /// Where callers sleep until they are answered: those of a frame at one, and those who come meanwhile at the
-    /// other, so that no one is woken for another's frame.
-    bells: Arc<Bells>,
+    /// Callers sleep there until they are answered: those of a frame at one bell, those who come meanwhile at the other.
+    meeting: Arc<Meeting>,
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +102,7 @@ impl Writer {
             room: Condvar::new(),
             bytes_max: queue_bytes_max,
             sleep: AtomicU32::new(AWAKE),
-            bells: Arc::default(),
+            meeting: Arc::default(),
         });
         // An answer that rests on a sync takes longer than looking for it would pay.
         let patience = match durability {
@@ -155,7 +154,7 @@ impl Entrance {
     pub(crate) fn submit(&self, commit: EncodedCommit, when_full: WhenFull) -> Result<PendingOutcome> {
         self.check_process()?;
         let size = commit.records.len() + REQUEST_BYTES;
-        let (request, mut pending) = answer::hand_over(commit, &self.shared.bells, self.patience);
+        let (request, mut pending) = answer::hand_over(commit, &self.shared.meeting, self.patience);
         let mut queue = self.shared.queue.lock();
         while !queue.is_closed && queue.bytes > 0 && queue.bytes + size > self.shared.bytes_max {
             if when_full == WhenFull::Refuse {
@@ -172,6 +171,9 @@ impl Entrance {
             return Err(Error::Closed);
         }
         pending.bell = queue.bell;
+        if self.patience == Patience::Look {
+            self.shared.meeting.caller.note();
+        }
         queue.bytes += size;
         queue.requests.push_back(request);
         self.shared.queued.store(queue.requests.len(), Ordering::SeqCst);
@@ -236,15 +238,18 @@ impl Drive {
                 self.wait_for_work();
                 continue;
             }
+            if self.patience == Patience::Look {
+                self.shared.meeting.writer.note();
+            }
             if let Err(error) = self.background.before_frame() {
                 self.core.fail(&error);
             }
             self.core.turn(&mut requests, self.clock.now());
             if are_left {
                 // Callers of more than one drain are among those who were answered.
-                self.shared.bells.iter().for_each(Bell::ring);
+                self.shared.meeting.bells.iter().for_each(Bell::ring);
             } else {
-                self.shared.bells[self.bell].ring();
+                self.shared.meeting.bells[self.bell].ring();
             }
             self.background.after_frame();
         }
@@ -270,7 +275,7 @@ impl Drive {
         }
         queue.bytes = 0;
         self.bell = queue.bell;
-        queue.bell = (self.bell + 1) % self.shared.bells.len();
+        queue.bell = (self.bell + 1) % self.shared.meeting.bells.len();
         self.shared.queued.store(0, Ordering::SeqCst);
         if queue.waiting_for_room > 0 {
             self.shared.room.notify_all();
@@ -280,8 +285,10 @@ impl Drive {
 
     fn wait_for_work(&self) {
         let is_there = || self.shared.queued.load(Ordering::Relaxed) > 0;
-        if self.patience == Patience::Look && answer::look_for(LOOKS_MAX, is_there) {
-            return;
+        if self.patience == Patience::Look {
+            if answer::look_for(LOOKS_MAX, &self.shared.meeting.caller, is_there) {
+                return;
+            }
         }
         self.shared.sleep();
     }
@@ -304,7 +311,7 @@ impl Drop for CloseAtEnd {
         // Answers wake their callers, whose wakers may come back to the queue.
         drop(left);
         self.shared.room.notify_all();
-        self.shared.bells.iter().for_each(Bell::ring);
+        self.shared.meeting.bells.iter().for_each(Bell::ring);
         self.committed.close();
     }
 }
