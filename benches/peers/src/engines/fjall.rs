@@ -1,7 +1,7 @@
 //! fjall, a log-structured merge tree. A commit is one batch over its keyspaces; durable is
-//! `PersistMode::SyncData` with each, buffered
-//! `PersistMode::Buffer`, with which the operating system has it. The writers' own lock makes check and batch one. A stream's
-//! version stands beside its number: a look-up by key is what such a tree is good at.
+//! `PersistMode::SyncData` with each, buffered `PersistMode::Buffer`, with which the operating system has it. The
+//! writers' own lock makes check and batch one. A stream's version stands beside its number: a look-up by key is
+//! what such a tree is good at.
 
 use std::{
     path::Path,
