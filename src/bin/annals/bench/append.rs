@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use annals::{Durability, EventStore, StreamId, Version};
+use annals::{Durability, EventData, EventStore, StreamId, Version};
 use anyhow::bail;
 
 use crate::{
@@ -140,12 +140,13 @@ impl<'a> Appending<'a> {
         let Self { store, work, stop, callers, batch } = self;
         measure::together(callers, stop, |caller| {
             let mut part = Part::begin()?;
-            let mut begun = part.begun;
             while part.goes_on(stretch) {
                 stop.check()?;
                 let target = caller.next();
                 let (before, after) = (target.version, target.version + *batch);
                 let events = (before + 1..=after).map(|version| work.event(target.number, version));
+                let events: Vec<EventData> = events.collect();
+                let begun = Instant::now();
                 let appended = store.append(&target.name, Version::new(before), events)?;
                 let ended = Instant::now();
                 if appended.version.get() != after || appended.repeated {
@@ -153,7 +154,6 @@ impl<'a> Appending<'a> {
                 }
                 target.version = after;
                 part.add(ended, *batch, ended - begun);
-                begun = ended;
             }
             Ok(part)
         })

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use annals::{Durability, EventStore, PendingAppend, Version};
+use annals::{Durability, EventData, EventStore, PendingAppend, Version};
 use anyhow::bail;
 
 use crate::{
@@ -87,10 +87,12 @@ impl Loading<'_> {
             let target = caller.next();
             let (before, after) = (target.version, target.version + self.batch);
             let new = (before + 1..=after).map(|version| self.work.event(target.number, version));
+            let new: Vec<EventData> = new.collect();
+            let at = Instant::now();
             let pending = self.store.submit(&target.name, Version::new(before), new)?;
             target.version = after;
             events += self.batch;
-            self.pending.push_back(Submitted { at: now, version: after, pending });
+            self.pending.push_back(Submitted { at, version: after, pending });
             now = Instant::now();
             // What is answered is taken at once, so that its latency is its own.
             while self.pending.len() == IN_FLIGHT_MAX || self.is_oldest_answered() {
