@@ -44,12 +44,17 @@ fn measure_row(
     let store = session.new_store(durability)?;
     let streams = session.arguments.streams_appended(callers);
     let mut appending = Appending::new(&store, &session.work, &session.stop, (callers, streams), batch)?;
-    let space = session.stretches(callers);
+    let is_durable = durability == Durability::Fsync;
+    let make_raw = || {
+        let space_bytes = session.arguments.space;
+        Raw::make(session.scratch.path(), &session.work, batch, space_bytes, &session.stop)
+    };
+    let disk = is_durable.then(make_raw).transpose()?;
+    let space = session.stretches_beside(callers, disk.as_ref().map_or(0, Raw::file_bytes));
     appending.run(space.warm_up)?;
     let mut measured = Measured::nothing()?;
     let mut raw = None;
-    if durability == Durability::Fsync {
-        let mut disk = Raw::make(session.scratch.path(), &session.work, batch)?;
+    if let Some(mut disk) = disk {
         disk.write(space.warm_up, &session.stop)?;
         let turn = space.measured.divided(TURNS);
         for _ in 0..TURNS {
