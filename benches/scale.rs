@@ -64,6 +64,8 @@ mod in_flight;
 mod job;
 #[path = "scale/make.rs"]
 mod make;
+#[path = "support/median.rs"]
+mod median;
 #[path = "support/options.rs"]
 mod options;
 #[path = "scale/probe.rs"]

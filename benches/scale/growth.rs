@@ -6,6 +6,7 @@ use crate::{
     End, Outcome,
     appends::AppendedOn,
     cache,
+    median::median,
     probe::{Dropping, Probed},
     reads::ReadStreams,
     report::{self, milliseconds, ratio},
@@ -126,7 +127,12 @@ fn print(output: &mut impl Write, stores: &[Bench], rounds: &[Vec<Measured>]) ->
     }
     writeln!(output, " {:>12} {:>8} {:>8}", "last/first", "goal", "reached")?;
     for row in ROWS {
-        let median_of = |store: usize| median(rounds.iter().map(|round| (row.value)(&round[store])));
+        // None where one is missing.
+        let median_of = |store: usize| {
+            let mut values: Vec<f64> =
+                rounds.iter().map(|round| (row.value)(&round[store])).collect::<Option<_>>()?;
+            Some(median(&mut values))
+        };
         let medians: Vec<Option<f64>> = (0..stores.len()).map(median_of).collect();
         write!(output, "{:<36}", row.name)?;
         for value in &medians {
@@ -143,13 +149,6 @@ fn print(output: &mut impl Write, stores: &[Bench], rounds: &[Vec<Measured>]) ->
         writeln!(output)?;
     }
     Ok(())
-}
-
-/// The middle one; none where one is missing.
-fn median(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect::<Option<_>>()?;
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 fn megabytes(bytes: u64) -> f64 {

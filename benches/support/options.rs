@@ -47,7 +47,8 @@ impl CommandLine {
     }
 }
 
-/// Where stores are made if nothing else is said.
+/// Where stores are made if nothing else is said: below the current directory, which cargo makes that of the package, since the
+/// system's temporary directory may be in memory.
 pub(crate) fn directory() -> PathBuf {
-    env::temp_dir().join("annals-bench")
+    PathBuf::from("target/annals-bench")
 }

@@ -136,6 +136,32 @@ fn the_table_says_what_was_measured_on_what() {
     assert_eq!(run.stdout.lines().count(), 8 + 2 + 6, "{}", run.stdout);
 }
 
+/// A row of the table has a figure for a percentile if it has operations enough for it.
+#[track_caller]
+fn check_percentiles(line: &str) {
+    let figures = line[46..].replace(" µs", "µs").replace(" ms", "ms").replace(" s ", "s ");
+    let figures: Vec<&str> = figures.split_whitespace().collect();
+    let operations: u64 = figures[2].parse().expect("a count");
+    assert_ne!(figures[3], "-", "{line}");
+    assert_eq!(figures[4] == "-", operations < 100, "{line}");
+    assert_eq!(figures[5] == "-", operations < 1_000, "{line}");
+    assert_ne!(figures[6], "-", "{line}");
+}
+
+#[test]
+fn the_table_has_no_percentile_of_fewer_operations_than_it_takes() {
+    let place = Place::new();
+    // Each opening is one operation: a few of one reading, many of one stream.
+    let run = bench(&place, &["open", "read-stream", "--callers", "1", "--streams", "300"]);
+    let rows: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("after ") || line.starts_with("1 thread"))
+        .collect();
+    assert_eq!(rows.len(), 3, "{}", run.stdout);
+    rows.into_iter().for_each(check_percentiles);
+}
+
 #[test]
 fn what_is_asked_for_is_what_is_measured() {
     let place = Place::new();

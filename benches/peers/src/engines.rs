@@ -4,7 +4,7 @@
 //! the transaction that writes; events have a position in one global order, and are found by it and by stream
 //! and version; with each its id, type, metadata, data and time are stored.
 
-use std::path::Path;
+use std::{error::Error, fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -142,7 +142,21 @@ impl<T> PerStream<T> {
     }
 }
 
-/// That an append was refused, which these workloads never expect.
-fn conflict(stream: &Stream, expected: u64) -> Box<dyn std::error::Error + Send + Sync> {
-    format!("{} hasn't the version {expected}", stream.name).into()
+/// An append was refused, because its stream hasn't the version that it names.
+#[derive(Debug)]
+pub(crate) struct Conflict {
+    stream: String,
+    expected: u64,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} hasn't the version {}", self.stream, self.expected)
+    }
+}
+
+impl Error for Conflict {}
+
+fn conflict(stream: &Stream, expected: u64) -> Box<dyn Error + Send + Sync> {
+    Box::new(Conflict { stream: stream.name.clone(), expected })
 }

@@ -33,12 +33,14 @@ pub(crate) fn disk_bytes(directory: &Path) -> Outcome<u64> {
     Ok(bytes)
 }
 
-/// Copies the files into a directory that isn't there yet.
+/// Copies the files into a directory that isn't there yet, and brings them to the disk, so that a sync of who opens the
+/// copy doesn't wait for the copying.
 pub(crate) fn copy(from: &Path, to: &Path) -> Outcome<()> {
     for file in list(from)? {
         let target = to.join(file.strip_prefix(from)?);
         fs::create_dir_all(target.parent().ok_or("a file has a directory")?)?;
-        fs::copy(file, target)?;
+        fs::copy(file, &target)?;
+        File::open(target)?.sync_all()?;
     }
     Ok(())
 }

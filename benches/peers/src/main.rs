@@ -9,8 +9,8 @@
 //! - `--rows`: only rows whose name contains the text, or one of several texts with `|` between them.
 //! - `--rounds`: how often each row is measured; the table has medians.
 //! - `--seconds`: how long an append or read goes on.
-//! - `--directory`: where stores are made, on the disk that is to be measured; the system's temporary directory
-//!   unless said otherwise.
+//! - `--directory`: where stores are made, on the disk that is to be measured; `target/annals-peers` below the
+//!   current directory unless said otherwise.
 //! - `--short`: tiny stores and moments, to see that everything works. Its figures mean nothing.
 //! - `--syncs`: counts with strace what each engine asks of the disk for an append, instead of measuring.
 //!

@@ -1,5 +1,7 @@
 //! The events that every engine is given, and the check of what comes back.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 /// Which stream: the benchmark's own number of it, and its name.
 pub(crate) struct Stream {
     pub(crate) number: u64,
@@ -90,7 +92,8 @@ pub(crate) fn mix(number: u64) -> u64 {
     number ^ (number >> 31)
 }
 
-/// What was read: how many events, in which order, and sums over their bytes.
+/// What was read: how many events, in which order, how many bytes, the sum of the last digits of their streams' numbers and
+/// versions, and where it is asked for, all their bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) events: u64,
@@ -98,9 +101,16 @@ pub(crate) struct Tally {
     digits: u64,
     /// How many had another number than the one behind the number before.
     out_of_order: u64,
+    /// The sum of hashes over each event's type, metadata and data, which are too slow for what is timed.
+    contents: Option<u64>,
 }
 
 impl Tally {
+    /// One that looks at all bytes.
+    pub(crate) fn whole() -> Self {
+        Self { contents: Some(0), ..Self::default() }
+    }
+
     /// Takes an event in: its version if a stream is read, its position if everything is.
     #[inline]
     pub(crate) fn add(&mut self, number: u64, event_type: &[u8], metadata: &[u8], data: &[u8]) {
@@ -110,6 +120,9 @@ impl Tally {
         if let Some(digits) = data.get(..VERSION_DIGITS_END) {
             self.digits += u64::from(digits[STREAM_DIGITS_END - 1]);
             self.digits += u64::from(digits[VERSION_DIGITS_END - 1]);
+        }
+        if let Some(contents) = &mut self.contents {
+            *contents = contents.wrapping_add(hash_of(event_type, metadata, data));
         }
     }
 
@@ -125,7 +138,25 @@ impl Tally {
         tally
     }
 
+    /// The same of one that looks at all bytes.
+    pub(crate) fn expected_whole(streams: &[(u64, u64)]) -> Self {
+        let mut contents: u64 = 0;
+        for (stream, events) in streams {
+            for version in 1..=*events {
+                let event = NewEvent::new(*stream, version);
+                contents = contents.wrapping_add(hash_of(EVENT_TYPE.as_bytes(), METADATA, event.data()));
+            }
+        }
+        Self { contents: Some(contents), ..Self::expected(streams.iter().copied()) }
+    }
+
     pub(crate) fn check(&self, expected: &Self) -> crate::Outcome<()> {
         if self == expected { Ok(()) } else { Err(format!("read {self:?} instead of {expected:?}").into()) }
     }
+}
+
+fn hash_of(event_type: &[u8], metadata: &[u8], data: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (event_type, metadata, data).hash(&mut hasher);
+    hasher.finish()
 }

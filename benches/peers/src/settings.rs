@@ -35,7 +35,7 @@ impl Settings {
             rows: ROWS.iter().collect(),
             rounds: 5,
             seconds: 2.0,
-            directory: env::temp_dir().join("annals-peers"),
+            directory: PathBuf::from("target/annals-peers"),
             size: Size { streams: 5_000, events_a_stream: 100 },
             bytes_min: 60 << 20,
             format: Format::Text,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Outcome,
-    engines::{Durability, Engine, Ids, Kind, Writer, annals, raw},
+    engines::{Conflict, Durability, Engine, Ids, Kind, Writer, annals, raw},
     figures::{Figures, float},
     files,
     job::{Extent, Job},
@@ -315,7 +315,14 @@ impl Job {
                 let disk_bytes = float(files::disk_bytes(&self.directory)?) / float(events);
                 Ok(Figures { events, disk_bytes: Some(disk_bytes), ..Figures::default() })
             }
-            Work::ReadAll => self.read_repeatedly(raw::read_all(&self.directory)?),
+            Work::ReadAll => {
+                let wanted = self.size.streams * self.size.events_a_stream;
+                let mut read = raw::read_all(&self.directory)?;
+                self.read_repeatedly(|| match read()? {
+                    events if events == wanted => Ok(events),
+                    events => Err(format!("read {events} events instead of {wanted}").into()),
+                })
+            }
             work => Err(format!("the raw disk can't do {work:?}").into()),
         }
     }
@@ -336,24 +343,29 @@ fn joined<T>(thread: thread::Result<Outcome<T>>) -> Outcome<T> {
     thread.map_err(|_| "a thread of the workload panicked")?
 }
 
-/// An append that takes a stream for new is refused. Then reads everything, and the first of the streams: their numbers,
-/// and how many events each must have.
+/// An append that takes a stream for new is refused, and for that reason. Then reads everything, and the first of the
+/// streams, and compares each byte that was given but the ids: the streams' numbers, and how many events each must have.
 fn check(engine: &dyn Engine, streams: &[(u64, u64)]) -> Outcome<()> {
     const STREAMS_READ_MAX: usize = 100;
     for (stream, events) in streams.iter().take(1).filter(|(_, events)| *events > 0) {
         let again = engine.writer()?.append(&Stream::new(*stream), 0, &[NewEvent::new(*stream, events + 1)]);
-        if again.is_ok() {
-            return Err(format!("stream {stream} has {events} events, and an append at 0 was taken").into());
+        match again {
+            Err(error) if error.is::<Conflict>() => {}
+            Err(error) => return Err(error),
+            Ok(()) => {
+                let message = format!("stream {stream} has {events} events, and an append at 0 was taken");
+                return Err(message.into());
+            }
         }
     }
     let mut reader = engine.reader()?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::whole();
     reader.read_all(&mut tally)?;
-    tally.check(&Tally::expected(streams.iter().copied()))?;
+    tally.check(&Tally::expected_whole(streams))?;
     for (stream, events) in streams.iter().take(STREAMS_READ_MAX) {
-        let mut tally = Tally::default();
+        let mut tally = Tally::whole();
         reader.read_stream(&Stream::new(*stream), &mut tally)?;
-        tally.check(&Tally::expected([(*stream, *events)]))?;
+        tally.check(&Tally::expected_whole(&[(*stream, *events)]))?;
     }
     Ok(())
 }

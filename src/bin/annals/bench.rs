@@ -9,7 +9,7 @@
 //! session   what workloads share            work     which events there are
 //! measure   latencies and rates             report   the figures as text and as JSON
 //! machine   what it runs on                 scratch  the directory, which is removed
-//! stop      Ctrl-C
+//! stop      Ctrl-C                                window   appends on their way
 //! ```
 
 mod append;
@@ -26,6 +26,7 @@ mod scratch;
 mod session;
 mod stop;
 mod subscribe;
+mod window;
 pub(crate) mod work;
 
 use anyhow::Context;

@@ -7,7 +7,7 @@ use annals::{
 };
 use uuid::Uuid;
 
-use super::{Durability, Engine, Ids, PerStream, Reader, Writer};
+use super::{Durability, Engine, Ids, PerStream, Reader, Writer, conflict};
 use crate::{
     Outcome,
     payload::{EVENT_TYPE, METADATA, NewEvent, Stream, Tally},
@@ -77,6 +77,21 @@ impl Engine for Annals {
     }
 }
 
+/// What an append of one event takes in the log, in bytes, measured with a store of its own: its second append, since the
+/// first one of an opening writes more.
+pub(crate) fn frame_bytes(directory: &Path) -> Outcome<usize> {
+    let directory = tempfile::tempdir_in(directory)?;
+    let annals = Annals::open(&directory.path().join("frames"), Durability::Buffered, Ids::Own)?;
+    let stream = Stream::new(0);
+    let mut log_bytes = [0; 2];
+    for (version, log_bytes) in (0..).zip(&mut log_bytes) {
+        annals.writer()?.append(&stream, version, &[NewEvent::new(0, version + 1)])?;
+        *log_bytes = annals.store.info()?.log_bytes;
+    }
+    annals.store.close()?;
+    Ok(usize::try_from(log_bytes[1] - log_bytes[0])?)
+}
+
 struct AnnalsWriter<'a> {
     annals: &'a Annals,
     streams: PerStream<StreamId>,
@@ -113,8 +128,11 @@ fn event_data(event: &NewEvent, ids: Ids) -> EventData {
 
 impl Writer for AnnalsWriter<'_> {
     fn append(&mut self, stream: &Stream, expected: u64, events: &[NewEvent]) -> Outcome<()> {
-        self.hand_over(stream, expected, events)?.wait()?;
-        Ok(())
+        match self.hand_over(stream, expected, events)?.wait() {
+            Ok(_) => Ok(()),
+            Err(annals::Error::VersionConflict { .. }) => Err(conflict(stream, expected)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn submit(&mut self, stream: &Stream, expected: u64, events: &[NewEvent]) -> Outcome<()> {

@@ -1,6 +1,7 @@
 //! fjall, a log-structured merge tree. A commit is one batch over its keyspaces; durable is
-//! `PersistMode::SyncData` with each. The writers' own lock makes check and batch one. A stream's
-//! version stands beside its number: a look-up by key is what such a tree is good at.
+//! `PersistMode::SyncData` with each, buffered `PersistMode::Buffer`, with which the operating system has it. The
+//! writers' own lock makes check and batch one. A stream's version stands beside its number: a look-up by key is
+//! what such a tree is good at.
 
 use std::{
     path::Path,
@@ -26,7 +27,7 @@ pub(super) struct Fjall {
     events: Keyspace,
     index: Keyspace,
     streams: Keyspace,
-    persist: Option<PersistMode>,
+    persist: PersistMode,
     written: Mutex<Written>,
 }
 
@@ -76,7 +77,10 @@ impl Fjall {
             Some(last) => number(&last.key()?)?,
             None => 0,
         };
-        let persist = (durability == Durability::Durable).then_some(PersistMode::SyncData);
+        let persist = match durability {
+            Durability::Durable => PersistMode::SyncData,
+            Durability::Buffered => PersistMode::Buffer,
+        };
         // At least as many as there are, which is enough for numbers that nobody has.
         let count = u32::try_from(streams.approximate_len())?;
         let written = Mutex::new(Written { last_position, streams: count, buffer: Vec::new() });
@@ -113,7 +117,7 @@ impl Writer for &Fjall {
             return Err(conflict(stream, expected));
         }
         let (time, mut position) = (record::now_micros()?, written.last_position);
-        let mut batch = self.database.batch().durability(self.persist);
+        let mut batch = self.database.batch().durability(Some(self.persist));
         for event in events {
             position += 1;
             entry.version += 1;

@@ -11,13 +11,11 @@ use std::{
     time::Instant,
 };
 
+use super::annals;
 use crate::{
     Outcome,
     payload::{EVENT_BYTES, EVENT_TYPE, METADATA, NewEvent},
 };
-
-/// What one append of one event writes at once.
-const FRAME_BYTES: usize = 448;
 
 /// What is filled with zeros before frames are written into it.
 const PREPARED_BYTES: u64 = 64 << 20;
@@ -27,23 +25,24 @@ const PIECE_BYTES: usize = 1 << 20;
 
 const FILE_NAME: &str = "raw";
 
-/// Writes frames into a file that was filled with zeros before, each with a pwrite and an fdatasync. Returns
-/// how long each took.
+/// Writes frames as long as those of Annals into a file that was filled with zeros before, each with a pwrite and an
+/// fdatasync. Returns how long each took.
 pub(crate) fn append(directory: &Path, enough: impl Fn(u64, Duration) -> bool) -> Outcome<Vec<Duration>> {
     fs::create_dir_all(directory)?;
+    let frame = vec![7; annals::frame_bytes(directory)?];
+    let frame_bytes = frame.len() as u64;
     let file = OpenOptions::new().create_new(true).read(true).write(true).open(directory.join(FILE_NAME))?;
     let zeros = vec![0; PIECE_BYTES];
     for piece in 0..PREPARED_BYTES / PIECE_BYTES as u64 {
         file.write_all_at(&zeros, piece * PIECE_BYTES as u64)?;
     }
     file.sync_all()?;
-    let frame = [7; FRAME_BYTES];
     let mut latencies = Vec::new();
     let begun = Instant::now();
     let mut before = Duration::ZERO;
     let mut frames = 0;
     while !enough(frames, before) {
-        let at = frames * FRAME_BYTES as u64 % (PREPARED_BYTES - FRAME_BYTES as u64);
+        let at = frames * frame_bytes % (PREPARED_BYTES - frame_bytes);
         file.write_all_at(&frame, at)?;
         file.sync_data()?;
         frames += 1;

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use tephra::{
-    AppendCondition, Event, EventType, Position, Query, QueryItem, ReadHandle, SegmentConfig, SegmentSet,
-    Tag, Tags, WriteCoordinator, WriteHandle, WriterConfig,
+    AppendCondition, AppendError, Event, EventType, Position, Query, QueryItem, ReadHandle, SegmentConfig,
+    SegmentSet, Tag, Tags, WriteCoordinator, WriteHandle, WriterConfig,
 };
 
 use super::{Engine, PerStream, Reader, Writer, conflict, record};
@@ -132,7 +132,10 @@ impl TephraWriter {
 impl Writer for TephraWriter {
     fn append(&mut self, stream: &Stream, expected: u64, events: &[NewEvent]) -> Outcome<()> {
         let (events, condition) = self.prepare(stream, expected, events)?;
-        let range = self.handle.append(events, Some(condition))?;
+        let range = self.handle.append(events, Some(condition)).map_err(|error| match error {
+            AppendError::Conflict { .. } => conflict(stream, expected),
+            error => error.into(),
+        })?;
         self.known.get_or_make(stream, Known::new)?.last = range.last;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use annals::{Durability, EventStore, StreamId, Version};
+use annals::{Durability, EventData, EventStore, StreamId, Version};
 use anyhow::bail;
 
 use crate::{
@@ -44,12 +44,17 @@ fn measure_row(
     let store = session.new_store(durability)?;
     let streams = session.arguments.streams_appended(callers);
     let mut appending = Appending::new(&store, &session.work, &session.stop, (callers, streams), batch)?;
-    let space = session.stretches(callers);
+    let is_durable = durability == Durability::Fsync;
+    let make_raw = || {
+        let space_bytes = session.arguments.space;
+        Raw::make(session.scratch.path(), &session.work, batch, space_bytes, &session.stop)
+    };
+    let disk = is_durable.then(make_raw).transpose()?;
+    let space = session.stretches_beside(callers, disk.as_ref().map_or(0, Raw::file_bytes));
     appending.run(space.warm_up)?;
     let mut measured = Measured::nothing()?;
     let mut raw = None;
-    if durability == Durability::Fsync {
-        let mut disk = Raw::make(session.scratch.path(), &session.work, batch)?;
+    if let Some(mut disk) = disk {
         disk.write(space.warm_up, &session.stop)?;
         let turn = space.measured.divided(TURNS);
         for _ in 0..TURNS {
@@ -140,12 +145,13 @@ impl<'a> Appending<'a> {
         let Self { store, work, stop, callers, batch } = self;
         measure::together(callers, stop, |caller| {
             let mut part = Part::begin()?;
-            let mut begun = part.begun;
             while part.goes_on(stretch) {
                 stop.check()?;
                 let target = caller.next();
                 let (before, after) = (target.version, target.version + *batch);
                 let events = (before + 1..=after).map(|version| work.event(target.number, version));
+                let events: Vec<EventData> = events.collect();
+                let begun = Instant::now();
                 let appended = store.append(&target.name, Version::new(before), events)?;
                 let ended = Instant::now();
                 if appended.version.get() != after || appended.repeated {
@@ -153,7 +159,6 @@ impl<'a> Appending<'a> {
                 }
                 target.version = after;
                 part.add(ended, *batch, ended - begun);
-                begun = ended;
             }
             Ok(part)
         })

@@ -3,14 +3,14 @@
 //! Its streams get their events in turns, one an append, so that each is scattered over the whole log: what reading a
 //! stream costs where many are written at the same time.
 
-use std::{collections::VecDeque, path::PathBuf};
+use std::path::PathBuf;
 
-use annals::{Creation, Durability, EventStore, Options, PendingAppend, Reader, StreamId, Version};
+use annals::{Creation, Durability, EventStore, Options, Reader, StreamId, Version};
 use anyhow::bail;
 
 use crate::bench::{
-    load::IN_FLIGHT_MAX,
     stop::Stop,
+    window::Window,
     work::{self, Work},
 };
 
@@ -86,41 +86,31 @@ pub(crate) struct Filling<'a> {
     work: &'a Work,
     names: Vec<StreamId>,
     pub(crate) events: u64,
-    pending: VecDeque<PendingAppend>,
+    window: Window<()>,
 }
 
 impl<'a> Filling<'a> {
     pub(crate) fn new(store: &'a EventStore, filled: &Filled, work: &'a Work) -> anyhow::Result<Self> {
         let names = (0..filled.streams).map(work::name).collect::<anyhow::Result<_>>()?;
-        Ok(Self {
-            store,
-            work,
-            names,
-            events: filled.events,
-            pending: VecDeque::with_capacity(IN_FLIGHT_MAX),
-        })
+        Ok(Self { store, work, names, events: filled.events, window: Window::new() })
     }
 
     /// Hands the next event over.
     pub(crate) fn append(&mut self) -> anyhow::Result<()> {
-        if self.pending.len() == IN_FLIGHT_MAX
-            && let Some(oldest) = self.pending.pop_front()
-        {
-            oldest.wait()?;
+        if self.window.is_full() {
+            self.window.take()?;
         }
         let streams = self.names.len() as u64;
         let (stream, version) = (self.events % streams, self.events / streams);
         let name = &self.names[usize::try_from(stream)?];
         let event = self.work.event(stream, version + 1);
-        self.pending.push_back(self.store.submit(name, Version::new(version), [event])?);
+        self.window.add(self.store.submit(name, Version::new(version), [event])?, ());
         self.events += 1;
         Ok(())
     }
 
     pub(crate) fn wait_for_all(&mut self) -> anyhow::Result<()> {
-        for pending in self.pending.drain(..) {
-            pending.wait()?;
-        }
+        while self.window.take()?.is_some() {}
         Ok(())
     }
 

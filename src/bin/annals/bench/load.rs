@@ -1,8 +1,8 @@
 //! Callers that have many appends on their way at once.
 
-use std::{collections::VecDeque, time::Instant};
+use std::time::Instant;
 
-use annals::{Durability, EventStore, PendingAppend, Version};
+use annals::{Durability, EventData, EventStore, Version};
 use anyhow::bail;
 
 use crate::{
@@ -12,13 +12,11 @@ use crate::{
         report::Row,
         session::Session,
         stop::Stop,
+        window::Window,
         work::Work,
     },
     bench_arguments::Workload,
 };
-
-/// How many appends a caller has on their way, at most.
-pub(crate) const IN_FLIGHT_MAX: usize = 4_096;
 
 pub(crate) fn measure(session: &mut Session<'_>) -> anyhow::Result<()> {
     let arguments = session.arguments;
@@ -47,8 +45,7 @@ fn measure_row(
     let (work, stop, batch) = (&session.work, &session.stop, u64::try_from(batch)?);
     let mut run = |stretch: Stretch| {
         measure::together(&mut callers_on_it, stop, |caller| {
-            Loading { store: &store, work, stop, batch, pending: VecDeque::with_capacity(IN_FLIGHT_MAX) }
-                .run(caller, stretch)
+            Loading { store: &store, work, stop, batch, window: Window::new() }.run(caller, stretch)
         })
     };
     run(stretches.warm_up)?;
@@ -66,7 +63,6 @@ struct Submitted {
     at: Instant,
     /// The version that it must reach.
     version: u64,
-    pending: PendingAppend,
 }
 
 struct Loading<'a> {
@@ -74,7 +70,7 @@ struct Loading<'a> {
     work: &'a Work,
     stop: &'a Stop,
     batch: u64,
-    pending: VecDeque<Submitted>,
+    window: Window<Submitted>,
 }
 
 impl Loading<'_> {
@@ -87,37 +83,30 @@ impl Loading<'_> {
             let target = caller.next();
             let (before, after) = (target.version, target.version + self.batch);
             let new = (before + 1..=after).map(|version| self.work.event(target.number, version));
+            let new: Vec<EventData> = new.collect();
+            let at = Instant::now();
             let pending = self.store.submit(&target.name, Version::new(before), new)?;
             target.version = after;
             events += self.batch;
-            self.pending.push_back(Submitted { at: now, version: after, pending });
+            self.window.add(pending, Submitted { at, version: after });
             now = Instant::now();
             // What is answered is taken at once, so that its latency is its own.
-            while self.pending.len() == IN_FLIGHT_MAX || self.is_oldest_answered() {
-                now = self.take(&mut part)?;
+            while self.window.is_full() || self.window.is_oldest_answered() {
+                now = self.take(&mut part)?.unwrap_or(now);
             }
         }
-        while !self.pending.is_empty() {
-            self.take(&mut part)?;
-        }
+        while self.take(&mut part)?.is_some() {}
         Ok(part)
     }
 
-    fn is_oldest_answered(&self) -> bool {
-        self.pending.front().is_some_and(|oldest| oldest.pending.is_done())
-    }
-
-    /// Waits for the oldest append, if it isn't answered yet, and says what time it is then.
-    fn take(&mut self, part: &mut Part) -> anyhow::Result<Instant> {
-        let Some(Submitted { at, version, pending }) = self.pending.pop_front() else {
-            return Ok(Instant::now());
-        };
-        let appended = pending.wait()?;
+    /// Waits for the oldest append, if there is one that isn't taken yet, and says what time it is then.
+    fn take(&mut self, part: &mut Part) -> anyhow::Result<Option<Instant>> {
+        let Some((appended, Submitted { at, version })) = self.window.take()? else { return Ok(None) };
         let now = Instant::now();
         if appended.version.get() != version || appended.repeated {
             bail!("an append to version {version} came to {appended:?}");
         }
         part.add(now, self.batch, now - at);
-        Ok(now)
+        Ok(Some(now))
     }
 }

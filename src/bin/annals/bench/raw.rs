@@ -18,8 +18,10 @@ use crate::bench::{
     work::{self, Work},
 };
 
-/// How long the file is, in bytes, as a segment is; longer where that is less than some frames.
-const FILE_BYTES_MIN: u64 = 64 << 20;
+/// How long the file is, in bytes, as a segment is; shorter where that is more than a part of the space that a row may take,
+/// longer where it is less than some frames.
+const FILE_BYTES: u64 = 64 << 20;
+const FILE_PART_OF_SPACE: u64 = 4;
 const FRAMES_MIN: u64 = 8;
 
 /// How many bytes are filled at a time.
@@ -39,15 +41,18 @@ pub(crate) struct Raw {
 
 impl Raw {
     /// Makes the file, for frames as long as those that appends of so many events take in a log.
-    pub(crate) fn make(directory: &Path, work: &Work, batch: usize) -> anyhow::Result<Self> {
+    pub(crate) fn make(
+        directory: &Path,
+        work: &Work,
+        batch: usize,
+        space_bytes: u64,
+        stop: &Stop,
+    ) -> anyhow::Result<Self> {
         let frame_bytes = frame_bytes(&directory.join("frames"), work, batch)?;
         let path = directory.join("raw");
         let file = OpenOptions::new().create_new(true).read(true).write(true).open(&path)?;
-        let file_bytes = FILE_BYTES_MIN.max(FRAMES_MIN * frame_bytes);
-        let zeros = vec![0; PIECE_BYTES];
-        for piece in 0..file_bytes.div_ceil(PIECE_BYTES as u64) {
-            file.write_all_at(&zeros, piece * PIECE_BYTES as u64).context("can't fill a file")?;
-        }
+        let file_bytes = FILE_BYTES.min(space_bytes / FILE_PART_OF_SPACE).max(FRAMES_MIN * frame_bytes);
+        fill(&file, file_bytes, stop)?;
         file.sync_all().context("can't sync a file")?;
         Ok(Self {
             path,
@@ -62,6 +67,11 @@ impl Raw {
 
     pub(crate) fn frame_bytes(&self) -> u64 {
         self.frame.len() as u64
+    }
+
+    /// How long the file is, in bytes.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.frames_in_file * self.frame_bytes()
     }
 
     /// Writes and syncs frame by frame.
@@ -87,6 +97,19 @@ impl Raw {
     }
 }
 
+/// Writes zeros to so many bytes.
+fn fill(file: &File, file_bytes: u64, stop: &Stop) -> anyhow::Result<()> {
+    let zeros = vec![0; PIECE_BYTES];
+    let mut filled = 0;
+    while filled < file_bytes {
+        stop.check()?;
+        let piece = usize::try_from(file_bytes - filled).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
+        file.write_all_at(&zeros[..piece], filled).context("can't fill a file")?;
+        filled += piece as u64;
+    }
+    Ok(())
+}
+
 /// What one append takes in the log, measured with a store of its own: its second append, since the first one of an opening
 /// writes more.
 fn frame_bytes(directory: &Path, work: &Work, batch: usize) -> anyhow::Result<u64> {
@@ -102,4 +125,30 @@ fn frame_bytes(directory: &Path, work: &Work, batch: usize) -> anyhow::Result<u6
     store.close()?;
     fs::remove_dir_all(directory)?;
     Ok(log_bytes[1] - log_bytes[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::stop::Interrupted;
+
+    #[test]
+    fn the_file_takes_a_part_of_the_space_that_a_row_may_take() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let work = Work::new(200).expect("long enough");
+        let raw = Raw::make(directory.path(), &work, 1, 4 << 20, &Stop::new()).expect("a file");
+        let bytes = fs::metadata(&raw.path).expect("a file").len();
+        assert_eq!(bytes, 1 << 20);
+        assert!(raw.file_bytes() <= bytes && bytes < raw.file_bytes() + raw.frame_bytes());
+    }
+
+    #[test]
+    fn filling_the_file_ends_where_that_is_asked_for() {
+        let file = tempfile::tempfile().expect("a temporary file");
+        let stop = Stop::new();
+        stop.ask();
+        let error = fill(&file, 1 << 20, &stop).expect_err("it was asked to end");
+        assert!(error.is::<Interrupted>(), "{error}");
+        assert_eq!(file.metadata().expect("a file").len(), 0);
+    }
 }

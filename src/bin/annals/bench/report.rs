@@ -23,6 +23,9 @@ const IS_RELEASE: bool = !cfg!(debug_assertions);
 const DURABLE: &str = "Ok means that the disk has the events: they survive a power cut";
 const BUFFERED: &str = "Ok means that the operating system has the events: they survive the program, a power cut loses the last moments";
 
+/// The percentiles of the table, as shares, and how many operations each needs at least: with fewer it is the longest one.
+const PERCENTILES: [(f64, u64); 3] = [(0.5, 1), (0.99, 100), (0.999, 1_000)];
+
 /// One line of the figures.
 pub(crate) struct Row {
     pub(crate) workload: Workload,
@@ -300,8 +303,8 @@ impl Reporter {
 fn print_heading(output: &mut Output, workload: Workload) -> Result<(), OutputError> {
     let heading = heading(workload);
     output.line(format_args!(
-        "\n{heading:<46} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}",
-        "events/s", "MB/s", "p50", "p99", "p99.9", "max", "x raw"
+        "\n{heading:<46} {:>10} {:>9} {:>10} {:>9} {:>9} {:>9} {:>9} {:>6}",
+        "events/s", "MB/s", "operations", "p50", "p99", "p99.9", "max", "x raw"
     ))
 }
 
@@ -330,10 +333,13 @@ fn print_figures(
     latencies: &Latencies,
     times_raw: &str,
 ) -> Result<(), OutputError> {
-    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| time_text(latencies.at(share)));
+    let operations = latencies.count();
+    let [p50, p99, p999] = PERCENTILES.map(|(share, operations_min)| {
+        if operations < operations_min { "-".to_owned() } else { time_text(latencies.at(share)) }
+    });
     let max = time_text(latencies.max());
     output.line(format_args!(
-        "{name:<46} {rate:>10} {megabytes:>9} {p50:>9} {p99:>9} {p999:>9} {max:>9} {times_raw:>6}"
+        "{name:<46} {rate:>10} {megabytes:>9} {operations:>10} {p50:>9} {p99:>9} {p999:>9} {max:>9} {times_raw:>6}"
     ))
 }
 

@@ -70,8 +70,14 @@ impl<'a> Session<'a> {
 
     /// The warm-up and what is measured, for each of so many callers.
     pub(crate) fn stretches(&self, callers: usize) -> Stretches {
+        self.stretches_beside(callers, 0)
+    }
+
+    /// The same where so many bytes of the space are taken by something else.
+    pub(crate) fn stretches_beside(&self, callers: usize, taken_bytes: u64) -> Stretches {
         let duration = self.arguments.duration;
-        let events = self.arguments.space / work::log_bytes(self.arguments.payload);
+        let events =
+            self.arguments.space.saturating_sub(taken_bytes) / work::log_bytes(self.arguments.payload);
         let events_max = events / u64::try_from(callers).unwrap_or(u64::MAX);
         let warm_up_events = events_max / u64::from(WARM_UP_PART + 1);
         let warm_up = (duration / WARM_UP_PART).min(WARM_UP_MAX);
