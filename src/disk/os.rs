@@ -409,8 +409,8 @@ impl Mapping for OsMapping {
         for line in (0..length).step_by(CACHE_LINE_BYTES) {
             // SAFETY: a hint, which reads nothing that the program could see, and faults at no address.
             unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(self.map.as_ptr().wrapping_add(offset).wrapping_add(line).cast())
-            };
+                _mm_prefetch::<_MM_HINT_T0>(self.map.as_ptr().wrapping_add(offset).wrapping_add(line).cast());
+            }
         }
     }
 }

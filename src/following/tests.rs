@@ -27,7 +27,7 @@ use crate::{
     time::Timestamp,
     writer::{
         answer::{self, Patience},
-        bell::Bell,
+        bell::Meeting,
         request::Commit,
     },
 };
@@ -112,7 +112,7 @@ fn append(writer: &mut Opened) -> Result<()> {
     let commit = Commit::new().append(&stream, ExpectedVersion::Any, [event]);
     let ids = Options::new().ids;
     let commit = commit.encode(&*ids, writer.committed.store_id())?;
-    let (request, pending) = answer::hand_over(commit, &Arc::new(Bell::default()), Patience::Sleep);
+    let (request, pending) = answer::hand_over(commit, &Arc::new(Meeting::default()), Patience::Sleep);
     writer.core.turn(&mut VecDeque::from([request]), Timestamp::from_micros(1));
     pending.wait().map(drop)
 }

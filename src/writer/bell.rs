@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use crate::writer::futex;
+use crate::writer::futex::{self, UNKNOWN_PROCESSOR};
 
 /// Rung for each frame: for the callers who are answered, and for those who wait for news.
 #[derive(Debug, Default)]
@@ -38,19 +38,21 @@ pub(crate) struct Processor {
 
 impl Default for Processor {
     fn default() -> Self {
-        Self { number: AtomicUsize::new(usize::MAX), given_way: AtomicU32::new(0) }
+        Self { number: AtomicUsize::new(UNKNOWN_PROCESSOR), given_way: AtomicU32::new(0) }
     }
 }
 
 impl Processor {
     /// This thread runs here.
     pub(crate) fn note(&self) {
-        self.number.store(futex::processor().unwrap_or(usize::MAX), Ordering::Relaxed);
+        self.number.store(futex::processor(), Ordering::Relaxed);
     }
 
     /// Whether to give way to the other thread, which was where this one is and can't run while this one does.
     pub(crate) fn wants_way(&self) -> bool {
-        futex::processor() == Some(self.number.load(Ordering::Relaxed))
+        let number = self.number.load(Ordering::Relaxed);
+        number != UNKNOWN_PROCESSOR
+            && number == futex::processor()
             && self.given_way.fetch_add(1, Ordering::Relaxed) % (GIVING_WAY + 1) != GIVING_WAY
     }
 }

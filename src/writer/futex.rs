@@ -5,6 +5,9 @@
 
 pub(crate) use system::{processor, wait, wake_all, wake_one};
 
+/// What stands for a processor's number where that isn't known.
+pub(crate) const UNKNOWN_PROCESSOR: usize = usize::MAX;
+
 #[cfg(target_os = "linux")]
 mod system {
     use std::{sync::atomic::AtomicU32, time::Duration};
@@ -15,8 +18,8 @@ mod system {
     };
 
     /// The number of the processor on which this thread runs just now.
-    pub(crate) fn processor() -> Option<usize> {
-        Some(sched_getcpu())
+    pub(crate) fn processor() -> usize {
+        sched_getcpu()
     }
 
     /// Sleeps if the word still has this value, until woken, or as long as this; may wake without a reason.
@@ -48,9 +51,9 @@ mod system {
 
     use parking_lot::{Condvar, Mutex};
 
-    /// The number of the processor on which this thread runs just now, if the system tells.
-    pub(crate) fn processor() -> Option<usize> {
-        None
+    /// The system doesn't tell.
+    pub(crate) fn processor() -> usize {
+        super::UNKNOWN_PROCESSOR
     }
 
     static LOCK: Mutex<()> = Mutex::new(());

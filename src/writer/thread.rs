@@ -285,10 +285,9 @@ impl Drive {
 
     fn wait_for_work(&self) {
         let is_there = || self.shared.queued.load(Ordering::Relaxed) > 0;
-        if self.patience == Patience::Look {
-            if answer::look_for(LOOKS_MAX, &self.shared.meeting.caller, is_there) {
-                return;
-            }
+        let looks = self.patience == Patience::Look;
+        if looks && answer::look_for(LOOKS_MAX, &self.shared.meeting.caller, is_there) {
+            return;
         }
         self.shared.sleep();
     }

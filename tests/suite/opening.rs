@@ -345,3 +345,28 @@ fn a_long_segment_is_read_whole_and_its_damage_found() -> Outcome {
     }
     Ok(())
 }
+
+/// What a directory takes of the disk, in bytes.
+fn disk_bytes(directory: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let own = fs::metadata(directory)?.blocks() * 512;
+    fs::read_dir(directory)?.try_fold(own, |sum, entry| {
+        let entry = entry?;
+        let is_directory = entry.file_type()?.is_dir();
+        Ok(sum + if is_directory { disk_bytes(&entry.path())? } else { entry.metadata()?.blocks() * 512 })
+    })
+}
+
+#[test]
+fn a_store_of_one_event_takes_little_of_the_disk() -> Outcome {
+    for durability in [Durability::Fsync, Durability::Buffered] {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("store");
+        let store = EventStore::open_with(&path, Options::new().durability(durability))?;
+        store.append(&stream("order-1"), ExpectedVersion::NoStream, [event("Placed")])?;
+        assert!(disk_bytes(&path)? < (5 << 20) / 2, "{durability:?}: {} while open", disk_bytes(&path)?);
+        store.close()?;
+        assert!(disk_bytes(&path)? < 64 << 10, "{durability:?}: {} closed", disk_bytes(&path)?);
+    }
+    Ok(())
+}
