@@ -53,7 +53,7 @@ mod system {
 
     /// The system doesn't tell.
     pub(crate) fn processor() -> usize {
-        super::UNKNOWN_PROCESSOR
+        crate::writer::futex::UNKNOWN_PROCESSOR
     }
 
     static LOCK: Mutex<()> = Mutex::new(());
