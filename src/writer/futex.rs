@@ -3,24 +3,28 @@
 //! On Linux it is a futex; elsewhere a condition variable for the whole process, with the same promises. Beside it stands the
 //! one thing that who looks before it sleeps wants to know of the system.
 
-pub(crate) use system::{processor, wait, wake_all, wake_one};
+pub(crate) use system::{wait, wake_all, wake_one};
 
 /// What stands for a processor's number where that isn't known.
 pub(crate) const UNKNOWN_PROCESSOR: usize = usize::MAX;
+
+/// The number of the processor on which this thread runs just now.
+#[cfg(target_os = "linux")]
+pub(crate) fn processor() -> usize {
+    rustix::thread::sched_getcpu()
+}
+
+/// The system doesn't tell on which processor this thread runs.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn processor() -> usize {
+    UNKNOWN_PROCESSOR
+}
 
 #[cfg(target_os = "linux")]
 mod system {
     use std::{sync::atomic::AtomicU32, time::Duration};
 
-    use rustix::thread::{
-        futex::{self, Flags, Timespec},
-        sched_getcpu,
-    };
-
-    /// The number of the processor on which this thread runs just now.
-    pub(crate) fn processor() -> usize {
-        sched_getcpu()
-    }
+    use rustix::thread::futex::{self, Flags, Timespec};
 
     /// Sleeps if the word still has this value, until woken, or as long as this; may wake without a reason.
     pub(crate) fn wait(word: &AtomicU32, value: u32, timeout: Option<Duration>) {
@@ -50,11 +54,6 @@ mod system {
     };
 
     use parking_lot::{Condvar, Mutex};
-
-    /// The system doesn't tell.
-    pub(crate) fn processor() -> usize {
-        crate::writer::futex::UNKNOWN_PROCESSOR
-    }
 
     static LOCK: Mutex<()> = Mutex::new(());
     static WOKEN: Condvar = Condvar::new();
