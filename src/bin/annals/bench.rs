@@ -10,6 +10,7 @@
 //! measure   latencies and rates             report   the figures as text and as JSON
 //! machine   what it runs on                 scratch  the directory, which is removed
 //! stop      Ctrl-C                                window   appends on their way
+//! reads     what both reading workloads share
 //! ```
 
 mod append;
@@ -21,6 +22,7 @@ mod open;
 mod raw;
 mod read_all;
 mod read_stream;
+mod reads;
 mod report;
 mod scratch;
 mod session;

@@ -1,8 +1,8 @@
 //! Callers that wait for each append.
 
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 
-use annals::{Durability, EventData, EventStore, StreamId, Version};
+use annals::{Durability, EventData, EventStore, Reader, StreamId, Version};
 use anyhow::bail;
 
 use crate::{
@@ -22,15 +22,7 @@ use crate::{
 const TURNS: u32 = 5;
 
 pub(crate) fn measure(session: &mut Session<'_>) -> anyhow::Result<()> {
-    let arguments = session.arguments;
-    for durability in arguments.durabilities() {
-        for callers in arguments.callers(Workload::Append) {
-            for batch in arguments.batches(Workload::Append) {
-                measure_row(session, durability.into(), callers, batch)?;
-            }
-        }
-    }
-    Ok(())
+    session.each_row_of_appends(Workload::Append, measure_row)
 }
 
 fn measure_row(
@@ -67,9 +59,7 @@ fn measure_row(
     } else {
         measured.add(&appending.run(space.measured)?)?;
     }
-    let versions = appending.versions()?;
-    let of_stream = |stream| usize::try_from(stream).ok().and_then(|stream| versions.get(stream)).copied();
-    session.work.check_store(&store, |stream| of_stream(stream).unwrap_or(0), streams, &session.stop)?;
+    Caller::check_store(&appending.callers, &store, &session.work, &session.stop)?;
     session.remove_store(store)?;
     let row = row.streams(streams).measured(measured);
     session.report(&match raw {
@@ -109,14 +99,17 @@ impl Caller {
         &mut self.streams[next]
     }
 
-    /// The version that each stream has reached, by its number.
-    pub(crate) fn versions(callers: &[Self]) -> anyhow::Result<Vec<u64>> {
-        let targets = || callers.iter().flat_map(|caller| &caller.streams);
-        let mut versions = vec![0; targets().count()];
-        for target in targets() {
-            versions[usize::try_from(target.number)?] = target.version;
-        }
-        Ok(versions)
+    /// Reads the whole store, whose streams must have reached the versions that the callers know, and nothing else.
+    pub(crate) fn check_store(
+        callers: &[Self],
+        store: &Reader,
+        work: &Work,
+        stop: &Stop,
+    ) -> anyhow::Result<()> {
+        let targets = callers.iter().flat_map(|caller| &caller.streams);
+        let versions: HashMap<u64, u64> = targets.map(|target| (target.number, target.version)).collect();
+        let streams = u64::try_from(versions.len())?;
+        work.check_store(store, |stream| versions.get(&stream).copied().unwrap_or(0), streams, stop)
     }
 }
 
@@ -162,9 +155,5 @@ impl<'a> Appending<'a> {
             }
             Ok(part)
         })
-    }
-
-    fn versions(&self) -> anyhow::Result<Vec<u64>> {
-        Caller::versions(&self.callers)
     }
 }

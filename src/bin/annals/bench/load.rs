@@ -19,15 +19,7 @@ use crate::{
 };
 
 pub(crate) fn measure(session: &mut Session<'_>) -> anyhow::Result<()> {
-    let arguments = session.arguments;
-    for durability in arguments.durabilities() {
-        for callers in arguments.callers(Workload::Load) {
-            for batch in arguments.batches(Workload::Load) {
-                measure_row(session, durability.into(), callers, batch)?;
-            }
-        }
-    }
-    Ok(())
+    session.each_row_of_appends(Workload::Load, measure_row)
 }
 
 fn measure_row(
@@ -51,9 +43,7 @@ fn measure_row(
     run(stretches.warm_up)?;
     let mut measured = Measured::nothing()?;
     measured.add(&run(stretches.measured)?)?;
-    let versions = Caller::versions(&callers_on_it)?;
-    let of_stream = |stream| usize::try_from(stream).ok().and_then(|stream| versions.get(stream)).copied();
-    work.check_store(&store, |stream| of_stream(stream).unwrap_or(0), streams, stop)?;
+    Caller::check_store(&callers_on_it, &store, work, stop)?;
     session.remove_store(store)?;
     session.report(&row.streams(streams).measured(measured))
 }

@@ -13,7 +13,7 @@ use crate::{
         stop::Stop,
         work::{self, Work},
     },
-    bench_arguments::BenchArguments,
+    bench_arguments::{BenchArguments, Workload},
     progress::Words,
 };
 
@@ -55,6 +55,22 @@ impl<'a> Session<'a> {
         let (work, scratch) = (Work::new(arguments.payload)?, Scratch::make(&arguments.directory)?);
         let reporter = Reporter::begin(arguments, &work, scratch.path())?;
         Ok(Self { arguments, work, stop, scratch, reporter, words: Words::new(), filled: None })
+    }
+
+    /// Measures a row for each durability, number of callers and size of a batch that a workload of appends has.
+    pub(crate) fn each_row_of_appends(
+        &mut self,
+        workload: Workload,
+        measure_row: impl Fn(&mut Self, Durability, usize, usize) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        for durability in self.arguments.durabilities() {
+            for callers in self.arguments.callers(workload) {
+                for batch in self.arguments.batches(workload) {
+                    measure_row(self, durability.into(), callers, batch)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Tells somebody at a terminal what is measured now.
