@@ -16,10 +16,7 @@ use crate::{
     cursor::Cursor,
     error::{Error, Result},
     event::{EventRef, StoredEvent},
-    format::{
-        layout::bytes,
-        record::{self, Record},
-    },
+    format::record::{self, Record},
     index::part::Direction,
     log::{fetch, window::Window},
     position::{LogOffset, Position},
@@ -66,7 +63,7 @@ pub struct Events {
     taken: usize,
     kept: Kept,
     window: Window,
-    /// How much of the records that come is fetched ahead: about what the last one had, in bytes.
+    /// What the last record took, in bytes: those that come are taken to be as long.
     record_bytes: usize,
     /// The record whose parts are being given, and these.
     standing: Option<Found>,
@@ -138,16 +135,14 @@ impl Events {
     /// event then. [`Error::CursorMismatch`] if the query's cursor isn't of this log, and either of the others where
     /// the query's beginning can't be found; the cursor has ended then.
     pub fn try_next(&mut self) -> Result<Option<EventRef<'_>>> {
-        if !matches!(self.start, Start::Known) {
-            self.begin()?;
-        }
+        self.begin()?;
         let Some(Found { place, number }) = self.find_shown()? else { return Ok(None) };
         let segment = self.kept.here(&self.committed, &mut self.window, place)?;
         let through = self.selection.through.as_ref().filter(|_| self.parts.rest() == Rest::Some);
         let Some(through) = through else {
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
             self.passed = record.event.cursor();
-            self.record_bytes = record.bytes.len().min(AHEAD_RECORD_BYTES_MAX);
+            self.record_bytes = record.bytes.len();
             return Ok(Some(record.event));
         };
         let record = checked_before(segment, place, &mut self.window)?;
@@ -172,7 +167,7 @@ impl Events {
             let Found { place, number } = found;
             let segment = self.kept.here(&self.committed, &mut self.window, place)?;
             let record = checked(segment, place, source, number, &mut self.window)?;
-            self.record_bytes = record.bytes.len().min(AHEAD_RECORD_BYTES_MAX);
+            self.record_bytes = record.bytes.len();
             if self.parts.unfold(through, *direction, &record.event)? == Rest::Some {
                 self.standing = Some(found);
                 return Ok(Some(found));
@@ -202,7 +197,7 @@ impl Events {
                 return Ok(Some((found, fate)));
             }
             let record = checked(segment, place, &self.selection.source, number, &mut self.window)?;
-            self.record_bytes = record.bytes.len().min(AHEAD_RECORD_BYTES_MAX);
+            self.record_bytes = record.bytes.len();
             if !self.selection.leaves_out(record.event.stream) {
                 self.passed = record.event.cursor();
             }
@@ -237,16 +232,17 @@ impl Events {
         }
     }
 
-    /// Has the processor fetch one of the next records, unless none is wanted so far ahead, or the processor comes to it by itself, since it
-    /// goes on from the one before.
+    /// Has the processor fetch one of the next records, unless none is wanted so far ahead, or the processor comes to it by
+    /// itself, since it goes on from the one before.
     fn prefetch(&mut self, number: usize) {
-        if bytes(number - self.taken) >= self.limit_left {
+        if (number - self.taken) as u64 >= self.limit_left {
             return;
         }
-        let Some(Found { place, .. }) = self.found.get(number).copied() else { return };
-        let before = number.checked_sub(1).and_then(|before| self.found.get(before));
-        if before.is_none_or(|before| place.get().abs_diff(before.place.get()) > AHEAD_NEAR_BYTES) {
-            self.kept.prefetch(&self.committed, place, self.record_bytes);
+        if let Some(&[before, Found { place, .. }]) =
+            self.found.get(number - 1..=number).and_then(<[_]>::as_array)
+            && place.get().abs_diff(before.place.get()) > AHEAD_NEAR_BYTES
+        {
+            self.kept.prefetch(&self.committed, place, self.record_bytes.min(AHEAD_RECORD_BYTES_MAX));
         }
     }
 
@@ -310,7 +306,12 @@ impl Events {
     }
 
     /// Finds the query's beginning and end, once.
+    #[inline]
     fn begin(&mut self) -> Result<()> {
+        if matches!(self.start, Start::Known) { Ok(()) } else { self.find_beginning() }
+    }
+
+    fn find_beginning(&mut self) -> Result<()> {
         match mem::replace(&mut self.start, Start::Known) {
             Start::Known => Ok(()),
             Start::Failed(error) => Err(error),

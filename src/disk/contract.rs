@@ -339,8 +339,6 @@ pub trait Mapping: Send + Sync + fmt::Debug {
 
     /// Says that `length` bytes from an offset on are read soon, so that the processor can fetch them meanwhile. Changes
     /// nothing but speed, wherever the bytes are.
-    fn prefetch(&self, offset: usize, length: usize) {
-        // A mapping that can't say so to the processor doesn't.
-        let _: (usize, usize) = (offset, length);
-    }
+    #[allow(unused_variables, reason = "a mapping that can't say so to the processor doesn't")]
+    fn prefetch(&self, offset: usize, length: usize) {}
 }

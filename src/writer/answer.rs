@@ -1,8 +1,9 @@
 //! Answers: how the outcome of a commit reaches its caller, who waits, awaits or looks.
 //!
 //! Caller and writer share a ticket: the commit in it, and the answer. All callers of a frame sleep on one
-//! futex word, the bell, so that one call wakes them all; those of the next frame sleep at the other of two. The ticket's memory is let go by the caller, as a
-//! rule: memory that one thread takes and another gives back is what an allocator does worst.
+//! futex word, the bell, so that one call wakes them all; those of the next frame sleep at the other of two. The
+//! ticket's memory is let go by the caller, as a rule: memory that one thread takes and another gives back is what an
+//! allocator does worst.
 
 use std::{
     fmt,
