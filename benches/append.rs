@@ -24,7 +24,7 @@ use std::{
 
 use annals::{Durability, EventData, EventStore, Options, StreamId, Version};
 
-use crate::{in_flight::InFlight, median::median, options::CommandLine};
+use crate::{in_flight::InFlight, median::median, options::CommandLine, rate::rate};
 
 #[path = "support/in_flight.rs"]
 mod in_flight;
@@ -32,6 +32,8 @@ mod in_flight;
 mod median;
 #[path = "support/options.rs"]
 mod options;
+#[path = "support/rate.rs"]
+mod rate;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -162,11 +164,6 @@ fn with_store(
     }
     store.close()?;
     Ok(rate(events, elapsed))
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
-fn rate(events: u64, elapsed: Duration) -> f64 {
-    events as f64 / elapsed.as_secs_f64()
 }
 
 fn raw(directory: &Path, duration: Duration) -> Outcome<f64> {

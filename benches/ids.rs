@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use crate::{
     event::event, in_flight::InFlight, median::median, options::CommandLine, percentile::percentile,
+    rate::rate,
 };
 
 #[path = "support/event.rs"]
@@ -39,6 +40,8 @@ mod median;
 mod options;
 #[path = "support/percentile.rs"]
 mod percentile;
+#[path = "support/rate.rs"]
+mod rate;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -154,12 +157,12 @@ fn appends(output: &mut impl Write, settings: &Settings) -> Outcome<()> {
         let (mut made, mut given) = (Vec::new(), Vec::new());
         for round in 0..settings.rounds {
             // What comes second may meet a disk that is still busy with the first.
-            let mut measure = [(false, &mut made), (true, &mut given)];
+            let mut kinds = [(false, &mut made), (true, &mut given)];
             if round % 2 == 1 {
-                measure.reverse();
+                kinds.reverse();
             }
-            for (gives_ids, rates) in measure {
-                rates.push(rate(settings, segments, gives_ids)?);
+            for (gives_ids, rates) in kinds {
+                rates.push(measure(settings, segments, gives_ids)?);
             }
         }
         let (made, given) = (median(&mut made), median(&mut given));
@@ -169,8 +172,8 @@ fn appends(output: &mut impl Write, settings: &Settings) -> Outcome<()> {
     Ok(())
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
-fn rate(settings: &Settings, segments: u64, gives_ids: bool) -> Outcome<f64> {
+/// How many events a second one caller submits to a stream that is in so many segments.
+fn measure(settings: &Settings, segments: u64, gives_ids: bool) -> Outcome<f64> {
     let directory = tempfile::tempdir_in(&settings.directory)?;
     let path = directory.path().join("store");
     let stream = StreamId::new("order-00000000")?;
@@ -193,7 +196,7 @@ fn rate(settings: &Settings, segments: u64, gives_ids: bool) -> Outcome<f64> {
         return Err(format!("{last} events were acknowledged, and {found} are there").into());
     }
     store.close()?;
-    Ok(settings.appends as f64 / elapsed.as_secs_f64())
+    Ok(rate(settings.appends, elapsed))
 }
 
 /// Makes a store whose stream has events with given ids in so many segments, and others have some too. Returns the

@@ -9,15 +9,18 @@
 
 use std::error::Error;
 
-use annals::{
-    ContentType, Durability, EventData, EventStore, Events, ExpectedVersion, Invalid, Options, StreamId,
-};
+use annals::{Durability, EventStore, Events, ExpectedVersion, Invalid, Options, StreamId};
+
+use crate::event::event;
+
+#[path = "support/event.rs"]
+mod event;
 
 const STREAMS: u64 = 10;
 const EVENTS_A_STREAM: u64 = 100;
 const BATCH_EVENTS: u64 = 10;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -89,10 +92,6 @@ fn fill(store: &EventStore) -> Outcome<()> {
 
 fn name(stream: u64) -> Result<StreamId, Invalid> {
     StreamId::new(format!("order-{stream:08}"))
-}
-
-fn event() -> EventData {
-    EventData::new("OrderPlaced", [b'x'; 200]).with_metadata_bytes([b'y'; 57], ContentType::BYTES)
 }
 
 fn count(mut events: Events) -> annals::Result<u64> {

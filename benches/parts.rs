@@ -58,7 +58,7 @@ fn parts(criterion: &mut Criterion) {
     run(criterion).expect("the temporary directory takes a store");
 }
 
-fn run(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
+fn run(criterion: &mut Criterion) -> Result<(), Box<dyn Error + Send + Sync>> {
     let directory = tempfile::tempdir()?;
     let store = filled(&directory)?;
     let mut group = criterion.benchmark_group("parts");

@@ -44,6 +44,7 @@ use std::{
 };
 
 use crate::{
+    job::Job,
     make::{End, Make},
     probe::{Dropping, Probe, Probed},
     report::{Figures, Row},
@@ -56,6 +57,10 @@ use crate::{
 mod appends;
 #[path = "scale/cache.rs"]
 mod cache;
+#[path = "support/child.rs"]
+mod child;
+#[path = "support/files.rs"]
+mod files;
 #[path = "scale/growth.rs"]
 mod growth;
 #[path = "support/in_flight.rs"]
@@ -66,10 +71,16 @@ mod job;
 mod make;
 #[path = "support/median.rs"]
 mod median;
+#[path = "support/mix.rs"]
+mod mix;
 #[path = "support/options.rs"]
 mod options;
+#[path = "support/own_memory.rs"]
+mod own_memory;
 #[path = "scale/probe.rs"]
 mod probe;
+#[path = "support/rate.rs"]
+mod rate;
 #[path = "scale/reads.rs"]
 mod reads;
 #[path = "scale/report.rs"]
@@ -84,7 +95,7 @@ mod work;
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Outcome<()> {
-    if let Some(job) = job::given()? {
+    if let Some(job) = child::given::<Job>()? {
         return job.run();
     }
     let settings = Settings::given()?;
@@ -122,7 +133,7 @@ fn kept(output: &mut impl Write, directory: &Path, settings: &Settings) -> Outco
 /// The rows of one state of the stores: warm, and cold where the page cache can be told to forget.
 fn openings(output: &mut impl Write, state: &str, stores: &mut [Bench], settings: &Settings) -> Outcome<()> {
     for store in stores.iter() {
-        cache::warm(store.path())?;
+        files::warm(store.path())?;
     }
     let warm = rounds(stores, settings, Dropping::Nothing)?;
     report::row(output, &Row { name: format!("{state}, warm"), figures: warm }, stores)?;
@@ -156,7 +167,7 @@ fn scattered(output: &mut impl Write, directory: &Path, settings: &Settings) -> 
     let mut store = Bench::make(directory, work, End::Close)?;
     let stream = store.work.scattered_stream();
     report::scattered_heading(output, &store)?;
-    cache::warm(store.path())?;
+    files::warm(store.path())?;
     for (name, dropping) in [("warm", Dropping::Nothing), ("cold", Dropping::BeforeOpeningAndReading)] {
         if dropping != Dropping::Nothing && !cache::can_forget(store.path())? {
             report::skipped(output, name)?;

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Outcome,
     make::{Appender, Prepared, Streams},
+    own_memory::own_memory_bytes,
     probe,
-    reads::rate,
+    rate::rate,
     work::{self, EVENT_BYTES, Work},
 };
 
@@ -42,7 +43,7 @@ pub(crate) struct AppendedOn {
 impl AppendOn {
     pub(crate) fn run(&self) -> Outcome<AppendedOn> {
         let mut streams = Streams::after(&self.work, self.appends_before)?;
-        let memory_before = probe::own_memory_bytes();
+        let memory_before = own_memory_bytes().ok();
         let store = probe::open(&self.directory, self.work.segment_bytes)?;
         let mut appender = Appender::new(&store, &self.work, &mut streams, self.appends_before);
         // The first appends map what all need.
@@ -60,7 +61,7 @@ impl AppendOn {
             appender.wait_for(append)?;
             alone += begun.elapsed();
         }
-        let memory_after = probe::own_memory_bytes();
+        let memory_after = own_memory_bytes().ok();
         let events = appender.appends * self.work.batch + ALONE;
         check(&store, self.appends_before * self.work.batch, events)?;
         store.close()?;

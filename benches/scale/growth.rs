@@ -5,7 +5,7 @@ use std::{io::Write, path::Path};
 use crate::{
     End, Outcome,
     appends::AppendedOn,
-    cache,
+    files,
     median::median,
     probe::{Dropping, Probed},
     reads::ReadStreams,
@@ -98,7 +98,7 @@ pub(crate) fn run(output: &mut impl Write, directory: &Path, settings: &Settings
     }
     report::sizes(output, &stores)?;
     for store in &stores {
-        cache::warm(store.path())?;
+        files::warm(store.path())?;
     }
     let mut rounds = Vec::new();
     for round in 0..settings.rounds {

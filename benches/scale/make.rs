@@ -1,17 +1,13 @@
 //! Makes a store, or goes on with one.
 
-use std::{
-    io::{self, Read},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use annals::{Durability, EventData, EventStore, Options, StreamId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Outcome,
+    Outcome, child,
     in_flight::InFlight,
-    job,
     work::{self, EVENT_BYTES, Work},
 };
 
@@ -80,12 +76,11 @@ impl Make {
         match self.end {
             End::Close => {
                 store.close()?;
-                job::tell(&made)
+                child::tell(&made)
             }
             End::Killed => {
-                job::tell(&made)?;
-                // The end of standard input comes only if who should have killed this has ended before.
-                Ok(io::stdin().read_to_end(&mut Vec::new()).map(drop)?)
+                child::tell(&made)?;
+                child::wait_to_be_killed()
             }
         }
     }

@@ -1,7 +1,6 @@
 //! Opens a store and reads one stream, in a process that does nothing else.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Outcome, cache,
+    own_memory::own_memory_bytes,
     work::{self, Truth},
 };
 
@@ -57,7 +57,7 @@ impl Probe {
         let begun = Instant::now();
         let found = read_checked(&store, &name)?;
         let read = begun.elapsed();
-        let memory_bytes = own_memory_bytes();
+        let memory_bytes = own_memory_bytes().ok();
         if found != self.truth || store.last_position().get() != self.last_position {
             let last = store.last_position();
             let truth = self.truth;
@@ -92,12 +92,4 @@ pub(crate) fn read_checked(store: &EventStore, name: &StreamId) -> Outcome<Truth
         }
     }
     Ok(found)
-}
-
-/// Anonymous memory: what isn't a view of a file.
-pub(crate) fn own_memory_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes << 10)
 }

@@ -10,7 +10,10 @@ use annals::{EventStore, StreamId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Outcome, probe,
+    Outcome,
+    mix::mix,
+    probe,
+    rate::rate,
     work::{self, Truth, Work},
 };
 
@@ -56,9 +59,9 @@ impl Reads {
                 return Err(format!("{name}: {found:?} instead of {truth:?}").into());
             }
         }
-        let mut chance = work::mixed(!self.work.seed ^ work::mixed(self.round));
+        let mut chance = mix(!self.work.seed ^ mix(self.round));
         let mut any_of = |numbers: &Range<u64>| {
-            chance = work::mixed(chance);
+            chance = mix(chance);
             usize::try_from(numbers.start + chance % (numbers.end - numbers.start))
         };
         let kinds = [self.work.window_streams(self.appends), 0..self.work.streams];
@@ -97,10 +100,4 @@ fn read<'a>(store: &EventStore, names: impl Iterator<Item = &'a StreamId>) -> Ou
         }
     }
     Ok(found)
-}
-
-/// Something a second.
-#[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
-pub(crate) fn rate(count: u64, time: Duration) -> f64 {
-    count as f64 / time.as_secs_f64()
 }

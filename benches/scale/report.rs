@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use crate::{Outcome, probe::Probed, store::Bench};
+use crate::{Outcome, median::median_by, probe::Probed, rate::rate, store::Bench};
 
 /// The medians of some rounds.
 #[derive(Clone, Copy)]
@@ -25,8 +25,7 @@ impl Figures {
     pub(crate) fn median(probed: &[Probed], memory_bytes_goal: u64) -> Self {
         fn of<T: Ord + Copy>(probed: &[Probed], value: impl Fn(&Probed) -> T) -> T {
             let mut values: Vec<T> = probed.iter().map(value).collect();
-            values.sort_unstable();
-            values[values.len() / 2]
+            median_by(&mut values, T::cmp)
         }
         Self {
             open: of(probed, |probed| probed.open),
@@ -122,7 +121,7 @@ pub(crate) fn scattered_row(
     segments: u64,
 ) -> Outcome<()> {
     let (open, read) = (milliseconds(figures.open), milliseconds(figures.read));
-    let rate = ratio(figures.events, 1) / figures.read.as_secs_f64();
+    let rate = rate(figures.events, figures.read);
     let segment = read * 1_000.0 / ratio(segments, 1);
     let events = figures.events;
     Ok(writeln!(output, "{name:<22} {open:>10.2} {read:>10.3} {events:>10} {rate:>12.0} {segment:>14.1}")?)

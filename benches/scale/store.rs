@@ -10,8 +10,9 @@ use std::{
 use crate::{
     End, Make, Outcome, Probe, Probed,
     appends::{AppendOn, AppendedOn},
-    cache,
-    job::{Ending, Job},
+    child::Ending,
+    files,
+    job::Job,
     make::Made,
     probe::Dropping,
     reads::{ReadStreams, Reads},
@@ -71,7 +72,7 @@ impl Bench {
     /// What index files and the stream directory take, in bytes.
     pub(crate) fn index_bytes(&self) -> Outcome<u64> {
         let mut bytes = 0;
-        for file in cache::files(&self.directory)? {
+        for file in files::list(&self.directory)? {
             let is_directory = file.file_name().is_some_and(|name| name == "streams.dir");
             if is_directory || file.extension().is_some_and(|extension| extension == "idx") {
                 bytes += file.metadata()?.len();
@@ -123,7 +124,7 @@ impl Bench {
     fn copy(&self, extension: &str) -> Outcome<PathBuf> {
         let copy = self.directory.with_extension(extension);
         let active = format!("{:012}", self.segments);
-        for file in cache::files(&self.directory)? {
+        for file in files::list(&self.directory)? {
             let to = copy.join(file.strip_prefix(&self.directory)?);
             fs::create_dir_all(to.parent().ok_or("a copy is below a directory")?)?;
             let number = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::ops::Range;
 use annals::{ContentType, EventData, StreamId};
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
+use crate::{Outcome, mix::mix};
 
 /// What an event takes in the log, in bytes, about; its data, metadata and name alone are 271.
 pub(crate) const EVENT_BYTES: u64 = 390;
@@ -54,7 +54,7 @@ pub(crate) struct Truth {
 impl Work {
     /// The stream of an append, by numbers.
     pub(crate) fn stream_of(&self, append: u64) -> u64 {
-        let chance = mixed(self.seed ^ mixed(append));
+        let chance = mix(self.seed ^ mix(append));
         match self.layout {
             Layout::Scattered { every } if append.is_multiple_of(every) => self.scattered_stream(),
             Layout::Windows { appends, streams } if chance.is_multiple_of(2) => {
@@ -82,7 +82,7 @@ impl Work {
 
     /// A stream to read in a round: that of one of the first `appends`, so that it has events.
     pub(crate) fn stream_by_chance(&self, round: u64, appends: u64) -> u64 {
-        self.stream_of(mixed(!self.seed ^ mixed(round)) % appends)
+        self.stream_of(mix(!self.seed ^ mix(round)) % appends)
     }
 
     /// What a stream holds after so many appends.
@@ -135,23 +135,15 @@ fn event(position: u64, append: u64, id_is_given: bool) -> EventData {
         r#"{{"sequence":"{position:012}","orderId":"6f1c2a34-90ab-4def-8123-456789abcdef","item":"a book on event sourcing","quantity":3,"priceCents":4999,"currency":"EUR","customer":"c-48213","note":"gift wrapped"}}"#
     );
     let metadata = format!(r#"{{"correlationId":"c-{append:016x}","userId":"u-48213"}}"#);
-    let event_type = TYPES[usize::try_from(mixed(position)).unwrap_or_default() % TYPES.len()];
+    let event_type = TYPES[usize::try_from(mix(position)).unwrap_or_default() % TYPES.len()];
     let event = EventData::new(event_type, data)
         .with_content_type(ContentType::JSON)
         .with_metadata_bytes(metadata, ContentType::JSON);
-    if id_is_given { event.with_id(uuid::Uuid::from_u64_pair(mixed(position), position)) } else { event }
+    if id_is_given { event.with_id(uuid::Uuid::from_u64_pair(mix(position), position)) } else { event }
 }
 
 /// The position that an event's data name.
 pub(crate) fn position_in(data: &[u8]) -> Option<u64> {
     let digits = data.get(NUMBER_BEGINS..NUMBER_BEGINS + NUMBER_DIGITS)?;
     std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// `SplitMix64`: small, and the same everywhere.
-pub(crate) fn mixed(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }

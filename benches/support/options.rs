@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, env, error::Error, path::PathBuf, str::FromStr};
 
+use crate::Outcome;
+
 /// Asks for tiny sizes, which show that a benchmark works and measure nothing.
 const SHORT: &str = "--short";
 
@@ -32,7 +34,7 @@ impl CommandLine {
     }
 
     /// The value of the option that was taken last.
-    pub(crate) fn value<T>(&mut self) -> Result<T, Box<dyn Error + Send + Sync>>
+    pub(crate) fn value<T>(&mut self) -> Outcome<T>
     where
         T: FromStr<Err: Error>,
     {
@@ -42,7 +44,7 @@ impl CommandLine {
     }
 
     /// The option that was taken last isn't one.
-    pub(crate) fn unknown<T>(&self) -> Result<T, Box<dyn Error + Send + Sync>> {
+    pub(crate) fn unknown<T>(&self) -> Outcome<T> {
         Err(format!("unknown option {}", self.option).into())
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{median::median, percentile::percentile, rate::rate};
+
 /// Only what was asked for is there.
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
@@ -42,22 +44,17 @@ impl Figures {
     }
 
     pub(crate) fn rate(events: u64, elapsed: Duration) -> Self {
-        Self { events, events_per_second: Some(ratio(events, elapsed)), ..Self::default() }
+        Self { events, events_per_second: Some(rate(events, elapsed)), ..Self::default() }
     }
 
     /// With the latencies, which are put in order.
     pub(crate) fn with_latencies(self, latencies: &mut [Duration]) -> Self {
         latencies.sort_unstable();
         let at = |percent: usize| {
-            let index = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
-            latencies.get(index).map(|latency| latency.as_secs_f64() * 1e6)
+            (!latencies.is_empty()).then(|| percentile(latencies, percent).as_secs_f64() * 1e6)
         };
         Self { p50_micros: at(50), p99_micros: at(99), ..self }
     }
-}
-
-fn ratio(events: u64, elapsed: Duration) -> f64 {
-    float(events) / elapsed.as_secs_f64()
 }
 
 #[allow(clippy::cast_precision_loss, reason = "no count here comes near 52 bits")]
@@ -66,8 +63,7 @@ pub(crate) fn float(number: u64) -> f64 {
 }
 
 /// The middle one; none of none.
-pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+pub(crate) fn median_of(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+    (!values.is_empty()).then(|| median(&mut values))
 }

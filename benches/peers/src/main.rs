@@ -21,11 +21,29 @@
 
 use std::error::Error;
 
+use crate::job::Job;
+
+#[path = "../../support/child.rs"]
+mod child;
+mod disk;
 mod engines;
 mod figures;
+#[path = "../../support/files.rs"]
 mod files;
+#[path = "../../support/in_flight.rs"]
+mod in_flight;
 mod job;
+#[path = "../../support/median.rs"]
+mod median;
+#[path = "../../support/mix.rs"]
+mod mix;
+#[path = "../../support/own_memory.rs"]
+mod own_memory;
 mod payload;
+#[path = "../../support/percentile.rs"]
+mod percentile;
+#[path = "../../support/rate.rs"]
+mod rate;
 mod rows;
 mod run;
 mod settings;
@@ -36,7 +54,7 @@ mod workload;
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Outcome<()> {
-    if let Some(job) = job::given()? {
+    if let Some(job) = child::given::<Job>()? {
         return job.run();
     }
     let settings = settings::Settings::given()?;

@@ -2,6 +2,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::mix::mix;
+
 /// Which stream: the benchmark's own number of it, and its name.
 pub(crate) struct Stream {
     pub(crate) number: u64,
@@ -82,14 +84,6 @@ fn id_of(stream: u64, version: u64) -> [u8; 16] {
     uuid::Builder::from_random_bytes((u128::from(high) << 64 | u128::from(low)).to_le_bytes())
         .into_uuid()
         .into_bytes()
-}
-
-/// The finisher of the generator `SplitMix64`: each bit depends on all.
-pub(crate) fn mix(number: u64) -> u64 {
-    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
 }
 
 /// What was read: how many events, in which order, how many bytes, the sum of the last digits of their streams' numbers and

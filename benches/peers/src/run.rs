@@ -11,10 +11,9 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    Outcome,
+    Outcome, disk,
     engines::{Durability, Kind},
     figures::Figures,
-    files,
     job::{Extent, Job},
     rows::{Goal, Row},
     settings::Settings,
@@ -87,7 +86,7 @@ impl Run<'_> {
             let directory = match work.made_by() {
                 // What a process left that was killed is mended by who opens it.
                 Some(made_by) if work == Work::OpenKilled => {
-                    files::copy(&self.made(made_by, engine), &scratch)?;
+                    disk::copy(&self.made(made_by, engine), &scratch)?;
                     scratch.clone()
                 }
                 Some(made_by) => self.made(made_by, engine),

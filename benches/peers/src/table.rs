@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     Outcome,
     engines::Kind,
-    figures::{Figure, float, median},
+    figures::{Figure, float, median_of},
     rows::{Goal, Row},
     run::Results,
     settings::{Format, Settings},
@@ -24,7 +24,7 @@ pub(crate) fn print(settings: &Settings, results: &Results) -> Outcome<()> {
         return Ok(());
     }
     let Settings { rounds, seconds, size, .. } = settings;
-    let (streams, events) = (size.streams, size.streams * size.events_a_stream);
+    let (streams, events) = (size.streams, size.events());
     writeln!(output, "medians of {rounds}, {seconds} s each; {events} events in {streams} streams\n")?;
     write!(output, "{:<39}", "")?;
     for engine in &settings.engines {
@@ -92,7 +92,7 @@ impl Judge<'_> {
     }
 
     fn median(&self, work: Work, engine: Kind, figure: Figure) -> Option<f64> {
-        median(self.all(work, engine, figure))
+        median_of(self.all(work, engine, figure))
     }
 
     /// The best other store at a work, by its median.
@@ -109,7 +109,7 @@ impl Judge<'_> {
     fn ratio_to(&self, row: &Row, engine: Kind, work: Work) -> Option<f64> {
         let own = self.all(row.work, Kind::Annals, row.figure);
         let others = self.all(work, engine, row.figure);
-        median(own.iter().zip(&others).map(|(own, other)| own / other))
+        median_of(own.iter().zip(&others).map(|(own, other)| own / other))
     }
 
     fn judge(&self, row: &Row) -> Judgement {
@@ -159,7 +159,7 @@ impl Judge<'_> {
         let mut engines = Map::new();
         for engine in &self.settings.engines {
             let rounds = self.all(row.work, *engine, row.figure);
-            if let Some(median) = median(rounds.iter().copied()) {
+            if let Some(median) = median_of(rounds.iter().copied()) {
                 engines.insert(engine.name().to_owned(), json!({ "median": median, "rounds": rounds }));
             }
         }

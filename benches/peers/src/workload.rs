@@ -1,9 +1,8 @@
 //! The workloads: each in a process of its own, each checked.
 
 use std::{
-    io::{self, Read},
     sync::Barrier,
-    thread,
+    thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
@@ -11,11 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Outcome,
+    child::{self, Ending},
+    disk,
     engines::{Conflict, Durability, Engine, Ids, Kind, Writer, annals, raw},
     figures::{Figures, float},
     files,
     job::{Extent, Job},
-    payload::{EVENT_BYTES, NewEvent, Stream, Tally, mix},
+    mix::mix,
+    own_memory::own_memory_bytes,
+    payload::{EVENT_BYTES, NewEvent, Stream, Tally},
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -61,9 +64,9 @@ impl Work {
         }
     }
 
-    /// Whether its process is killed when it has told.
-    pub(crate) fn is_killed(self) -> bool {
-        self == Self::MakeKilled
+    /// How its process ends.
+    pub(crate) fn ending(self) -> Ending {
+        if self == Self::MakeKilled { Ending::Kill } else { Ending::ByItself }
     }
 
     /// What makes the store that it reads, if it reads one.
@@ -74,20 +77,6 @@ impl Work {
             _ => None,
         }
     }
-
-    pub(crate) fn run(self, job: &Job, tell: impl FnOnce(&Figures) -> Outcome<()>) -> Outcome<()> {
-        let figures = match self {
-            _ if job.engine == Kind::Raw => job.run_raw()?,
-            Self::Append { durability, callers, batch } => job.append(durability, callers, batch)?,
-            Self::Submit => job.submit()?,
-            Self::Make { batch } => job.make(batch)?,
-            Self::MakeKilled => return job.make_killed(tell),
-            Self::ReadStreams { threads } => job.read_streams(threads)?,
-            Self::ReadAll => job.read_all()?,
-            Self::Open | Self::OpenKilled => job.open()?,
-        };
-        tell(&figures)
-    }
 }
 
 /// What one caller has done.
@@ -97,21 +86,25 @@ struct Called {
 }
 
 impl Job {
+    /// Does the job, in a process that was started for it, and tells the one that started it.
+    pub(crate) fn run(&self) -> Outcome<()> {
+        let figures = match self.work {
+            _ if self.engine == Kind::Raw => self.run_raw()?,
+            Work::Append { durability, callers, batch } => self.append(durability, callers, batch)?,
+            Work::Submit => self.submit()?,
+            Work::Make { batch } => self.make(batch)?,
+            Work::MakeKilled => return self.make_killed(),
+            Work::ReadStreams { threads } => self.read_streams(threads)?,
+            Work::ReadAll => self.read_all()?,
+            Work::Open | Work::OpenKilled => self.open()?,
+        };
+        child::tell(&figures)
+    }
+
     fn append(&self, durability: Durability, callers: u64, batch: u64) -> Outcome<Figures> {
         let engine = self.engine.open(&self.directory, durability, Ids::Own)?;
-        let barrier = Barrier::new(usize::try_from(callers + 1)?);
-        let (mut called, elapsed) = thread::scope(|scope| {
-            let call = |caller| {
-                let (engine, barrier) = (&*engine, &barrier);
-                scope.spawn(move || self.call(engine, caller, batch, barrier))
-            };
-            let threads: Vec<_> = (0..callers).map(call).collect();
-            barrier.wait();
-            let begun = Instant::now();
-            let called: Vec<Called> =
-                threads.into_iter().map(|thread| joined(thread.join())).collect::<Outcome<_>>()?;
-            Outcome::Ok((called, begun.elapsed()))
-        })?;
+        let call = |caller, barrier: &Barrier| self.call(&*engine, caller, batch, barrier);
+        let (mut called, elapsed) = in_threads(callers, call)?;
         let streams: Vec<(u64, u64)> = (0..).zip(called.iter().map(|called| called.version)).collect();
         check(&*engine, &streams)?;
         engine.close()?;
@@ -164,18 +157,21 @@ impl Job {
         self.fill(&mut *engine.writer()?, batch)?;
         check(&*engine, &self.all_streams())?;
         engine.close()?;
-        let events = self.size.streams * self.size.events_a_stream;
-        let disk_bytes = float(files::disk_bytes(&self.directory)?) / float(events);
+        self.stored(self.size.events())
+    }
+
+    /// So many events, and what they take on the disk.
+    fn stored(&self, events: u64) -> Outcome<Figures> {
+        let disk_bytes = float(disk::bytes(&self.directory)?) / float(events);
         Ok(Figures { events, disk_bytes: Some(disk_bytes), ..Figures::default() })
     }
 
-    fn make_killed(&self, tell: impl FnOnce(&Figures) -> Outcome<()>) -> Outcome<()> {
+    fn make_killed(&self) -> Outcome<()> {
         let annals = annals::Annals::open(&self.directory, Durability::Buffered, Ids::Given)?;
         self.fill(&mut *annals.writer()?, 1)?;
         annals.fill_last_segment()?;
-        tell(&Figures { events: self.size.streams * self.size.events_a_stream, ..Figures::default() })?;
-        // Standard input ends only if who should have killed this has ended before.
-        Ok(io::stdin().read_to_end(&mut Vec::new()).map(drop)?)
+        child::tell(&Figures { events: self.size.events(), ..Figures::default() })?;
+        child::wait_to_be_killed()
     }
 
     /// The streams take turns, so that the events of each are scattered over the store.
@@ -198,21 +194,10 @@ impl Job {
 
     fn read_streams(&self, threads: u64) -> Outcome<Figures> {
         let engine = self.engine.open(&self.directory, Durability::Buffered, Ids::Given)?;
-        let barrier = Barrier::new(usize::try_from(threads + 1)?);
-        let (events, elapsed) = thread::scope(|scope| {
-            let read = |seed| {
-                let (engine, barrier) = (&*engine, &barrier);
-                scope.spawn(move || self.read_by_chance(engine, seed, barrier))
-            };
-            let threads: Vec<_> = (0..threads).map(read).collect();
-            barrier.wait();
-            let begun = Instant::now();
-            let counts: Vec<u64> =
-                threads.into_iter().map(|thread| joined(thread.join())).collect::<Outcome<_>>()?;
-            Outcome::Ok((counts.iter().sum(), begun.elapsed()))
-        })?;
+        let read = |seed, barrier: &Barrier| self.read_by_chance(&*engine, seed, barrier);
+        let (counts, elapsed) = in_threads(threads, read)?;
         engine.close()?;
-        Ok(Figures::rate(events, elapsed))
+        Ok(Figures::rate(counts.iter().sum(), elapsed))
     }
 
     /// One thread, which has read everything once before the others and it begin.
@@ -276,14 +261,14 @@ impl Job {
         files::warm(&self.directory)?;
         let stream = Stream::new(self.size.streams / 2);
         let expected = Tally::expected([(stream.number, self.size.events_a_stream)]);
-        let memory_before = files::own_memory_bytes()?;
+        let memory_before = own_memory_bytes()?;
         let begun = Instant::now();
         let engine = self.engine.open(&self.directory, Durability::Buffered, Ids::Given)?;
         let mut reader = engine.reader()?;
         let mut tally = Tally::default();
         reader.read_stream(&stream, &mut tally)?;
         let elapsed = begun.elapsed();
-        let memory = files::own_memory_bytes()?.saturating_sub(memory_before);
+        let memory = own_memory_bytes()?.saturating_sub(memory_before);
         tally.check(&expected)?;
         drop(reader);
         engine.close()?;
@@ -310,13 +295,11 @@ impl Job {
                 Ok(Figures::rate(events, begun.elapsed()))
             }
             Work::Make { .. } => {
-                let wanted = self.size.streams * self.size.events_a_stream;
-                let events = raw::write_sequentially(&self.directory, |events| events == wanted)?;
-                let disk_bytes = float(files::disk_bytes(&self.directory)?) / float(events);
-                Ok(Figures { events, disk_bytes: Some(disk_bytes), ..Figures::default() })
+                let wanted = self.size.events();
+                self.stored(raw::write_sequentially(&self.directory, |events| events == wanted)?)
             }
             Work::ReadAll => {
-                let wanted = self.size.streams * self.size.events_a_stream;
+                let wanted = self.size.events();
                 let mut read = raw::read_all(&self.directory)?;
                 self.read_repeatedly(|| match read()? {
                     events if events == wanted => Ok(events),
@@ -339,8 +322,23 @@ impl Extent {
     }
 }
 
-fn joined<T>(thread: thread::Result<Outcome<T>>) -> Outcome<T> {
-    thread.map_err(|_| "a thread of the workload panicked")?
+/// Runs so many threads, which begin together at the barrier. Returns what each did, and how long all took.
+fn in_threads<T: Send>(
+    count: u64,
+    run: impl Fn(u64, &Barrier) -> Outcome<T> + Sync,
+) -> Outcome<(Vec<T>, Duration)> {
+    let barrier = Barrier::new(usize::try_from(count + 1)?);
+    let (run, barrier) = (&run, &barrier);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || run(number, barrier))).collect();
+        barrier.wait();
+        let begun = Instant::now();
+        let join = |thread: ScopedJoinHandle<'_, Outcome<T>>| {
+            thread.join().map_err(|_| "a thread of the workload panicked")?
+        };
+        let done = threads.into_iter().map(join).collect::<Outcome<_>>()?;
+        Ok((done, begun.elapsed()))
+    })
 }
 
 /// An append that takes a stream for new is refused, and for that reason. Then reads everything, and the first of the

@@ -1,6 +1,6 @@
 //! Annals itself.
 
-use std::{collections::VecDeque, path::Path};
+use std::path::Path;
 
 use annals::{
     ContentType, EventData, EventStore, Events, ExpectedVersion, Options, PendingAppend, StreamId, Version,
@@ -10,11 +10,9 @@ use uuid::Uuid;
 use super::{Durability, Engine, Ids, PerStream, Reader, Writer, conflict};
 use crate::{
     Outcome,
+    in_flight::InFlight,
     payload::{EVENT_TYPE, METADATA, NewEvent, Stream, Tally},
 };
-
-/// How many appends `submit` hands over before it waits for the first.
-const IN_FLIGHT: usize = 4_096;
 
 /// A segment counts as full from this size on: 60 MiB of 64.
 const FULL_SEGMENT_BYTES: u64 = 60 << 20;
@@ -95,12 +93,12 @@ pub(crate) fn frame_bytes(directory: &Path) -> Outcome<usize> {
 struct AnnalsWriter<'a> {
     annals: &'a Annals,
     streams: PerStream<StreamId>,
-    pending: VecDeque<PendingAppend>,
+    pending: InFlight,
 }
 
 impl<'a> AnnalsWriter<'a> {
     fn new(annals: &'a Annals) -> Self {
-        Self { annals, streams: PerStream::new(), pending: VecDeque::new() }
+        Self { annals, streams: PerStream::new(), pending: InFlight::new() }
     }
 
     fn hand_over(&mut self, stream: &Stream, expected: u64, events: &[NewEvent]) -> Outcome<PendingAppend> {
@@ -136,21 +134,14 @@ impl Writer for AnnalsWriter<'_> {
     }
 
     fn submit(&mut self, stream: &Stream, expected: u64, events: &[NewEvent]) -> Outcome<()> {
-        if self.pending.len() == IN_FLIGHT
-            && let Some(oldest) = self.pending.pop_front()
-        {
-            oldest.wait()?;
-        }
+        self.pending.make_room()?;
         let pending = self.hand_over(stream, expected, events)?;
-        self.pending.push_back(pending);
+        self.pending.add(pending);
         Ok(())
     }
 
     fn finish(&mut self) -> Outcome<()> {
-        for pending in self.pending.drain(..) {
-            pending.wait()?;
-        }
-        Ok(())
+        Ok(self.pending.wait_for_all()?)
     }
 }
 
