@@ -213,15 +213,14 @@ pub(crate) fn given_id(record: &[u8]) -> Option<(&[u8], IdForm)> {
     })
 }
 
-/// The event type in a record that this program encoded.
-pub(crate) fn event_type(record: &[u8]) -> &str {
+/// The event type in a record that this program encoded, in UTF-8.
+pub(crate) fn event_type(record: &[u8]) -> &[u8] {
     let flags = get_u16(record, FLAGS);
     let start = RECORD_FIXED_BYTES
         + occurred_at_bytes(flags)
         + usize::from(record[ID_BYTES])
         + usize::from(get_u16(record, STREAM_BYTES));
-    let text = &record[start..start + usize::from(get_u16(record, TYPE_BYTES))];
-    std::str::from_utf8(text).expect("encoded from a text")
+    &record[start..start + usize::from(get_u16(record, TYPE_BYTES))]
 }
 
 /// How an id is written: a text of 16 bytes is never the same as a UUID.

@@ -251,11 +251,12 @@ impl Core {
                     if append.events > 0 && !append.stream.is_system() {
                         state.last_ordinary = reached.position;
                     }
+                    let category = append.stream.category().as_bytes();
                     for number in 0..append.events {
                         let encoded = &frame.buffer[at..];
                         let event = MemoryEvent {
                             key: append.key,
-                            category: append.stream.category(),
+                            category,
                             event_type: record::event_type(encoded),
                             file_offset: offset_in_file(start + bytes(at)),
                             version: reached.first_version.plus(number),
