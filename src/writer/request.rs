@@ -20,6 +20,10 @@ use crate::{
     stream::StreamId,
 };
 
+/// How much room is made at once for the records of an append whose events say how many they are, in bytes. What is
+/// longer grows as it comes.
+const RESERVED_BYTES_MAX: usize = 1 << 20;
+
 /// What an append reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -332,6 +336,9 @@ impl EncodedCommit {
     ) -> Result<()> {
         let mut append = EncodedAppend::new(stream, expected, kind, self.store_id);
         let mut seen = HashSet::new();
+        let start = self.records.len();
+        let events = events.into_iter();
+        let (events_min, _) = events.size_hint();
         for event in events {
             let (id, origin) = match &event.id {
                 Some(id) => (id.clone(), IdOrigin::Caller),
@@ -341,6 +348,11 @@ impl EncodedCommit {
             if self.records.len() > PAYLOAD_BYTES_MAX {
                 let size = self.records.len();
                 return Err(Invalid::too_large("commit", stream.as_str(), size, PAYLOAD_BYTES_MAX).into());
+            }
+            if append.events == 0 {
+                // The events of an append are mostly of one length.
+                let bytes = (self.records.len() - start).saturating_mul(events_min.saturating_sub(1));
+                self.records.reserve(bytes.min(RESERVED_BYTES_MAX));
             }
             append.events += 1;
             if origin == IdOrigin::Caller {
