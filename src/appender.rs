@@ -51,14 +51,25 @@ impl Appender {
         events: impl IntoIterator<Item = EventData>,
         when_full: WhenFull,
     ) -> Result<PendingAppend> {
-        let mut inspection = self.event_types.inspect(stream, &self.committed);
-        let admits = |event: &EventData| inspection.as_mut().is_none_or(|it| it.admits(event));
-        let events = events.into_iter().take_while(admits);
-        let commit = EncodedCommit::single(stream, expected, events, &*self.ids, self.committed.store_id());
-        if let Some(inspection) = inspection {
-            inspection.conclude()?;
-        }
+        let commit = match self.event_types.inspect(stream, &self.committed) {
+            None => self.encode(stream, expected, events),
+            Some(mut inspection) => {
+                let admitted = events.into_iter().take_while(|event| inspection.admits(event));
+                let commit = self.encode(stream, expected, admitted);
+                inspection.conclude()?;
+                commit
+            }
+        };
         self.entrance.submit(commit?, when_full).map(PendingAppend)
+    }
+
+    fn encode(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: impl IntoIterator<Item = EventData>,
+    ) -> Result<EncodedCommit> {
+        EncodedCommit::single(stream, expected, events, &*self.ids, self.committed.store_id())
     }
 
     /// Hands a commit over; blocks while the queue is full.

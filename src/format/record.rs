@@ -119,39 +119,35 @@ pub(crate) fn encode(
     if size > EVENT_BYTES_MAX {
         return Err(Invalid::too_large("event of type", &event.event_type, size, EVENT_BYTES_MAX));
     }
+    let (id, form) = (id.as_bytes(), id.as_uuid().map_or(FLAG_ID_IS_TEXT, |_| 0));
+    let origin = if id_origin == IdOrigin::Caller { FLAG_ID_GIVEN } else { 0 };
+    let time = event.occurred_at.map_or(0, |_| FLAG_OCCURRED_AT);
+    let flags = form | origin | time;
+    let (stream, event_type) = (stream.as_str().as_bytes(), event.event_type.as_bytes());
+    let names_bytes = id.len() + stream.len() + event_type.len();
+    let length = RECORD_FIXED_BYTES + occurred_at_bytes(flags) + names_bytes + size;
+    let mut fixed = [0; RECORD_FIXED_BYTES];
+    put_u32(&mut fixed, LENGTH, u32_of(length));
+    put_u16(&mut fixed, FLAGS, flags);
+    fixed[CONTENT_TYPE] = event.content_type.number();
+    fixed[METADATA_CONTENT_TYPE] = event.metadata_content_type.number();
+    put_u32(&mut fixed, SCHEMA_VERSION, event.schema_version);
+    put_u32(&mut fixed, DATA_BYTES, u32_of(event.data.len()));
+    put_u32(&mut fixed, METADATA_BYTES, u32_of(event.metadata.len()));
+    put_u16(&mut fixed, STREAM_BYTES, u16_of(stream.len()));
+    put_u16(&mut fixed, TYPE_BYTES, u16_of(event_type.len()));
+    fixed[ID_BYTES] = u8::try_from(id.len()).expect("an id has at most 255 bytes");
     let start = buffer.len();
-    let names = stream.as_str().len() + event.event_type.len() + id.as_bytes().len();
-    buffer.reserve(RECORD_FIXED_BYTES + OCCURRED_AT_BYTES + names + size);
-    buffer.resize(start + RECORD_FIXED_BYTES, 0);
-    let mut flags = 0;
-    if id_origin == IdOrigin::Caller {
-        flags |= FLAG_ID_GIVEN;
-    }
-    if id.as_uuid().is_none() {
-        flags |= FLAG_ID_IS_TEXT;
-    }
+    buffer.reserve(length);
+    buffer.extend_from_slice(&fixed);
     if let Some(occurred_at) = event.occurred_at {
-        flags |= FLAG_OCCURRED_AT;
         buffer.extend_from_slice(&occurred_at.time.micros().to_le_bytes());
         buffer.extend_from_slice(&occurred_at.offset_minutes.to_le_bytes());
     }
-    buffer.extend_from_slice(id.as_bytes());
-    buffer.extend_from_slice(stream.as_str().as_bytes());
-    buffer.extend_from_slice(event.event_type.as_bytes());
-    buffer.extend_from_slice(&event.metadata);
-    buffer.extend_from_slice(&event.data);
-    let record = &mut buffer[start..];
-    put_u16(record, FLAGS, flags);
-    record[CONTENT_TYPE] = event.content_type.number();
-    record[METADATA_CONTENT_TYPE] = event.metadata_content_type.number();
-    put_u32(record, SCHEMA_VERSION, event.schema_version);
-    put_u32(record, DATA_BYTES, u32_of(event.data.len()));
-    put_u32(record, METADATA_BYTES, u32_of(event.metadata.len()));
-    put_u16(record, STREAM_BYTES, u16_of(stream.as_str().len()));
-    put_u16(record, TYPE_BYTES, u16_of(event.event_type.len()));
-    record[ID_BYTES] = u8::try_from(id.as_bytes().len()).expect("an id has at most 255 bytes");
-    let length = u32_of(record.len());
-    put_u32(record, LENGTH, length);
+    for part in [id, stream, event_type, &event.metadata, &event.data] {
+        buffer.extend_from_slice(part);
+    }
+    assert_eq!(buffer.len() - start, length, "a record's parts add up to its length");
     Ok(())
 }
 
@@ -213,15 +209,14 @@ pub(crate) fn given_id(record: &[u8]) -> Option<(&[u8], IdForm)> {
     })
 }
 
-/// The event type in a record that this program encoded.
-pub(crate) fn event_type(record: &[u8]) -> &str {
+/// The event type in a record that this program encoded, in UTF-8.
+pub(crate) fn event_type(record: &[u8]) -> &[u8] {
     let flags = get_u16(record, FLAGS);
     let start = RECORD_FIXED_BYTES
         + occurred_at_bytes(flags)
         + usize::from(record[ID_BYTES])
         + usize::from(get_u16(record, STREAM_BYTES));
-    let text = &record[start..start + usize::from(get_u16(record, TYPE_BYTES))];
-    std::str::from_utf8(text).expect("encoded from a text")
+    &record[start..start + usize::from(get_u16(record, TYPE_BYTES))]
 }
 
 /// How an id is written: a text of 16 bytes is never the same as a UUID.

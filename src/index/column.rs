@@ -97,7 +97,12 @@ pub(crate) fn reserve_little<T>(things: &mut Vec<T>, more: usize) {
 }
 
 fn put(bytes: &mut Vec<u8>, width: Width, number: u32) {
-    bytes.extend_from_slice(&number.to_le_bytes()[..width.bytes()]);
+    let number = number.to_le_bytes();
+    match width {
+        Width::One => bytes.push(number[0]),
+        Width::Two => bytes.extend_from_slice(&number[..2]),
+        Width::Four => bytes.extend_from_slice(&number),
+    }
 }
 
 /// Visits all numbers of a column's bytes.

@@ -25,8 +25,9 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MemoryEvent<'a> {
     pub(crate) key: StreamKey,
-    pub(crate) category: &'a str,
-    pub(crate) event_type: &'a str,
+    /// In UTF-8, like the type: who reads or writes a record has checked both.
+    pub(crate) category: &'a [u8],
+    pub(crate) event_type: &'a [u8],
     /// Where its record begins in the segment's file.
     pub(crate) file_offset: u32,
     pub(crate) version: Version,

@@ -15,10 +15,10 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The name's number, new if the name is; and one event more of it.
-    pub(crate) fn count(&mut self, name: &str) -> u32 {
+    /// The number of a name in UTF-8, new if the name is; and one event more of it.
+    pub(crate) fn count(&mut self, name: &[u8]) -> u32 {
         let last = self.all.get_mut(at(self.last));
-        if let Some((_, events)) = last.filter(|(last, _)| **last == *name) {
+        if let Some((_, events)) = last.filter(|(last, _)| last.as_bytes() == name) {
             *events += 1;
             return self.last;
         }
@@ -27,14 +27,15 @@ impl Names {
         self.last
     }
 
-    fn number_of(&mut self, name: &str) -> u32 {
+    fn number_of(&mut self, name: &[u8]) -> u32 {
         let Self { all, numbers, .. } = self;
-        let text = |number: &u32| &*all[at(*number)].0;
-        let hash = |name: &str| xxh3_64(name.as_bytes());
+        let text = |number: &u32| all[at(*number)].0.as_bytes();
         let next = count_of(all.len());
-        let entry = numbers.entry(hash(name), |number| text(number) == name, |number| hash(text(number)));
+        let entry =
+            numbers.entry(xxh3_64(name), |number| text(number) == name, |number| xxh3_64(text(number)));
         let number = *entry.or_insert(next).get();
         if number == next {
+            let name = str::from_utf8(name).expect("names were checked before they come here");
             all.push((name.into(), 0));
         }
         number
@@ -69,7 +70,8 @@ mod tests {
     #[test]
     fn names_are_numbered_and_counted() {
         let mut names = Names::default();
-        let numbers: Vec<u32> = ["b", "a", "a", "b", "", "b"].map(|name| names.count(name)).to_vec();
+        let numbers: Vec<u32> =
+            ["b", "a", "a", "b", "", "b"].map(|name| names.count(name.as_bytes())).to_vec();
         assert_eq!(numbers, [0, 1, 1, 0, 2, 0]);
         assert_eq!(names.all().collect::<Vec<_>>(), [("b", 3), ("a", 2), ("", 1)]);
         let asked = ["a", "c", "b", "a"].map(str::to_owned);

@@ -38,8 +38,8 @@ pub(crate) fn add_record(
     });
     let indexed = MemoryEvent {
         key,
-        category: &event.stream[..category_of(event.stream.as_bytes()).len()],
-        event_type: event.event_type,
+        category: category_of(event.stream.as_bytes()),
+        event_type: event.event_type.as_bytes(),
         file_offset: offset_in_file(file_offset),
         version: event.version,
         timestamp: event.timestamp,

@@ -166,8 +166,8 @@ impl Model {
             *version = version.next();
             let event = MemoryEvent {
                 key: Self::key(event.stream),
-                category: &self.category(event.stream),
-                event_type: &Self::event_type(event.event_type),
+                category: &self.category(event.stream).into_bytes(),
+                event_type: &Self::event_type(event.event_type).into_bytes(),
                 file_offset,
                 version: *version,
                 timestamp: Timestamp::from_micros(time - 3),
@@ -346,7 +346,7 @@ proptest! {
 
 fn event(key: StreamKey, file_offset: u32, version: u64) -> MemoryEvent<'static> {
     let (version, timestamp) = (Version::new(version), Timestamp::from_micros(i64::from(file_offset)));
-    MemoryEvent { key, category: "a", event_type: "b", file_offset, version, timestamp, id_hash: Some(9) }
+    MemoryEvent { key, category: b"a", event_type: b"b", file_offset, version, timestamp, id_hash: Some(9) }
 }
 
 #[test]

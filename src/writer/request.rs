@@ -20,6 +20,10 @@ use crate::{
     stream::StreamId,
 };
 
+/// How much room is made at once for the records of an append whose events say how many they are, in bytes. What is
+/// longer grows as it comes.
+const RESERVED_BYTES_MAX: usize = 1 << 20;
+
 /// What an append reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -332,6 +336,9 @@ impl EncodedCommit {
     ) -> Result<()> {
         let mut append = EncodedAppend::new(stream, expected, kind, self.store_id);
         let mut seen = HashSet::new();
+        let start = self.records.len();
+        let events = events.into_iter();
+        let (events_min, _) = events.size_hint();
         for event in events {
             let (id, origin) = match &event.id {
                 Some(id) => (id.clone(), IdOrigin::Caller),
@@ -341,6 +348,11 @@ impl EncodedCommit {
             if self.records.len() > PAYLOAD_BYTES_MAX {
                 let size = self.records.len();
                 return Err(Invalid::too_large("commit", stream.as_str(), size, PAYLOAD_BYTES_MAX).into());
+            }
+            if append.events == 0 {
+                // The events of an append are mostly of one length.
+                let bytes = (self.records.len() - start).saturating_mul(events_min.saturating_sub(1));
+                self.records.reserve(bytes.min(RESERVED_BYTES_MAX));
             }
             append.events += 1;
             if origin == IdOrigin::Caller {
@@ -369,12 +381,45 @@ impl EncodedCommit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event_id::UuidV7;
+
+    fn stream() -> StreamId {
+        StreamId::new("a").expect("a name")
+    }
 
     fn commit(demands: &[ExpectedVersion]) -> Commit {
-        let stream = StreamId::new("a").expect("a name");
         demands.iter().fold(Commit::new(), |commit, demand| {
-            commit.append(&stream, *demand, [EventData::new(format!("{demand:?}"), "{}")])
+            commit.append(&stream(), *demand, [EventData::new(format!("{demand:?}"), "{}")])
         })
+    }
+
+    /// Events that claim to be without an end.
+    struct Claimed(u32);
+
+    impl Iterator for Claimed {
+        type Item = EventData;
+
+        fn next(&mut self) -> Option<EventData> {
+            self.0 = self.0.checked_sub(1)?;
+            Some(EventData::new("Placed", "{}"))
+        }
+
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            (usize::MAX, None)
+        }
+    }
+
+    #[test]
+    fn room_is_made_once_for_events_that_say_how_many_they_are_and_is_bounded() {
+        let ids = UuidV7::default();
+        let ten: [EventData; 10] = std::array::from_fn(|_| EventData::new("Placed", "{}"));
+        let ten =
+            EncodedCommit::single(&stream(), ExpectedVersion::Any, ten, &ids, 7).expect("they are valid");
+        assert_eq!(ten.records.capacity(), ten.records.len());
+        let claimed = EncodedCommit::single(&stream(), ExpectedVersion::Any, Claimed(2), &ids, 7);
+        let claimed = claimed.expect("they are valid");
+        assert_eq!(claimed.appends[0].events, 2);
+        assert_eq!(claimed.records.capacity(), claimed.records.len() / 2 + RESERVED_BYTES_MAX);
     }
 
     #[track_caller]

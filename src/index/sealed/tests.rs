@@ -189,9 +189,10 @@ fn full_segment() -> MemoryIndex {
         let version = index.version(key).unwrap_or_default().next();
         let event = MemoryEvent {
             key,
-            category: "order",
+            category: b"order",
             event_type: ["OrderPlaced", "OrderPaid", "OrderShipped"]
-                [usize::try_from(number % 3).expect("64 bits")],
+                [usize::try_from(number % 3).expect("64 bits")]
+            .as_bytes(),
             file_offset: number * 350 + 512,
             version,
             timestamp: Timestamp::from_micros(i64::from(number)),

@@ -85,8 +85,8 @@ fn a_name_with_the_hash_of_a_stream_whose_index_file_is_being_made_is_refused() 
         MemoryIndex::new(state.tail.span().segment, state.active.header.base, state.tail.next_position());
     let event = MemoryEvent {
         key,
-        category: "frozen",
-        event_type: "Happened",
+        category: b"frozen",
+        event_type: b"Happened",
         file_offset: 2_048,
         version: Version::FIRST,
         timestamp: Timestamp::MIN,
