@@ -3,11 +3,11 @@
 use std::{
     fmt,
     str::FromStr,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use parking_lot::Mutex;
-use uuid::Uuid;
+use uuid::{NoContext, Uuid};
 
 use crate::invalid::Invalid;
 
@@ -144,27 +144,98 @@ pub trait IdGenerator: Send + Sync + fmt::Debug {
 /// call.
 #[derive(Default, Debug)]
 pub struct UuidV7 {
-    last: Mutex<Option<Uuid>>,
+    last: Mutex<Option<Counted>>,
+}
+
+/// An id, and its millisecond.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    uuid: Uuid,
+    /// When its millisecond is over. To compare this costs less than to take the time out of the id.
+    until: SystemTime,
 }
 
 /// The random bits behind a UUID's variant.
 const UUID_TAIL_MASK: u128 = (1 << 62) - 1;
 
-impl UuidV7 {
-    /// The id behind another one, if that is of this millisecond, or of a later one by a clock that went back.
-    fn following(last: Uuid) -> Option<Uuid> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis();
-        let number = last.as_u128();
-        let has_room = number & UUID_TAIL_MASK < UUID_TAIL_MASK;
-        (number >> 80 >= now && has_room).then(|| Uuid::from_u128(number + 1))
+impl Counted {
+    /// The first id of the millisecond that this time is in. A time before 1970 can't stand in an id, and counts as that.
+    fn first_at(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let uuid = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()));
+        let millisecond =
+            Duration::new(since.as_secs(), 0) + Duration::from_millis(since.subsec_millis().into());
+        Self { uuid, until: UNIX_EPOCH + millisecond + Duration::from_millis(1) }
+    }
+
+    /// The id behind this one: of its millisecond while that lasts, or by a clock that went back.
+    fn next_at(self, time: SystemTime) -> Self {
+        let number = self.uuid.as_u128();
+        if time >= self.until {
+            Self::first_at(time)
+        } else if number & UUID_TAIL_MASK == UUID_TAIL_MASK {
+            Self::first_at(self.until)
+        } else {
+            Self { uuid: Uuid::from_u128(number + 1), ..self }
+        }
     }
 }
 
 impl IdGenerator for UuidV7 {
     fn next_id(&self) -> EventId {
+        let now = SystemTime::now();
         let mut last = self.last.lock();
-        let next = last.and_then(Self::following).unwrap_or_else(Uuid::now_v7);
+        let next = last.map_or_else(|| Counted::first_at(now), |last| last.next_at(now));
         *last = Some(next);
-        next.into()
+        next.uuid.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    fn at(micros: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_micros(micros)
+    }
+
+    /// The millisecond that an id says.
+    fn millisecond(id: Counted) -> u128 {
+        id.uuid.as_u128() >> 80
+    }
+
+    #[test]
+    fn ids_of_a_millisecond_count_on_and_the_next_begins_at_random() {
+        let first = Counted::first_at(at(1_795_219_200_000_700));
+        assert_eq!((millisecond(first), first.uuid.get_version_num()), (1_795_219_200_000, 7));
+        assert_eq!(first.until, at(1_795_219_200_001_000));
+        // Also by a clock that has gone back.
+        for time in [at(1_795_219_200_000_999), at(1_795_219_200_000_000), at(5), UNIX_EPOCH - MILLISECOND] {
+            assert_eq!(first.next_at(time).uuid.as_u128(), first.uuid.as_u128() + 1);
+        }
+        let next = first.next_at(first.until);
+        assert_eq!(millisecond(next), 1_795_219_200_001);
+        let tail = |id: Counted| id.uuid.as_u128() & UUID_TAIL_MASK;
+        assert_ne!(tail(next), tail(first));
+        assert_ne!(tail(next), tail(first) + 1);
+    }
+
+    #[test]
+    fn behind_the_last_number_of_a_millisecond_comes_the_next_millisecond() {
+        let first = Counted::first_at(at(7_000));
+        let last = Counted { uuid: Uuid::from_u128(first.uuid.as_u128() | UUID_TAIL_MASK), ..first };
+        let next = last.next_at(at(7_000));
+        assert!(next.uuid > last.uuid);
+        assert_eq!((millisecond(next), next.uuid.get_version_num()), (8, 7));
+        assert_eq!(next.uuid.get_variant(), uuid::Variant::RFC4122);
+    }
+
+    #[test]
+    fn a_clock_before_1970_makes_ids_that_ascend() {
+        let first = Counted::first_at(UNIX_EPOCH - MILLISECOND);
+        assert_eq!(millisecond(first), 0);
+        assert!(first.next_at(UNIX_EPOCH - MILLISECOND).uuid > first.uuid);
     }
 }
