@@ -34,7 +34,7 @@ use crate::{
     },
     options::Durability,
     position::{LogOffset, Position, Version},
-    stream::StreamId,
+    stream::{StreamId, category_of},
     time::Timestamp,
     trace,
     writer::{
@@ -251,7 +251,7 @@ impl Core {
                     if append.events > 0 && !append.stream.is_system() {
                         state.last_ordinary = reached.position;
                     }
-                    let category = append.stream.category().as_bytes();
+                    let category = category_of(append.stream.as_str().as_bytes());
                     for number in 0..append.events {
                         let encoded = &frame.buffer[at..];
                         let event = MemoryEvent {
