@@ -381,12 +381,45 @@ impl EncodedCommit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event_id::UuidV7;
+
+    fn stream() -> StreamId {
+        StreamId::new("a").expect("a name")
+    }
 
     fn commit(demands: &[ExpectedVersion]) -> Commit {
-        let stream = StreamId::new("a").expect("a name");
         demands.iter().fold(Commit::new(), |commit, demand| {
-            commit.append(&stream, *demand, [EventData::new(format!("{demand:?}"), "{}")])
+            commit.append(&stream(), *demand, [EventData::new(format!("{demand:?}"), "{}")])
         })
+    }
+
+    /// Events that claim to be without an end.
+    struct Claimed(u32);
+
+    impl Iterator for Claimed {
+        type Item = EventData;
+
+        fn next(&mut self) -> Option<EventData> {
+            self.0 = self.0.checked_sub(1)?;
+            Some(EventData::new("Placed", "{}"))
+        }
+
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            (usize::MAX, None)
+        }
+    }
+
+    #[test]
+    fn room_is_made_once_for_events_that_say_how_many_they_are_and_is_bounded() {
+        let ids = UuidV7::default();
+        let ten: [EventData; 10] = std::array::from_fn(|_| EventData::new("Placed", "{}"));
+        let ten =
+            EncodedCommit::single(&stream(), ExpectedVersion::Any, ten, &ids, 7).expect("they are valid");
+        assert_eq!(ten.records.capacity(), ten.records.len());
+        let claimed = EncodedCommit::single(&stream(), ExpectedVersion::Any, Claimed(2), &ids, 7);
+        let claimed = claimed.expect("they are valid");
+        assert_eq!(claimed.appends[0].events, 2);
+        assert_eq!(claimed.records.capacity(), claimed.records.len() / 2 + RESERVED_BYTES_MAX);
     }
 
     #[track_caller]
