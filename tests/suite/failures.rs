@@ -116,7 +116,9 @@ fn everyone_in_a_failed_frame_is_told_and_none_succeeds() -> Outcome {
         .collect::<Result<_>>()?;
     let conflicting = store.submit(&order, version(1), [event("X")])?;
     let nothing = store.submit(&order, version(40), [])?;
-    // The EPOCH is written, and then the frame isn't. In this mode none but the writer writes now.
+    // None but the writer writes: the background finds no room to fill the file ahead.
+    disk.fail(Fault::new(ErrorKind::StorageFull).on(DiskOperation::Allocate).forever());
+    // The EPOCH is written, and then the frame isn't.
     disk.fail(Fault::new(ErrorKind::Other).on(DiskOperation::Write).at(2));
     drop(gate);
     assert_eq!(waits.wait()?.version, version(3));
