@@ -144,37 +144,37 @@ pub trait IdGenerator: Send + Sync + fmt::Debug {
 /// call.
 #[derive(Default, Debug)]
 pub struct UuidV7 {
-    last: Mutex<Option<Counted>>,
+    last: Mutex<Option<LastId>>,
 }
 
-/// An id, and its millisecond.
+/// The last id that was made.
 #[derive(Clone, Copy, Debug)]
-struct Counted {
+struct LastId {
     uuid: Uuid,
-    /// When its millisecond is over. To compare this costs less than to take the time out of the id.
-    until: SystemTime,
+    /// When the id's millisecond is over. To compare this costs less than to take the time out of the id.
+    millisecond_end: SystemTime,
 }
 
 /// The random bits behind a UUID's variant.
 const UUID_TAIL_MASK: u128 = (1 << 62) - 1;
 
-impl Counted {
-    /// The first id of the millisecond that this time is in. A time before 1970 can't stand in an id, and counts as that.
+impl LastId {
+    /// The first id of the millisecond that this time is in. A time before 1970 can't stand in an id, and counts as 1970.
     fn first_at(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let uuid = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()));
-        let millisecond =
-            Duration::new(since.as_secs(), 0) + Duration::from_millis(since.subsec_millis().into());
-        Self { uuid, until: UNIX_EPOCH + millisecond + Duration::from_millis(1) }
+        let into_millisecond = Duration::from_nanos((since.subsec_nanos() % 1_000_000).into());
+        Self { uuid, millisecond_end: UNIX_EPOCH + since - into_millisecond + Duration::from_millis(1) }
     }
 
-    /// The id behind this one: of its millisecond while that lasts, or by a clock that went back.
+    /// The id behind this one: of the same millisecond while that lasts, also if the clock went back; else the first of the
+    /// new one.
     fn next_at(self, time: SystemTime) -> Self {
         let number = self.uuid.as_u128();
-        if time >= self.until {
+        if time >= self.millisecond_end {
             Self::first_at(time)
         } else if number & UUID_TAIL_MASK == UUID_TAIL_MASK {
-            Self::first_at(self.until)
+            Self::first_at(self.millisecond_end)
         } else {
             Self { uuid: Uuid::from_u128(number + 1), ..self }
         }
@@ -185,7 +185,7 @@ impl IdGenerator for UuidV7 {
     fn next_id(&self) -> EventId {
         let now = SystemTime::now();
         let mut last = self.last.lock();
-        let next = last.map_or_else(|| Counted::first_at(now), |last| last.next_at(now));
+        let next = last.map_or_else(|| LastId::first_at(now), |last| last.next_at(now));
         *last = Some(next);
         next.uuid.into()
     }
@@ -202,30 +202,30 @@ mod tests {
     }
 
     /// The millisecond that an id says.
-    fn millisecond(id: Counted) -> u128 {
+    fn millisecond(id: LastId) -> u128 {
         id.uuid.as_u128() >> 80
     }
 
     #[test]
     fn ids_of_a_millisecond_count_on_and_the_next_begins_at_random() {
-        let first = Counted::first_at(at(1_795_219_200_000_700));
+        let first = LastId::first_at(at(1_795_219_200_000_700));
         assert_eq!((millisecond(first), first.uuid.get_version_num()), (1_795_219_200_000, 7));
-        assert_eq!(first.until, at(1_795_219_200_001_000));
+        assert_eq!(first.millisecond_end, at(1_795_219_200_001_000));
         // Also by a clock that has gone back.
         for time in [at(1_795_219_200_000_999), at(1_795_219_200_000_000), at(5), UNIX_EPOCH - MILLISECOND] {
             assert_eq!(first.next_at(time).uuid.as_u128(), first.uuid.as_u128() + 1);
         }
-        let next = first.next_at(first.until);
+        let next = first.next_at(first.millisecond_end);
         assert_eq!(millisecond(next), 1_795_219_200_001);
-        let tail = |id: Counted| id.uuid.as_u128() & UUID_TAIL_MASK;
+        let tail = |id: LastId| id.uuid.as_u128() & UUID_TAIL_MASK;
         assert_ne!(tail(next), tail(first));
         assert_ne!(tail(next), tail(first) + 1);
     }
 
     #[test]
     fn behind_the_last_number_of_a_millisecond_comes_the_next_millisecond() {
-        let first = Counted::first_at(at(7_000));
-        let last = Counted { uuid: Uuid::from_u128(first.uuid.as_u128() | UUID_TAIL_MASK), ..first };
+        let first = LastId::first_at(at(7_000));
+        let last = LastId { uuid: Uuid::from_u128(first.uuid.as_u128() | UUID_TAIL_MASK), ..first };
         let next = last.next_at(at(7_000));
         assert!(next.uuid > last.uuid);
         assert_eq!((millisecond(next), next.uuid.get_version_num()), (8, 7));
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_clock_before_1970_makes_ids_that_ascend() {
-        let first = Counted::first_at(UNIX_EPOCH - MILLISECOND);
+        let first = LastId::first_at(UNIX_EPOCH - MILLISECOND);
         assert_eq!(millisecond(first), 0);
         assert!(first.next_at(UNIX_EPOCH - MILLISECOND).uuid > first.uuid);
     }

@@ -232,8 +232,8 @@ impl Events {
         }
     }
 
-    /// Has the processor fetch one of the next records, unless none is wanted so far ahead, or the processor comes to it by
-    /// itself, since it goes on from the one before.
+    /// Has the processor fetch one of the next records, not the first that was found, unless none is wanted so far ahead, or
+    /// the processor comes to it by itself, since it goes on from the one before.
     fn prefetch(&mut self, number: usize) {
         if (number - self.taken) as u64 >= self.limit_left {
             return;
@@ -308,10 +308,10 @@ impl Events {
     /// Finds the query's beginning and end, once.
     #[inline]
     fn begin(&mut self) -> Result<()> {
-        if matches!(self.start, Start::Known) { Ok(()) } else { self.find_beginning() }
+        if matches!(self.start, Start::Known) { Ok(()) } else { self.find_bounds() }
     }
 
-    fn find_beginning(&mut self) -> Result<()> {
+    fn find_bounds(&mut self) -> Result<()> {
         match mem::replace(&mut self.start, Start::Known) {
             Start::Known => Ok(()),
             Start::Failed(error) => Err(error),

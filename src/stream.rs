@@ -106,7 +106,7 @@ pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), Invalid> 
     if name.len() > NAME_BYTES_MAX {
         return Err(Invalid::too_large(what, name, name.len(), NAME_BYTES_MAX));
     }
-    // Most names are plain. To look at all bytes, also behind one that isn't, is several at a time.
+    // Most names are plain. Without a stop at the first byte that isn't, the processor looks at several at a time.
     let is_plain = name.bytes().fold(true, |is_plain, byte| is_plain & (b' '..=b'~').contains(&byte));
     if !is_plain && name.chars().any(char::is_control) {
         return Err(Invalid::new(what, name, "it has a control character"));

@@ -119,13 +119,14 @@ pub(crate) fn encode(
     if size > EVENT_BYTES_MAX {
         return Err(Invalid::too_large("event of type", &event.event_type, size, EVENT_BYTES_MAX));
     }
-    let (id, form) = (id.as_bytes(), id.as_uuid().map_or(FLAG_ID_IS_TEXT, |_| 0));
-    let origin = if id_origin == IdOrigin::Caller { FLAG_ID_GIVEN } else { 0 };
-    let time = event.occurred_at.map_or(0, |_| FLAG_OCCURRED_AT);
-    let flags = form | origin | time;
+    let flag_if = |is_set, flag| if is_set { flag } else { 0 };
+    let flags = flag_if(id_origin == IdOrigin::Caller, FLAG_ID_GIVEN)
+        | flag_if(id.as_uuid().is_none(), FLAG_ID_IS_TEXT)
+        | flag_if(event.occurred_at.is_some(), FLAG_OCCURRED_AT);
+    let id = id.as_bytes();
     let (stream, event_type) = (stream.as_str().as_bytes(), event.event_type.as_bytes());
-    let names_bytes = id.len() + stream.len() + event_type.len();
-    let length = RECORD_FIXED_BYTES + occurred_at_bytes(flags) + names_bytes + size;
+    let names_bytes = stream.len() + event_type.len();
+    let length = RECORD_FIXED_BYTES + occurred_at_bytes(flags) + id.len() + names_bytes + size;
     let mut fixed = [0; RECORD_FIXED_BYTES];
     put_u32(&mut fixed, LENGTH, u32_of(length));
     put_u16(&mut fixed, FLAGS, flags);

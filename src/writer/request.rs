@@ -22,7 +22,7 @@ use crate::{
 
 /// How much room is made at once for the records of an append whose events say how many they are, in bytes. What is
 /// longer grows as it comes.
-const RESERVED_BYTES_MAX: usize = 1 << 20;
+const RESERVED_BYTES_MAX: usize = 64 << 10;
 
 /// What an append reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
