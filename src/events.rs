@@ -274,7 +274,14 @@ impl Events {
             };
             Found { number, place }
         }));
-        Ok(())
+        if self.found.is_empty() { Err(self.lost()) } else { Ok(()) }
+    }
+
+    /// The index has no place for what is committed: only a file of it that another program made can say so. Without this
+    /// error the cursor would ask again for ever.
+    fn lost(&self) -> Error {
+        let reason = "the index lacks events that the log has; remove it, and it is made anew";
+        Error::corrupt(self.committed.settled().index_path(), 0, reason, None)
     }
 
     /// The same for events of some categories or types alone.
@@ -296,6 +303,13 @@ impl Events {
         let numbered = found.into_iter().map(|(position, place)| Found { number: position.get(), place });
         self.found.extend(numbered.take_while(|found| is_within(found.number)));
         if self.found.is_empty() {
+            let has_looked = match direction {
+                Direction::Forwards => looked_to >= from,
+                Direction::Backwards => looked_to <= from,
+            };
+            if !has_looked {
+                return Err(self.lost());
+            }
             // What was committed since isn't passed over: a subscription comes to it later.
             self.go_behind(match direction {
                 Direction::Forwards => looked_to.get().min(last),

@@ -114,7 +114,9 @@ fn snapshot_seeds() -> Files {
 /// The events of the store's own streams, as they are when a program has used it.
 fn system_events() -> Vec<StoredEvent> {
     let store = EventStore::open_on(Arc::new(SimDisk::new(1)), STORE, Options::new()).expect("a new store");
-    store.append(&stream("order-1"), ExpectedVersion::Any, [EventData::new("Placed", "{}")]).expect("an append");
+    store
+        .append(&stream("order-1"), ExpectedVersion::Any, [EventData::new("Placed", "{}")])
+        .expect("an append");
     let event = store.read_all().next().expect("an event").expect("readable");
     store.save_checkpoint("orders", event.cursor()).expect("a checkpoint");
     let schema = serde_json::json!({"type": "object", "properties": {"n": {"type": "integer"}}});

@@ -63,6 +63,8 @@ pub(crate) struct LogEnd {
     pub(crate) position: u64,
     /// Whether a SEAL stands at the end.
     pub(crate) is_sealed: bool,
+    /// How far each stream is.
+    pub(crate) versions: HashMap<Vec<u8>, u64>,
 }
 
 impl LogEnd {
@@ -77,6 +79,7 @@ impl LogEnd {
             mode: 0,
             position: 1,
             is_sealed: false,
+            versions: HashMap::new(),
         }
     }
 }
@@ -273,7 +276,6 @@ impl Mender {
     /// that of the segment.
     fn frames(&self, file: &mut [u8], end: &mut LogEnd) {
         let base = end.log_offset;
-        let mut versions = HashMap::new();
         let mut start = SEGMENT_HEADER_BYTES;
         while let Some(header) = file.get(start..start + FRAME_HEADER_BYTES) {
             if header.iter().all(|byte| *byte == 0) {
@@ -288,7 +290,7 @@ impl Mender {
             }
             let payload_end = start + FRAME_HEADER_BYTES + payload_bytes;
             let place = FramePlace { start, payload_end, end: payload_end.next_multiple_of(64) };
-            self.frame(file, place, end, &mut versions);
+            self.frame(file, place, end);
             if place.end > file.len() || end.is_sealed {
                 break;
             }
@@ -296,13 +298,7 @@ impl Mender {
         }
     }
 
-    fn frame(
-        &self,
-        file: &mut [u8],
-        place: FramePlace,
-        end: &mut LogEnd,
-        versions: &mut HashMap<Vec<u8>, u64>,
-    ) {
+    fn frame(&self, file: &mut [u8], place: FramePlace, end: &mut LogEnd) {
         let FramePlace { start, payload_end, .. } = place;
         if self.mends(Part::Magic) {
             put(file, start, b"aFRM");
@@ -332,7 +328,7 @@ impl Mender {
         }
         let goes_on_from = end.chain;
         if payload_end <= file.len() {
-            self.payload(file, place, kind, end, versions);
+            self.payload(file, place, kind, end);
         }
         end.chain = self.check(file, start + 4, start + 8, start + FRAME_HEADER_BYTES);
         end.log_offset = end.log_offset.saturating_add(long(place.end - start));
@@ -343,18 +339,11 @@ impl Mender {
         }
     }
 
-    fn payload(
-        &self,
-        file: &mut [u8],
-        place: FramePlace,
-        kind: u8,
-        end: &mut LogEnd,
-        versions: &mut HashMap<Vec<u8>, u64>,
-    ) {
+    fn payload(&self, file: &mut [u8], place: FramePlace, kind: u8, end: &mut LogEnd) {
         let FramePlace { start, payload_end, .. } = place;
         let payload = start + FRAME_HEADER_BYTES;
         match kind {
-            DATA => self.records(&mut file[payload..payload_end], end, versions),
+            DATA => self.records(&mut file[payload..payload_end], end),
             EPOCH if self.mends(Part::Length) => {
                 put_u32(&mut file[payload..payload_end], 0, u32::from(end.mode));
                 put_u32(&mut file[payload..payload_end], 4, short((payload_end - payload).saturating_sub(8)));
@@ -377,7 +366,7 @@ impl Mender {
         self.check(file, start + 28, payload, payload_end);
     }
 
-    fn records(&self, payload: &mut [u8], end: &mut LogEnd, versions: &mut HashMap<Vec<u8>, u64>) {
+    fn records(&self, payload: &mut [u8], end: &mut LogEnd) {
         let mut start = 0;
         while payload.len() - start >= RECORD_FIXED_BYTES {
             let left = payload.len() - start;
@@ -391,19 +380,13 @@ impl Mender {
                 put_u32(payload, start, short(length));
             }
             let is_last = start + length == payload.len();
-            self.record(&mut payload[start..start + length], is_last, end.position, versions);
+            self.record(&mut payload[start..start + length], is_last, end);
             end.position = end.position.saturating_add(1);
             start += length;
         }
     }
 
-    fn record(
-        &self,
-        record: &mut [u8],
-        is_last: bool,
-        position: u64,
-        versions: &mut HashMap<Vec<u8>, u64>,
-    ) {
+    fn record(&self, record: &mut [u8], is_last: bool, end: &mut LogEnd) {
         let flags = get_u16(record, 32);
         let occurred_at_bytes = if flags & 8 == 0 { 0 } else { 10 };
         let stream_start = RECORD_FIXED_BYTES + occurred_at_bytes + usize::from(record[54]);
@@ -418,12 +401,12 @@ impl Mender {
             put_u32(record, 40, short(data_bytes));
         }
         if self.mends(Part::Position) {
-            put_u64(record, 8, position);
+            put_u64(record, 8, end.position);
         }
         if self.mends(Part::Version)
             && let Some(stream) = record.get(stream_start..stream_end)
         {
-            let version = versions.entry(stream.to_vec()).or_insert(0);
+            let version = end.versions.entry(stream.to_vec()).or_insert(0);
             *version += 1;
             put_u64(record, 16, *version);
         }

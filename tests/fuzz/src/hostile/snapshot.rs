@@ -19,7 +19,8 @@ pub(crate) fn run(input: &[u8]) {
     let name = name_of(&stream, &state_type, get_u64(input, 28), reference.store_id);
     stores::put(&disk, &name, input);
     let stream = StreamId::new(stream).or_else(|_| StreamId::new("order-0")).expect("a name");
-    let follower = Follower::open_on(Arc::new(disk.clone()), STORE, stores::options()).expect("a whole store");
+    let follower =
+        Follower::open_on(Arc::new(disk.clone()), STORE, stores::options()).expect("a whole store");
     check(follower.reader(), &stream, &state_type, reference);
     let store = EventStore::open_on(Arc::new(disk.clone()), STORE, stores::options()).expect("a whole store");
     check(store.reader(), &stream, &state_type, reference);
@@ -29,7 +30,9 @@ pub(crate) fn run(input: &[u8]) {
 
 /// A snapshot that is given out is one of an event that the log has; no other disturbs anything.
 fn check(reader: &Reader, stream: &StreamId, state_type: &str, reference: &Reference) {
-    for found in [reader.snapshot(stream, state_type), reader.snapshot_at(stream, state_type, Version::new(3))] {
+    for found in
+        [reader.snapshot(stream, state_type), reader.snapshot_at(stream, state_type, Version::new(3))]
+    {
         let Ok(found) = found else { continue };
         let Some(snapshot) = found.snapshot else { continue };
         let is_its_event = |event: &&annals::StoredEvent| {
@@ -37,7 +40,10 @@ fn check(reader: &Reader, stream: &StreamId, state_type: &str, reference: &Refer
                 && event.version == snapshot.version
                 && event.position == snapshot.position
         };
-        assert!(reference.events.iter().any(|event| is_its_event(&event)), "no event of the log has led to it");
+        assert!(
+            reference.events.iter().any(|event| is_its_event(&event)),
+            "no event of the log has led to it"
+        );
         assert_eq!((&snapshot.stream, snapshot.state_type.as_str()), (stream, state_type));
     }
     drop(reader.snapshots(stream));

@@ -133,13 +133,15 @@ pub(crate) fn reference() -> &'static Reference {
     static REFERENCE: OnceLock<Reference> = OnceLock::new();
     REFERENCE.get_or_init(|| {
         let disk = SimDisk::new(7);
-        let open = || EventStore::open_on(Arc::new(disk.clone()), STORE, options().creation(Creation::IfMissing));
+        let open =
+            || EventStore::open_on(Arc::new(disk.clone()), STORE, options().creation(Creation::IfMissing));
         let store = open().expect("a new store");
         for number in 0..24_u64 {
             let stream = StreamId::new(format!("order-{}", number % 5)).expect("a name");
             let id = EventId::new(&format!("request-{number}")).expect("an id");
             let data = vec![b'a' + u8::try_from(number).expect("few"); 350];
-            let event = EventData::new(["Placed", "Paid", "Sent"][usize::try_from(number % 3).expect("few")], data);
+            let event =
+                EventData::new(["Placed", "Paid", "Sent"][usize::try_from(number % 3).expect("few")], data);
             let event = if number % 2 == 0 { event.with_id(id) } else { event };
             store.append(&stream, ExpectedVersion::Any, [event]).expect("an append");
         }
