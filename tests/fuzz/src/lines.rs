@@ -21,11 +21,15 @@ pub(crate) fn run(input: &[u8]) {
     if events.is_empty() {
         return;
     }
-    let store = EventStore::open_on(Arc::new(SimDisk::new(7)), "/store", Options::new()).expect("a new store");
+    let store =
+        EventStore::open_on(Arc::new(SimDisk::new(7)), "/store", Options::new()).expect("a new store");
     let mut stored = Vec::new();
     for (stream, event) in events {
         // What the store doesn't take, it says.
-        if store.append(&stream, ExpectedVersion::Any, [event.clone()]).is_ok_and(|appended| !appended.repeated) {
+        if store
+            .append(&stream, ExpectedVersion::Any, [event.clone()])
+            .is_ok_and(|appended| !appended.repeated)
+        {
             stored.push((stream, event));
         }
     }
@@ -38,10 +42,22 @@ pub(crate) fn run(input: &[u8]) {
     let again = take(&printed);
     assert!(again.len() == stored.len().min(LINES_MAX), "what is printed can be taken");
     for ((stream, event), (stream_again, event_again)) in stored.iter().zip(&again) {
-        assert_eq!((stream, &event.event_type, &event.id), (stream_again, &event_again.event_type, &event_again.id));
-        assert_eq!((event.occurred_at, event.schema_version), (event_again.occurred_at, event_again.schema_version));
-        assert_eq!((event.content_type, &event.metadata_content_type), (event_again.content_type, &event_again.metadata_content_type));
-        assert_eq!((on_one_line(&event.data), on_one_line(&event.metadata)), (on_one_line(&event_again.data), on_one_line(&event_again.metadata)));
+        assert_eq!(
+            (stream, &event.event_type, &event.id),
+            (stream_again, &event_again.event_type, &event_again.id)
+        );
+        assert_eq!(
+            (event.occurred_at, event.schema_version),
+            (event_again.occurred_at, event_again.schema_version)
+        );
+        assert_eq!(
+            (event.content_type, &event.metadata_content_type),
+            (event_again.content_type, &event_again.metadata_content_type)
+        );
+        assert_eq!(
+            (on_one_line(&event.data), on_one_line(&event.metadata)),
+            (on_one_line(&event_again.data), on_one_line(&event_again.metadata))
+        );
     }
     store.close().expect("a whole store closes");
 }

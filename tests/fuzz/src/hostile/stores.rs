@@ -136,10 +136,10 @@ pub(crate) fn reference() -> &'static Reference {
         let open =
             || EventStore::open_on(Arc::new(disk.clone()), STORE, options().creation(Creation::IfMissing));
         let store = open().expect("a new store");
-        for number in 0..24_u64 {
-            let stream = StreamId::new(format!("order-{}", number % 5)).expect("a name");
+        for number in 0..16_u64 {
+            let stream = StreamId::new(format!("order-{}", number % 4)).expect("a name");
             let id = EventId::new(&format!("request-{number}")).expect("an id");
-            let data = vec![b'a' + u8::try_from(number).expect("few"); 350];
+            let data = vec![b'a' + u8::try_from(number).expect("few"); 450];
             let event =
                 EventData::new(["Placed", "Paid", "Sent"][usize::try_from(number % 3).expect("few")], data);
             let event = if number % 2 == 0 { event.with_id(id) } else { event };
