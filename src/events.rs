@@ -274,14 +274,7 @@ impl Events {
             };
             Found { number, place }
         }));
-        if self.found.is_empty() { Err(self.lost()) } else { Ok(()) }
-    }
-
-    /// The index has no place for what is committed: only a file of it that another program made can say so. Without this
-    /// error the cursor would ask again for ever.
-    fn lost(&self) -> Error {
-        let reason = "the index lacks events that the log has; remove it, and it is made anew";
-        Error::corrupt(self.committed.settled().index_path(), 0, reason, None)
+        Ok(())
     }
 
     /// The same for events of some categories or types alone.
@@ -308,7 +301,7 @@ impl Events {
                 Direction::Backwards => looked_to <= from,
             };
             if !has_looked {
-                return Err(self.lost());
+                return Err(self.committed.settled().lost_event());
             }
             // What was committed since isn't passed over: a subscription comes to it later.
             self.go_behind(match direction {

@@ -3,7 +3,6 @@
 
 use std::{
     ops::{ControlFlow, Range},
-    path::PathBuf,
     sync::Arc,
 };
 
@@ -172,11 +171,6 @@ impl Settled {
     /// The parts that aren't among the sealed ones, the oldest first.
     pub(crate) fn recent_parts(&self) -> impl Iterator<Item = SettledPart> {
         self.recent.iter().cloned()
-    }
-
-    /// The file that says which segments there are, and which streams.
-    pub(crate) fn index_path(&self) -> PathBuf {
-        self.sealed.files().directory_path()
     }
 
     /// What the directory knows of the stream with this hash.
