@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals::{EventStore, Follower, Reader, SimDisk, SnapshotData, StreamId, Version};
+use annals::{EventStore, Follower, Reader, SimDisk, SnapshotData, StoredEvent, StreamId, Version};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use super::{
@@ -35,20 +35,17 @@ fn check(reader: &Reader, stream: &StreamId, state_type: &str, reference: &Refer
     {
         let Ok(found) = found else { continue };
         let Some(snapshot) = found.snapshot else { continue };
-        let is_its_event = |event: &&annals::StoredEvent| {
+        let is_its_event = |event: &StoredEvent| {
             event.stream == *stream
                 && event.version == snapshot.version
                 && event.position == snapshot.position
         };
-        assert!(
-            reference.events.iter().any(|event| is_its_event(&event)),
-            "no event of the log has led to it"
-        );
+        assert!(reference.events.iter().any(is_its_event), "no event of the log has led to it");
         assert_eq!((&snapshot.stream, snapshot.state_type.as_str()), (stream, state_type));
     }
     drop(reader.snapshots(stream));
     drop(reader.all_snapshots());
-    let count = reader.read_all().filter(Result::is_ok).count();
+    let count = reader.read_all().flatten().count();
     assert_eq!(count, reference.events.len(), "snapshots change nothing of the log");
 }
 
