@@ -11,6 +11,9 @@ use super::{
     stores::{self, Reference, STORE},
 };
 
+/// Of so many inputs one stands in a store that is written.
+const WRITTEN_ONE_IN: u32 = 8;
+
 pub(crate) fn run(input: &[u8]) {
     let reference = stores::reference();
     let disk = reference.disk.snapshot(7);
@@ -22,10 +25,14 @@ pub(crate) fn run(input: &[u8]) {
     let follower =
         Follower::open_on(Arc::new(disk.clone()), STORE, stores::options()).expect("a whole store");
     check(follower.reader(), &stream, &state_type, reference);
-    let store = EventStore::open_on(Arc::new(disk.clone()), STORE, stores::options()).expect("a whole store");
-    check(store.reader(), &stream, &state_type, reference);
-    save_and_delete(&store, &stream, &state_type, &disk);
-    store.close().expect("a whole store closes");
+    // Opening for writing takes most of the time, and looks at snapshots in no other way.
+    if crc32fast::hash(input).is_multiple_of(WRITTEN_ONE_IN) {
+        let store =
+            EventStore::open_on(Arc::new(disk.clone()), STORE, stores::options()).expect("a whole store");
+        check(store.reader(), &stream, &state_type, reference);
+        save_and_delete(&store, &stream, &state_type, &disk);
+        store.close().expect("a whole store closes");
+    }
 }
 
 /// A snapshot that is given out is one of an event that the log has; no other disturbs anything.
