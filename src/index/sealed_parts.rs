@@ -41,6 +41,8 @@ pub(crate) struct SealedPart {
     pub(crate) number: u32,
     pub(crate) view: Arc<SegmentView>,
     end: u64,
+    /// The position behind its last event.
+    next_position: Position,
     /// Replaced where its file turns out to be damaged.
     part: RwLock<Arc<dyn IndexPart>>,
 }
@@ -73,7 +75,9 @@ struct NextSegment {
 impl SealedPart {
     /// A segment that is shown as far as `end`, with its index.
     pub(crate) fn new(number: u32, view: Arc<SegmentView>, end: u64, part: Arc<dyn IndexPart>) -> Self {
-        Self { number, view, end, part: RwLock::new(part) }
+        let span = part.span();
+        let next_position = span.first_position.plus(u64::from(span.events));
+        Self { number, view, end, next_position, part: RwLock::new(part) }
     }
 
     /// Where in the file ends what the index is of.
@@ -220,9 +224,9 @@ impl SealedParts {
         let view = segment.view(self.files.read, end)?;
         view.publish(end);
         let opened = self.files.open_index_of(&segment);
-        let part: Arc<dyn IndexPart> = match opened.and_then(|index| index_until_end(index, end, next)) {
+        let part: Arc<dyn IndexPart> = match opened.and_then(|index| index_until_end(index, end, next.first_position)) {
             Ok(index) => Arc::new(index),
-            Err(fault) => self.make_index(header, end, next, &fault)?,
+            Err(fault) => self.make_index(header, end, next.first_position, &fault)?,
         };
         Ok(SealedPart::new(number, Arc::new(view), end, part))
     }
@@ -232,7 +236,7 @@ impl SealedParts {
         &self,
         header: &SegmentHeader,
         end: u64,
-        next: NextSegment,
+        next_position: Position,
         fault: &IndexFault,
     ) -> Result<Arc<dyn IndexPart>> {
         let (files, number) = (&self.files, segment_number(header.number));
@@ -242,8 +246,9 @@ impl SealedParts {
             format_args!("{fault:?}"),
         );
         let (memory, chain_end) = index_until(&*files.disk, &files.store, number, end)?;
-        if chain_end.next_position != next.first_position {
-            let reason = "it names other events than the log has; remove it, and it is made anew";
+        if chain_end.next_position != next_position {
+            let reason = "the index names other events than the log has; remove streams.dir and the .idx files, \
+                          and they are made anew";
             return Err(Error::corrupt(files.directory_path(), 0, reason, None));
         }
         if files.access == Access::Owner {
@@ -253,7 +258,7 @@ impl SealedParts {
             }
             let link = |key| self.latest_before(number, key);
             files.write_index(number, &sealed_writer::encode(&memory, &chain_end, files.store_id, &link)?);
-            if let Ok(index) = files.open_index(header).and_then(|index| index_until_end(index, end, next)) {
+            if let Ok(index) = files.open_index(header).and_then(|index| index_until_end(index, end, next_position)) {
                 return Ok(Arc::new(index));
             }
         }
@@ -283,8 +288,7 @@ impl SealedParts {
             Ok(answer) => return Ok(answer),
             Err(fault) => fault,
         };
-        let (_, next) = self.entry(part.number).ok_or_else(|| self.no_entry())?;
-        let made = self.make_index(&part.view.header, part.end, next, &fault)?;
+        let made = self.make_index(&part.view.header, part.end, part.next_position, &fault)?;
         *part.part.write() = Arc::clone(&made);
         question(&*made).map_err(|fault| {
             let path = index_path(&self.files.store, u64::from(part.number));
@@ -294,9 +298,9 @@ impl SealedParts {
 }
 
 /// The index, if it is one of its segment as far as `end`, with all events before the next segment's.
-fn index_until_end(index: SealedIndex, end: u64, next: NextSegment) -> IndexResult<SealedIndex> {
+fn index_until_end(index: SealedIndex, end: u64, next_position: Position) -> IndexResult<SealedIndex> {
     let chain_end = index.chain_end();
-    if chain_end.file_offset == end && chain_end.next_position == next.first_position {
+    if chain_end.file_offset == end && chain_end.next_position == next_position {
         Ok(index)
     } else {
         Err(IndexFault::Damaged("it is of another end of the segment"))
