@@ -35,7 +35,7 @@ fn meta_path(store: &Path) -> PathBuf {
 }
 
 /// The directory in which the store's own stands.
-fn parent_of(store: &Path) -> &Path {
+pub(crate) fn parent_of(store: &Path) -> &Path {
     store.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -73,6 +73,11 @@ pub(crate) fn read_meta(disk: &dyn Disk, store: &Path) -> Result<Option<StoreMet
     })
 }
 
+/// Writes store.meta, durably.
+pub(crate) fn write_meta(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> Result<()> {
+    create_whole(disk, &meta_path(store), &meta.encode()).map(drop)
+}
+
 /// Makes a store in a directory that is empty or in which this was begun before. The caller has the lock.
 pub(crate) fn create(
     disk: &dyn Disk,
@@ -92,7 +97,7 @@ pub(crate) fn create(
     };
     sync_directories(disk, store)?;
     let meta = StoreMeta { store_id, created: now.micros(), first_segment: 1 };
-    create_whole(disk, &meta_path(store), &meta.encode())?;
+    write_meta(disk, store, &meta)?;
     sync_directory(disk, parent_of(store))?;
     Ok(meta)
 }
@@ -108,7 +113,8 @@ fn sync_directories(disk: &dyn Disk, store: &Path) -> Result<()> {
     sync_directory(disk, store)
 }
 
-fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
+/// Makes the names in a directory durable.
+pub(crate) fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
     disk.sync_dir(path).map_err(|error| Error::io("sync", path, error))
 }
 
