@@ -13,6 +13,10 @@ mod aggregate_snapshots;
 mod aggregates;
 #[path = "suite/append.rs"]
 mod append;
+#[path = "suite/backup.rs"]
+mod backup;
+#[path = "suite/backup_faults.rs"]
+mod backup_faults;
 #[path = "suite/checkpoints.rs"]
 mod checkpoints;
 #[cfg(feature = "cli")]
