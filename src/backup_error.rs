@@ -75,7 +75,7 @@ impl fmt::Display for BackupError {
             ),
             Self::Stopped { path } => write!(
                 formatter,
-                "stopped before {} was whole, and what was there before is as it was: the same once more makes it whole",
+                "stopped before {} was whole; what was there before is as it was, and the same once more completes it",
                 path.display()
             ),
         }

@@ -23,6 +23,9 @@ mod checkpoints;
 #[path = "suite/cli.rs"]
 mod cli;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_backup.rs"]
+mod cli_backup;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_bench.rs"]
 mod cli_bench;
 #[cfg(feature = "cli")]
@@ -133,6 +136,8 @@ mod random_queries;
 mod reading;
 #[path = "suite/requirements.rs"]
 mod requirements;
+#[path = "suite/restore.rs"]
+mod restore;
 #[path = "suite/run_ends.rs"]
 mod run_ends;
 #[path = "suite/runners.rs"]

@@ -36,7 +36,7 @@ use crate::{
 const NAMES_OF_BEGUN: [&str; 2] = ["backup.manifest.tmp", "writer.pid"];
 
 fn manifest_path(backup: &Path) -> PathBuf {
-    backup.join("backup.manifest")
+    backup.join(creation::MANIFEST)
 }
 
 /// Reads a backup's manifest; none if it isn't there.

@@ -23,7 +23,7 @@ use crate::{
     error::{Error, Result},
     format::control::StoreMeta,
     log::{
-        creation::{create_directory, parent_of, sync_directory, write_meta},
+        creation::{SEGMENTS_RESTORING, create_directory, parent_of, sync_directory, write_meta},
         mark::Mark,
         segment::{segment_name, segments_directory},
     },
@@ -31,12 +31,9 @@ use crate::{
     position::LogOffset,
 };
 
-/// Where the segments are until the store is whole.
-const UNFINISHED: &str = "segments.restoring";
-
 /// What stands beside them.
 const NAMES_BESIDE: [&str; 5] =
-    [UNFINISHED, "durable.mark", "durable.mark.tmp", "store.meta", "store.meta.tmp"];
+    [SEGMENTS_RESTORING, "durable.mark", "durable.mark.tmp", "store.meta", "store.meta.tmp"];
 
 /// What is done with a store that stands where another is to be restored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
@@ -95,7 +92,7 @@ impl<'a> Place<'a> {
 
     /// Removes what an interrupted restore has left.
     pub(crate) fn clear(&self) -> Result<()> {
-        let unfinished = self.site.join(UNFINISHED);
+        let unfinished = self.site.join(SEGMENTS_RESTORING);
         for directory in [&self.site, &unfinished] {
             if kind(self.disk, directory)?.is_none() {
                 continue;
@@ -113,7 +110,7 @@ impl<'a> Place<'a> {
 
     /// Where a segment is made.
     pub(crate) fn segment_path(&self, number: u64) -> PathBuf {
-        self.site.join(UNFINISHED).join(segment_name(number))
+        self.site.join(SEGMENTS_RESTORING).join(segment_name(number))
     }
 
     /// Makes a store of it, whose log ends there; its segments are durable. Returns where the store is now that was there
@@ -121,7 +118,7 @@ impl<'a> Place<'a> {
     pub(crate) fn finish(&self, meta: &StoreMeta, end: LogOffset) -> Result<Option<PathBuf>> {
         let (disk, site) = (self.disk, self.site.as_path());
         let parent = parent_of(&self.destination);
-        sync_directory(disk, &site.join(UNFINISHED))?;
+        sync_directory(disk, &site.join(SEGMENTS_RESTORING))?;
         Mark::read(disk, site, meta.store_id)?.write(disk, end)?;
         write_meta(disk, site, meta)?;
         sync_directory(disk, parent)?;
@@ -135,7 +132,7 @@ impl<'a> Place<'a> {
             rename(disk, site, &self.destination)?;
             sync_directory(disk, parent)?;
         }
-        rename(disk, &self.destination.join(UNFINISHED), &segments_directory(&self.destination))?;
+        rename(disk, &self.destination.join(SEGMENTS_RESTORING), &segments_directory(&self.destination))?;
         sync_directory(disk, &self.destination)?;
         Ok(set_aside)
     }
@@ -154,7 +151,7 @@ impl<'a> Place<'a> {
 
 /// Whether a directory is empty, or holds nothing but what an interrupted restore has left.
 fn is_free(entries: &[DirectoryEntry]) -> bool {
-    let is_begun = entries.iter().any(|entry| entry.name == UNFINISHED);
+    let is_begun = entries.iter().any(|entry| entry.name == SEGMENTS_RESTORING);
     let is_ours = |entry: &DirectoryEntry| NAMES_BESIDE.contains(&entry.name.as_str());
     entries.is_empty() || is_begun && entries.iter().all(is_ours)
 }

@@ -30,7 +30,7 @@ use crate::{
 /// How much is written at a time, in bytes.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// How often is told how far it is, in bytes.
+/// How often is told how far it is within a segment, in bytes.
 const TELL_BYTES: u64 = 1 << 20;
 
 /// Who is told how far it is, and says whether it goes on.
@@ -157,6 +157,7 @@ pub(crate) fn walk(
             Ok(())
         })?;
     }
+    teller.tell()?;
     Ok(Walked { end: scan.end(), hash: hasher.digest128(), times })
 }
 

@@ -138,3 +138,6 @@ impl ManifestSegment {
             && self.chain == header.chain
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use crate::{
         segment_header::SEGMENT_HEADER_BYTES,
     },
     log::{
-        creation::sync_names,
+        creation::{MANIFEST, sync_names},
         mark::Mark,
         quarantine,
         scan::{ChainEnd, Scan, Stop},
@@ -32,7 +32,7 @@ use crate::{
 const REWRITE_BYTES: usize = 1 << 20;
 
 /// The files that are made whole, besides segments.
-const NAMES: [&str; 4] = ["store.meta", "durable.mark", "head", "backup.manifest"];
+const NAMES: [&str; 4] = ["store.meta", "durable.mark", "head", MANIFEST];
 
 /// What is known of the log before its last segment is read.
 #[derive(Debug, Default)]
