@@ -14,6 +14,7 @@ use crate::{
         segment::Segment,
         visiting::visit_frame,
     },
+    position::Position,
     query::AsOf,
 };
 
@@ -41,7 +42,8 @@ pub(crate) fn find_cut(segment: &Segment, bytes_max: u64, moment: AsOf) -> Resul
     let io = |error| Error::io("read", &segment.path, error);
     let mut scan = Scan::until(&*segment.file, &segment.header, bytes_max).map_err(io)?;
     let mut cut = Cut { whole_bytes: bytes(SEGMENT_HEADER_BYTES), part_bytes: None };
-    while scan.end().file_offset < bytes_max {
+    // What stands behind the last event that is wanted isn't looked at: it may be damaged.
+    while scan.end().file_offset < bytes_max && is_wanted(scan.end().next_position, moment) {
         let frame = match scan.next_frame().map_err(io)? {
             Ok(frame) => frame,
             Err(stop) => return Err(broken(segment, &scan.end(), stop.reason)),
@@ -59,6 +61,14 @@ pub(crate) fn find_cut(segment: &Segment, bytes_max: u64, moment: AsOf) -> Resul
         }
     }
     Ok(cut)
+}
+
+/// Whether an event of this position may be wanted.
+fn is_wanted(position: Position, moment: AsOf) -> bool {
+    match moment {
+        AsOf::Position(last) => position <= last,
+        AsOf::Time(_) => true,
+    }
 }
 
 /// How much of a frame was there at a moment: its commits up to the first of which not all was.
