@@ -1,11 +1,6 @@
 //! `annals backup` and `annals restore`.
 
-use std::{
-    fs,
-    io::Read,
-    path::Path,
-    process::Stdio,
-};
+use std::{fs, io::Read, path::Path, process::Stdio};
 
 use annals::EventStore;
 use serde_json::{Value, json};
@@ -13,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     backup::everything,
     cli::{Place, history},
-    support::stream,
+    support::{small_segments, stream},
 };
 
 /// A store with the history of a repository, and a backup of it.
@@ -89,8 +84,7 @@ fn the_next_backup_takes_what_is_new() {
 fn links_are_made_unless_copies_are_wanted() {
     let place = Place::new();
     // The program makes segments of 64 MiB; a program of somebody's may make smaller ones.
-    let options = annals::Options::new().segment_bytes(annals::SEGMENT_BYTES_MIN);
-    let store = EventStore::open_with(place.store(), options).expect("a store");
+    let store = EventStore::open_with(place.store(), small_segments()).expect("a store");
     for number in 0..60_u8 {
         let event = annals::EventData::new("T", vec![number; 100]);
         store.append(&stream("a"), annals::ExpectedVersion::Any, [event]).expect("appended");
@@ -209,8 +203,7 @@ fn kill_when_there(place: &Place, arguments: &[&str], path: &Path) {
 #[test]
 fn a_backup_that_is_killed_leaves_the_older_one_and_is_completed_by_the_next() {
     let place = Place::new();
-    let options = annals::Options::new().segment_bytes(annals::SEGMENT_BYTES_MIN);
-    let store = EventStore::open_with(place.store(), options).expect("a store");
+    let store = EventStore::open_with(place.store(), small_segments()).expect("a store");
     let mut appended = 0;
     for round in 0..60_usize {
         for _ in 0..40 {

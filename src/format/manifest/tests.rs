@@ -92,9 +92,9 @@ fn what_does_not_fit_together_is_refused_however_right_the_checksum_is() {
         |manifest| manifest.segments[1].base = u64::MAX - 64,
     ];
     for (number, change) in changes.iter().enumerate() {
-        let mut changed = manifest();
-        change(&mut changed);
-        assert!(matches!(decode(&changed), Err(EnvelopeFault::Damaged(_))), "{number}");
+        let mut odd = manifest();
+        change(&mut odd);
+        assert!(matches!(decode(&odd), Err(EnvelopeFault::Damaged(_))), "{number}");
     }
 }
 
