@@ -17,6 +17,8 @@ mod append;
 mod backup;
 #[path = "suite/backup_faults.rs"]
 mod backup_faults;
+#[path = "suite/backup_refusals.rs"]
+mod backup_refusals;
 #[path = "suite/checkpoints.rs"]
 mod checkpoints;
 #[cfg(feature = "cli")]
