@@ -44,7 +44,7 @@ pub(crate) fn log(store: &Path) -> BTreeMap<PathBuf, (u64, Vec<u8>)> {
 /// A store that opens without a cut, verifies, and has these events; nothing of its log is changed by that.
 #[track_caller]
 pub(crate) fn check_store(path: &Path, expected: &[StoredEvent]) {
-    let before = log(path);
+    let (before, mark) = (log(path), fs::read(path.join("durable.mark")).expect("a mark"));
     let verified = verify(path, &mut |_| {}).expect("it can be verified");
     assert_eq!((verified.damage, verified.interrupted_bytes), (Vec::new(), 0));
     assert_eq!(verified.last_position.get(), expected.len() as u64);
@@ -54,6 +54,7 @@ pub(crate) fn check_store(path: &Path, expected: &[StoredEvent]) {
     assert!(everything(&store) == expected, "{} events", expected.len());
     store.close().expect("it closes");
     assert!(log(path) == before, "opening changed the log");
+    assert!(fs::read(path.join("durable.mark")).expect("a mark") == mark, "it said less than is durable");
     assert!(!path.join("quarantine").exists());
 }
 
