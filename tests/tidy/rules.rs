@@ -14,6 +14,7 @@ pub(crate) const CONTENTS_PAGES: &[&str] = &[
     "src/log.rs",
     "src/index.rs",
     "src/writer.rs",
+    "src/backup.rs",
     "src/simulation.rs",
     "src/typed.rs",
 ];

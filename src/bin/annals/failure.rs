@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use annals::Error;
+use annals::{BackupError, Error};
 
 use crate::output::{self, OutputError};
 
@@ -83,9 +83,12 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
     match error.chain().find_map(|part| part.downcast_ref::<Error>()) {
         Some(Error::VersionConflict { .. }) => CONFLICT,
-        Some(Error::NotAStore { .. } | Error::StreamNotFound { .. } | Error::CheckpointNotFound { .. }) => {
-            NOT_FOUND
-        }
+        Some(
+            Error::NotAStore { .. }
+            | Error::StreamNotFound { .. }
+            | Error::CheckpointNotFound { .. }
+            | Error::Backup(BackupError::NotABackup { .. }),
+        ) => NOT_FOUND,
         Some(Error::Locked { .. }) => LOCKED,
         Some(Error::Corrupt { .. }) => CORRUPT,
         _ => FAILED,
