@@ -19,6 +19,8 @@
 //! - `--sample N`: only every Nth occurrence; 1 unless said otherwise.
 //! - `--directory`: where the file system's image is; a temporary directory unless said otherwise.
 //!
+//! A run of `power-cuts` that is interrupted leaves file systems mounted: `umount` them, and `losetup --detach` their devices.
+//!
 //! What can't run here says so and is skipped. Whatever happens, `ledger.rs` says what must hold afterwards.
 
 #![allow(missing_docs, reason = "a program of its own, which nothing imports")]
