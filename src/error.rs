@@ -3,6 +3,7 @@
 use std::{error, fmt, io, path::PathBuf, sync::Arc};
 
 use crate::{
+    backup_error::BackupError,
     cursor::Cursor,
     event_id::EventId,
     invalid::Invalid,
@@ -211,6 +212,9 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A backup wasn't made, or not restored.
+    Backup(BackupError),
+
     /// The operating system refused an action. Nothing of the caller's was written by it.
     Io {
         /// What was tried: `open`, `create`, `read`, …
@@ -317,6 +321,7 @@ impl fmt::Display for Error {
                 "stream \"{stream}\" can't be made: the hash of its name is another stream's; choose another name"
             ),
             Self::Invalid(invalid) => invalid.fmt(formatter),
+            Self::Backup(backup) => backup.fmt(formatter),
             Self::SchemaViolation(_) | Self::EventTypeConflict { .. } => self.fmt_of_type(formatter),
             Self::StreamNotFound { stream } => {
                 write!(formatter, "stream \"{stream}\" doesn't exist: it has no event")

@@ -19,6 +19,7 @@ pub(crate) mod control_frame;
 pub(crate) mod frame;
 pub(crate) mod head_page;
 pub(crate) mod layout;
+pub(crate) mod manifest;
 pub(crate) mod paged;
 pub(crate) mod paged_file;
 pub(crate) mod record;

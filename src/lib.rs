@@ -40,6 +40,7 @@
 //! - [`Projection`] is what a program makes of the events, [`ProcessManager`] what answers them with others; a [`Runner`] gives
 //!   them each event, on a thread of their own, and keeps how far they have come.
 //! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth.
+//! - [`backup`] copies a store while it is written to, and [`restore`] brings it back, as of any moment.
 //! - [`verify`] checks every byte of a store; [`PowerCuts`] tests programs against power cuts, on a [`SimDisk`].
 //!
 //! # Features
@@ -54,6 +55,8 @@ compile_error!("Annals maps its files, and needs a 64-bit system");
 
 mod appender;
 mod background;
+mod backup;
+mod backup_error;
 mod catalog;
 mod chase;
 mod checkpoint;
@@ -119,6 +122,12 @@ mod upcast_steps;
 mod upcasting;
 mod writer;
 
+pub use backup::{
+    making::{BackupOptions, BackupReport, Linking, backup, backup_on},
+    placing::ExistingStore,
+    restoring::{RestoreOptions, RestoreReport, restore, restore_on},
+};
+pub use backup_error::BackupError;
 pub use catalog::StoreInfo;
 pub use checkpoint::Checkpoint;
 pub use compatibility::{Compatibility, CompatibilityDirection, CompatibilityFinding, Judgement};

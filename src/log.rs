@@ -1,7 +1,8 @@
 //! The log: segment files that hold frames, one after the other, and how they are found whole again.
 //!
 //! What always holds: frames form one chain over all segments; a segment has its name only when its header is
-//! durable; segment n + 1 exists only if n ends with a SEAL; bytes that a reader has been shown never change.
+//! durable; segment n + 1 exists only if n ends with a SEAL; bytes that a reader has been shown never change; the file of a
+//! segment that has a successor may have another name in a backup, so it is replaced by another file and never changed.
 //!
 //! ```text
 //! segments/000000000001.log   | header | frames … | SEAL |          sealed, trimmed

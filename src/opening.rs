@@ -185,7 +185,7 @@ fn holder_path(store: &Path) -> PathBuf {
 }
 
 /// Leaves a note for messages about who has the store. Nothing rests on it, so a failure is only traced.
-fn write_holder(disk: &dyn Disk, store: &Path) {
+pub(crate) fn write_holder(disk: &dyn Disk, store: &Path) {
     let program = std::env::args_os().next().unwrap_or_default();
     let program = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
     let note = format!("process {} ({program})\n", std::process::id());

@@ -72,6 +72,12 @@ impl Reader {
         Self { committed, news, snapshots, upcasters }
     }
 
+    /// What is committed, brought up to date.
+    pub(crate) fn current(&self) -> Result<&Arc<Committed>> {
+        self.news.refresh()?;
+        Ok(&self.committed)
+    }
+
     /// Through what events are read, as [`Options::upcasters`](crate::Options::upcasters) said.
     pub fn upcasters(&self) -> &Upcasters {
         &self.upcasters

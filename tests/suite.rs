@@ -13,11 +13,20 @@ mod aggregate_snapshots;
 mod aggregates;
 #[path = "suite/append.rs"]
 mod append;
+#[path = "suite/backup.rs"]
+mod backup;
+#[path = "suite/backup_faults.rs"]
+mod backup_faults;
+#[path = "suite/backup_refusals.rs"]
+mod backup_refusals;
 #[path = "suite/checkpoints.rs"]
 mod checkpoints;
 #[cfg(feature = "cli")]
 #[path = "suite/cli.rs"]
 mod cli;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_backup.rs"]
+mod cli_backup;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_bench.rs"]
 mod cli_bench;
@@ -110,6 +119,9 @@ mod metadata;
 mod names;
 #[path = "suite/opening.rs"]
 mod opening;
+#[cfg(feature = "cli")]
+#[path = "suite/operator_errors.rs"]
+mod operator_errors;
 #[path = "suite/pending.rs"]
 mod pending;
 #[path = "suite/pitfalls.rs"]
@@ -134,6 +146,8 @@ mod random_queries;
 mod reading;
 #[path = "suite/requirements.rs"]
 mod requirements;
+#[path = "suite/restore.rs"]
+mod restore;
 #[path = "suite/run_ends.rs"]
 mod run_ends;
 #[path = "suite/runners.rs"]

@@ -43,14 +43,27 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// [`io::ErrorKind::NotFound`] or [`io::ErrorKind::AlreadyExists`] where the mode doesn't fit.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Gives a file another name in the same directory, replacing what had it.
+    /// Gives a file another name in the same directory, replacing the file that had it; or a directory one that nothing
+    /// has.
     ///
     /// # Errors
     ///
     /// The system's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file.
+    /// Gives a file a further name, in any directory, which nothing has: both stand for the same bytes, and the file is
+    /// there until the last of its names is removed.
+    ///
+    /// # Errors
+    ///
+    /// The system's, as where the directories are on two file systems; [`io::ErrorKind::Unsupported`], unless the disk
+    /// does it: who asks for it has to do with a copy then.
+    fn hard_link(&self, original: &Path, _link: &Path) -> io::Result<()> {
+        let message = format!("this disk gives {} no further name", original.display());
+        Err(io::Error::new(io::ErrorKind::Unsupported, message))
+    }
+
+    /// Removes a file's name.
     ///
     /// # Errors
     ///

@@ -64,9 +64,8 @@ impl Disk for OsDisk {
 
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
         match fs::symlink_metadata(path) {
-            Ok(metadata) => Ok(Some(entry_kind(metadata.file_type()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+            found => found.map(|metadata| Some(entry_kind(metadata.file_type()))),
         }
     }
 
@@ -77,6 +76,10 @@ impl Disk for OsDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn hard_link(&self, original: &Path, link: &Path) -> io::Result<()> {
+        fs::hard_link(original, link)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -388,18 +391,17 @@ impl Mapping for OsMapping {
         // Another mapping of the same file may be larger than this one, and have published more.
         let end = usize::try_from(end).unwrap_or(usize::MAX).min(self.map.len());
         // SAFETY: the pointer is that of a map of at least `end` bytes, which lives as long as `self`, whose
-        // borrow the slice has; it is readable, page-aligned, and shorter than `isize::MAX` (memmap2 checks).
-        // The bytes don't change while the slice lives: `Frontier` let `end` be published only when no write
-        // through this handle was under way below it, and has refused each one since; Release and Acquire
-        // make what was written before visible. No slice is ever made over the rest of the map, whose bytes do
-        // change. That neither another handle nor another process changes them is the promise of
-        // `Mapping::publish`'s caller: the store's files have one writer, which holds the directory's lock,
-        // and it writes no segment through two handles (recovery writes again only the very bytes that are
-        // there). Whoever breaks that from outside breaks this
-        // slice as with any mapped file. So does a cursor that outlives its store after a failed sync, if another
-        // opening in the same process then cuts off what that cursor was shown: changed bytes are caught by the checksums of what is decoded, and
-        // reading pages that were cut off ends the process with SIGBUS. Where that isn't bearable, the store
-        // reads without maps (`ReadMode::Pread`).
+        // borrow the slice has; it is readable, page-aligned, and shorter than `isize::MAX` (memmap2 checks). The
+        // bytes don't change while the slice lives: `Frontier` let `end` be published only when no write through
+        // this handle was under way below it, and has refused each one since; Release and Acquire make what was
+        // written before visible. No slice is ever made over the rest of the map, whose bytes do change. That
+        // neither another handle nor another process changes them is the promise of `Mapping::publish`'s caller:
+        // the store's files have one writer, which holds the directory's lock, and it writes no segment through
+        // two handles (recovery writes again only the very bytes that are there). Whoever breaks that from
+        // outside breaks this slice as with any mapped file. So does a cursor that outlives its store after a
+        // failed sync, if another opening in the same process then cuts off what that cursor was shown: changed
+        // bytes are caught by the checksums of what is decoded, and reading pages that were cut off ends the
+        // process with SIGBUS. Where that isn't bearable, the store reads without maps (`ReadMode::Pread`).
         unsafe { slice::from_raw_parts(self.map.as_ptr(), end) }
     }
 
@@ -438,10 +440,10 @@ impl OsSharedPage {
         assert!(offset.is_multiple_of(8) && offset + 8 <= self.map.len(), "a number of the page");
         #[allow(clippy::cast_ptr_alignment, reason = "a page is aligned, and the offset was checked")]
         // SAFETY: the pointer is aligned and stays within the map, which lives as long as `self`, whose borrow
-        // the reference has. In this program the page is reached by atomic operations alone; what
-        // other processes do to it is as if done by such. A map that is read-only is never written: all that
-        // write go through `check_writable`, and a load writes nothing. The page stays in the file: the
-        // store never cuts `head` off, and whoever does from outside ends this process with SIGBUS.
+        // the reference has. In this program the page is reached by atomic operations alone; what other processes
+        // do to it is as if done by such. A map that is read-only is never written: all that write go through
+        // `check_writable`, and a load writes nothing. The page stays in the file: the store never cuts `head`
+        // off, and whoever does from outside ends this process with SIGBUS.
         unsafe {
             AtomicU64::from_ptr(self.map.as_mut_ptr().add(offset).cast())
         }

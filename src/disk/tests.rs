@@ -199,3 +199,56 @@ fn a_shared_page_is_the_file_s_bytes() {
         Ok(())
     });
 }
+
+#[test]
+fn a_file_has_further_names_in_any_directory() {
+    check(|disk, root| {
+        let (original, link) = (root.join("original"), root.join("folder/link"));
+        disk.create_dir(&root.join("folder"))?;
+        assert_eq!(error_kind(disk.hard_link(&original, &link)), Some(io::ErrorKind::NotFound));
+        disk.open(&original, OpenMode::CreateNew)?.write_all_at(b"bytes", 0)?;
+        disk.hard_link(&original, &link)?;
+        assert_eq!(error_kind(disk.hard_link(&original, &link)), Some(io::ErrorKind::AlreadyExists));
+        assert!(
+            disk.hard_link(&root.join("folder"), &root.join("other")).is_err(),
+            "a directory has one name"
+        );
+        disk.open(&link, OpenMode::ReadWrite)?.write_all_at(b"B", 0)?;
+        let mut bytes = [0; 5];
+        disk.open(&original, OpenMode::Read)?.read_exact_at(&mut bytes, 0)?;
+        assert_eq!(&bytes, b"Bytes", "it is one file");
+
+        let second = root.join("second");
+        disk.hard_link(&original, &second)?;
+        disk.rename(&original, &second)?;
+        let both = (disk.kind(&original)?, disk.kind(&second)?);
+        assert_eq!(both, (Some(EntryKind::File), Some(EntryKind::File)), "two names of one file stay both");
+        disk.remove(&original)?;
+        disk.remove(&second)?;
+        disk.open(&link, OpenMode::Read)?.read_exact_at(&mut bytes, 0)?;
+        assert_eq!(&bytes, b"Bytes", "it is there until its last name is gone");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_directory_is_renamed_with_all_that_is_in_it() {
+    check(|disk, root| {
+        let (old, new) = (root.join("old"), root.join("new"));
+        disk.create_dir(&old)?;
+        disk.open(&old.join("file"), OpenMode::CreateNew)?.write_all_at(b"bytes", 0)?;
+        let lock = disk.lock_dir(&old)?;
+        disk.rename(&old, &new)?;
+        disk.sync_dir(root)?;
+        assert_eq!((disk.kind(&old)?, disk.kind(&new)?), (None, Some(EntryKind::Directory)));
+        assert_eq!(disk.open(&new.join("file"), OpenMode::Read)?.len()?, 5);
+        assert!(
+            lock.is_some() && disk.lock_dir(&new)?.is_none(),
+            "the lock is the directory's, not the name's"
+        );
+        disk.open(&root.join("file"), OpenMode::CreateNew)?;
+        assert!(disk.rename(&new, &root.join("file")).is_err(), "a directory replaces no file");
+        assert!(disk.rename(&root.join("file"), &new).is_err(), "nor a file a directory");
+        Ok(())
+    });
+}

@@ -1,5 +1,5 @@
-//! The small cold structures, which bincode writes: store.meta and durable.mark here, the header of a snapshot in
-//! its own file.
+//! The small cold structures, which bincode writes: store.meta and durable.mark here, the header of a snapshot and a
+//! backup's manifest in their own files.
 //!
 //! Each stands in an envelope: magic, checksum, format version, length. The checksum is compared before
 //! bincode sees a byte, and bincode gets a limit, so damaged bytes never reach it.
@@ -113,6 +113,14 @@ pub(crate) fn get_length(bytes: &[u8]) -> Option<usize> {
 
 /// What stands in an envelope, which ends where the bytes do.
 pub(crate) fn decode<T: DeserializeOwned>(magic: Magic, bytes: &[u8]) -> Result<T, EnvelopeFault> {
+    decode_up_to::<STRUCTURE_BYTES_MAX, T>(magic, bytes)
+}
+
+/// The same for a structure that may have more bytes.
+pub(crate) fn decode_up_to<const BYTES_MAX: usize, T: DeserializeOwned>(
+    magic: Magic,
+    bytes: &[u8],
+) -> Result<T, EnvelopeFault> {
     use EnvelopeFault::{Damaged, Newer};
     if get_length(bytes) != Some(bytes.len()) {
         return Err(Damaged("its length isn't what it names"));
@@ -131,6 +139,5 @@ pub(crate) fn decode<T: DeserializeOwned>(magic: Magic, bytes: &[u8]) -> Result<
         return Err(Damaged("its version is 0, which there never was"));
     }
     let body = &bytes[ENVELOPE_BYTES..];
-    binary::from_bytes::<STRUCTURE_BYTES_MAX, _>(PhantomData, body)
-        .map_err(|_| Damaged("its content is malformed"))
+    binary::from_bytes::<BYTES_MAX, _>(PhantomData, body).map_err(|_| Damaged("its content is malformed"))
 }

@@ -100,6 +100,8 @@ fn the_structures_of_the_page_are_what_bincode_writes() {
         ("StoreMeta".to_owned(), 24, fields(["STORE_ID", "CREATED", "FIRST_SEGMENT"])),
         ("DurableMark".to_owned(), 24, fields(["STORE_ID", "SEQUENCE", "DURABLE"])),
         ("SnapshotHeader".to_owned(), 53, snapshot_fields()),
+        ("BackupManifest".to_owned(), 60, manifest_fields()),
+        ("ManifestSegment".to_owned(), 52, manifest_segment_fields()),
     ];
     assert_eq!(tables("structure"), structures);
     for bytes in [&meta[ENVELOPE_BYTES..], &mark[ENVELOPE_BYTES..ENVELOPE_BYTES + 24]] {
@@ -109,8 +111,18 @@ fn the_structures_of_the_page_are_what_bincode_writes() {
     assert!(mark[ENVELOPE_BYTES + 24..].iter().all(|byte| *byte == 0));
 }
 
+/// Fields one behind the other.
+fn fields_of(fields: &[(usize, &str)]) -> Vec<Field> {
+    let mut end = 0;
+    let place = |(bytes, name): &(usize, &str)| {
+        end += bytes;
+        (end - bytes, *bytes, (*name).to_owned())
+    };
+    fields.iter().map(place).collect()
+}
+
 fn snapshot_fields() -> Vec<Field> {
-    let fields = [
+    fields_of(&[
         (8, "STORE_ID"),
         (8, "VERSION"),
         (8, "POSITION"),
@@ -120,14 +132,31 @@ fn snapshot_fields() -> Vec<Field> {
         (4, "SCHEMA_VERSION"),
         (8, "STATE_BYTES"),
         (4, "STATE_CRC"),
-    ];
-    let mut end = 0;
-    fields
-        .map(|(bytes, name)| {
-            end += bytes;
-            (end - bytes, bytes, name.to_owned())
-        })
-        .to_vec()
+    ])
+}
+
+fn manifest_fields() -> Vec<Field> {
+    fields_of(&[
+        (8, "STORE_ID"),
+        (8, "CREATED"),
+        (8, "FIRST_SEGMENT"),
+        (8, "POSITION"),
+        (8, "TIMESTAMP"),
+        (8, "LOG_OFFSET"),
+        (4, "CHAIN"),
+        (8, "SEGMENTS"),
+    ])
+}
+
+fn manifest_segment_fields() -> Vec<Field> {
+    fields_of(&[
+        (8, "BYTES"),
+        (8, "BASE"),
+        (8, "FIRST_POSITION"),
+        (8, "FIRST_TIMESTAMP"),
+        (4, "CHAIN"),
+        (16, "HASH"),
+    ])
 }
 
 /// A header whose fields are all different.

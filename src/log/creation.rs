@@ -27,6 +27,12 @@ use crate::{
 /// What may stand in the directory of a store whose creation was interrupted.
 const NAMES_OF_UNFINISHED: [&str; 5] = ["segments", "store.meta.tmp", "writer.pid", "head", "head.tmp"];
 
+/// What a backup has, besides what a store has; what that is, its own files say.
+pub(crate) const MANIFEST: &str = "backup.manifest";
+
+/// Where the segments of a store are that is being restored, until it is whole.
+pub(crate) const SEGMENTS_RESTORING: &str = "segments.restoring";
+
 /// The longest store.meta, in bytes.
 const META_BYTES_MAX: u64 = 8 << 10;
 
@@ -35,7 +41,7 @@ fn meta_path(store: &Path) -> PathBuf {
 }
 
 /// The directory in which the store's own stands.
-fn parent_of(store: &Path) -> &Path {
+pub(crate) fn parent_of(store: &Path) -> &Path {
     store.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -73,6 +79,11 @@ pub(crate) fn read_meta(disk: &dyn Disk, store: &Path) -> Result<Option<StoreMet
     })
 }
 
+/// Writes store.meta, durably.
+pub(crate) fn write_meta(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> Result<()> {
+    create_whole(disk, &meta_path(store), &meta.encode()).map(drop)
+}
+
 /// Makes a store in a directory that is empty or in which this was begun before. The caller has the lock.
 pub(crate) fn create(
     disk: &dyn Disk,
@@ -92,7 +103,7 @@ pub(crate) fn create(
     };
     sync_directories(disk, store)?;
     let meta = StoreMeta { store_id, created: now.micros(), first_segment: 1 };
-    create_whole(disk, &meta_path(store), &meta.encode())?;
+    write_meta(disk, store, &meta)?;
     sync_directory(disk, parent_of(store))?;
     Ok(meta)
 }
@@ -108,7 +119,8 @@ fn sync_directories(disk: &dyn Disk, store: &Path) -> Result<()> {
     sync_directory(disk, store)
 }
 
-fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
+/// Makes the names in a directory durable.
+pub(crate) fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
     disk.sync_dir(path).map_err(|error| Error::io("sync", path, error))
 }
 
@@ -116,16 +128,16 @@ fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
 fn refuse_foreign(disk: &dyn Disk, store: &Path) -> Result<()> {
     let entries = disk.list(store).map_err(|error| Error::io("list", store, error))?;
     let foreign = entries.iter().find(|entry| !NAMES_OF_UNFINISHED.contains(&entry.name.as_str()));
-    match foreign {
-        None => Ok(()),
-        Some(entry) => Err(Error::NotAStore {
-            path: store.to_owned(),
-            reason: format!(
-                "it has no store.meta, but holds {:?}; choose an empty or a new directory",
-                entry.name
-            ),
-        }),
-    }
+    let Some(foreign) = foreign else { return Ok(()) };
+    let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+    let reason = if has(MANIFEST) {
+        "the first backup into it was never finished; make it again".to_owned()
+    } else if has(SEGMENTS_RESTORING) {
+        "a restore into it was never finished; restore again".to_owned()
+    } else {
+        format!("it has no store.meta, but holds {:?}; choose an empty or a new directory", foreign.name)
+    };
+    Err(Error::NotAStore { path: store.to_owned(), reason })
 }
 
 /// The first segment's header, if creation came that far; refuses segments with events.

@@ -15,7 +15,7 @@ use crate::{
         segment_header::SEGMENT_HEADER_BYTES,
     },
     log::{
-        creation::sync_names,
+        creation::{MANIFEST, sync_names},
         mark::Mark,
         quarantine,
         scan::{ChainEnd, Scan, Stop},
@@ -32,7 +32,7 @@ use crate::{
 const REWRITE_BYTES: usize = 1 << 20;
 
 /// The files that are made whole, besides segments.
-const NAMES: [&str; 3] = ["store.meta", "durable.mark", "head"];
+const NAMES: [&str; 4] = ["store.meta", "durable.mark", "head", MANIFEST];
 
 /// What is known of the log before its last segment is read.
 #[derive(Debug, Default)]
@@ -138,7 +138,8 @@ fn is_leftover(entry: &DirectoryEntry) -> bool {
     entry.kind == EntryKind::File && entry.name.strip_suffix(".tmp").is_some_and(is_ours)
 }
 
-fn remove_leftovers(disk: &dyn Disk, directory: &Path) -> Result<()> {
+/// Removes what was to become one of the store's files, and never did.
+pub(crate) fn remove_leftovers(disk: &dyn Disk, directory: &Path) -> Result<()> {
     let entries = disk.list(directory).map_err(|error| Error::io("list", directory, error))?;
     let mut leftovers = entries.iter().filter(|entry| is_leftover(entry)).peekable();
     if leftovers.peek().is_none() {

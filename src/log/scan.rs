@@ -65,7 +65,25 @@ pub(crate) struct Stop {
     pub(crate) tail: TailStop,
 }
 
-/// A frame that was found valid, with its bytes.
+/// A frame that was found valid, all of it.
+#[derive(Debug)]
+pub(crate) struct WholeFrame<'a> {
+    pub(crate) header: FrameHeader,
+    pub(crate) file_offset: u64,
+    /// Header, payload and padding.
+    pub(crate) bytes: &'a [u8],
+}
+
+impl<'a> WholeFrame<'a> {
+    /// What stands in it.
+    pub(crate) fn into_scanned(self) -> ScannedFrame<'a> {
+        let payload_end = FRAME_HEADER_BYTES + self.header.payload_bytes as usize;
+        let payload = &self.bytes[FRAME_HEADER_BYTES..payload_end];
+        ScannedFrame { header: self.header, file_offset: self.file_offset, payload }
+    }
+}
+
+/// A frame that was found valid, and its payload.
 #[derive(Debug)]
 pub(crate) struct ScannedFrame<'a> {
     pub(crate) header: FrameHeader,
@@ -121,6 +139,11 @@ impl<'a> Scan<'a> {
 
     /// The next frame, or why there is none.
     pub(crate) fn next_frame(&mut self) -> io::Result<Result<ScannedFrame<'_>, Stop>> {
+        Ok(self.next_whole_frame()?.map(WholeFrame::into_scanned))
+    }
+
+    /// The same, with header and padding.
+    pub(crate) fn next_whole_frame(&mut self) -> io::Result<Result<WholeFrame<'_>, Stop>> {
         let at = self.end.file_offset;
         let header_bytes = self.window.get(self.file, at, FRAME_HEADER_BYTES, self.file_bytes)?;
         let header = match FrameHeader::decode(header_bytes) {
@@ -148,10 +171,9 @@ impl<'a> Scan<'a> {
             next_position,
             seal,
         };
-        let payload_end = FRAME_HEADER_BYTES + header.payload_bytes as usize;
         // Asked for again: the borrow that was checked can't be returned from a branch. It costs nothing.
-        let frame = self.window.get_with_zeros(self.file, at, frame_bytes, self.file_bytes)?;
-        Ok(Ok(ScannedFrame { header, file_offset: at, payload: &frame[FRAME_HEADER_BYTES..payload_end] }))
+        let bytes = self.window.get_with_zeros(self.file, at, frame_bytes, self.file_bytes)?;
+        Ok(Ok(WholeFrame { header, file_offset: at, bytes }))
     }
 
     /// Whether a header goes on the chain here.

@@ -57,7 +57,12 @@ pub(crate) fn segments_directory(store: &Path) -> PathBuf {
 
 /// A segment's file.
 pub(crate) fn segment_path(store: &Path, number: u64) -> PathBuf {
-    segments_directory(store).join(format!("{number:012}.log"))
+    segments_directory(store).join(segment_name(number))
+}
+
+/// The name of a segment's file.
+pub(crate) fn segment_name(number: u64) -> String {
+    format!("{number:012}.log")
 }
 
 /// A segment's index file.
@@ -114,7 +119,12 @@ impl Segment {
 
     /// Opens a segment and reads its header.
     pub(crate) fn open(disk: &dyn Disk, store: &Path, number: u64, mode: OpenMode) -> Result<Self> {
-        let path = segment_path(store, number);
+        Self::open_at(disk, &segment_path(store, number), number, mode)
+    }
+
+    /// Opens a segment that stands anywhere.
+    pub(crate) fn open_at(disk: &dyn Disk, path: &Path, number: u64, mode: OpenMode) -> Result<Self> {
+        let path = path.to_owned();
         let file = disk.open(&path, mode).map_err(|error| Error::io("open", &path, error))?;
         let length = file.len().map_err(|error| Error::io("read", &path, error))?;
         let mut window = Window::new(0);

@@ -17,6 +17,14 @@ fn the_command_line_does_what_its_document_shows() {
 }
 
 #[test]
+fn operators_see_what_their_document_shows() {
+    trycmd::TestCases::new()
+        .register_bin("annals", Path::new(env!("CARGO_BIN_EXE_annals")))
+        .env("ANNALS_STORE", "./annals-data")
+        .case("docs/operations.md");
+}
+
+#[test]
 fn the_readme_shows_what_the_command_line_does() -> Outcome {
     let directory = tempfile::tempdir()?;
     let store = directory.path().join("store");

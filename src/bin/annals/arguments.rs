@@ -11,6 +11,7 @@ use clap::{
 };
 
 use crate::{
+    backup_arguments::{BackupArguments, RestoreArguments},
     bench_arguments::BenchArguments,
     clock_text,
     input::{JsonArgument, Source},
@@ -29,14 +30,16 @@ const EXAMPLES: &str = r#"Examples:
   annals tail --category order --follow
   zcat history.ndjson.gz | annals import -
   annals --store copy.annals import <(annals export)
+  annals backup /mnt/backups/shop
+  annals restore /mnt/backups/shop restored.annals --to-time '1h ago'
 
 Exit codes:
   0  done (also when the reader of standard output went away)
   1  an error that has no number of its own
   2  the command line is wrong
   3  the stream isn't at the expected version; nothing was written
-  4  not found: there is no store, or no such stream, event, checkpoint, snapshot, projection or registered
-     event type
+  4  not found: there is no store, or no such stream, event, checkpoint, snapshot, projection, registered event
+     type or backup
   5  another process has the store open for writing, and this command would have to write
   6  the store's files are damaged"#;
 
@@ -44,7 +47,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "annals", version, after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The store's directory. `append`, `import` and `types register` make it where there is none.
+    /// The store's directory. `append`, `import`, `types register` and `restore` make it where there is none.
     #[arg(long, global = true, env = "ANNALS_STORE", default_value = "./annals-data", value_name = "DIR")]
     pub(crate) store: PathBuf,
     #[command(subcommand)]
@@ -79,6 +82,10 @@ pub(crate) enum Command {
     Export(ExportArguments),
     /// Read every byte of the store and check it.
     Verify(VerifyArguments),
+    /// Copy the store while it is in use, or what is new since the last time.
+    Backup(BackupArguments),
+    /// Make a store from a backup: all of it, or up to a position or a time.
+    Restore(RestoreArguments),
     /// Measure what a store does on this machine's disk.
     Bench(BenchArguments),
 }

@@ -5,9 +5,10 @@
 //! failure it was ([`failure`]).
 //!
 //! ```text
-//! arguments  reading_arguments  snapshot_arguments  bench_arguments  selection   what can be asked, and the help
-//! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify  bench
-//!                                                          the commands
+//! arguments  reading_arguments  snapshot_arguments  backup_arguments  bench_arguments  selection
+//!                                                          what can be asked, and the help
+//! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify
+//! backup  restore  bench                                   the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
 //! identity    ids for lines that have none                 line_time  times for the store from lines
@@ -20,6 +21,8 @@
 
 mod append;
 mod arguments;
+mod backup;
+mod backup_arguments;
 mod bench;
 mod bench_arguments;
 mod categories;
@@ -41,6 +44,7 @@ mod progress;
 mod projections;
 mod read;
 mod reading_arguments;
+mod restore;
 mod saving;
 mod selection;
 mod sizes;
@@ -84,6 +88,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Import(arguments) => import::run(store, arguments),
         Command::Export(arguments) => export::run(store, arguments),
         Command::Verify(arguments) => verify::run(store, arguments),
+        Command::Backup(arguments) => backup::run(store, arguments),
+        Command::Restore(arguments) => restore::run(store, arguments),
         Command::Bench(arguments) => bench::run(arguments),
     }
 }

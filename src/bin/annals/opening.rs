@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use annals::{Clock, Creation, Error, EventStore, Follower, Options, SystemClock};
+use annals::{Clock, Creation, Error, EventStore, Follower, Options, ReadMode, SystemClock};
 use anyhow::Context;
 
 use crate::{arguments::WritingArguments, failure, progress::Bar};
@@ -33,6 +33,12 @@ pub(crate) fn for_changing(path: &Path, wait: Duration) -> anyhow::Result<EventS
 /// Opens a store that is there to read from it, whether somebody writes to it or not.
 pub(crate) fn for_reading(path: &Path) -> anyhow::Result<Follower> {
     explain_missing(showing_progress(Options::new(), |options| Follower::open_with(path, options)))
+}
+
+/// The same, to read all of it: a page that the disk can't read is told.
+pub(crate) fn for_copying(path: &Path) -> anyhow::Result<Follower> {
+    let options = Options::new().read(ReadMode::Pread);
+    explain_missing(showing_progress(options, |options| Follower::open_with(path, options)))
 }
 
 /// Shows how far an opening is, where it has to read segments whose index files are missing or damaged.

@@ -14,6 +14,8 @@ pub enum DiskOperation {
     Open,
     /// A name is changed.
     Rename,
+    /// A file gets a further name.
+    Link,
     /// A name is removed.
     Remove,
     /// A directory's names are made durable.

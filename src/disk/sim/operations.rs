@@ -62,11 +62,23 @@ impl State {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a file stays in its directory"));
         }
         let node = self.directory(parent)?.get(from_name).ok_or(io::ErrorKind::NotFound)?;
-        self.file(node)?;
         if let Some(replaced) = self.directory(parent)?.get(to_name) {
+            self.file(node)?;
             self.file(replaced)?;
+            if replaced == node {
+                // As systems do it: two names of one file stay both.
+                return Ok(());
+            }
         }
         self.directory_mut(parent)?.rename(from_name, to_name);
+        Ok(())
+    }
+
+    pub(crate) fn hard_link(&mut self, original: &Path, link: &Path) -> io::Result<()> {
+        let node = self.resolve(original)?;
+        self.file(node)?;
+        let (parent, name) = self.vacancy(link)?;
+        self.directory_mut(parent)?.create(name, node);
         Ok(())
     }
 
@@ -248,7 +260,11 @@ impl State {
     fn room(&self, node: NodeId, len: u64) -> io::Result<()> {
         let Some(quota_bytes) = self.quota_bytes else { return Ok(()) };
         let present = self.file(node)?.cached().len() as u64;
-        let used: u64 = self.reachable(ROOT).iter().map(|node| self.len(*node)).sum();
+        let mut nodes = self.reachable(ROOT);
+        // A file of several names takes its room once.
+        nodes.sort_unstable();
+        nodes.dedup();
+        let used: u64 = nodes.iter().map(|node| self.len(*node)).sum();
         if len <= present || used - present.min(used) + len <= quota_bytes {
             return Ok(());
         }

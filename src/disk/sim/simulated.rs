@@ -281,6 +281,10 @@ impl Disk for SimDisk {
         self.enter()?.operate(DiskOperation::Rename, |state| state.rename(from, to))
     }
 
+    fn hard_link(&self, original: &Path, link: &Path) -> io::Result<()> {
+        self.enter()?.operate(DiskOperation::Link, |state| state.hard_link(original, link))
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.enter()?.operate(DiskOperation::Remove, |state| state.remove(path))
     }

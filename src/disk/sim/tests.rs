@@ -469,3 +469,22 @@ fn a_page_survives_programs_and_tells_of_another_boot_after_a_cut() {
     });
     assert_eq!(found, BTreeSet::from([0, 7, 9]));
 }
+
+#[test]
+fn a_further_name_survives_by_itself_and_takes_no_room() {
+    let found = outcomes(|seed| {
+        let disk = SimDisk::new(seed);
+        disk.write_file("/file", vec![7; 2000]).expect("surgery");
+        disk.write_file("/folder/other", Vec::new()).expect("surgery");
+        disk.set_quota_bytes(Some(2100));
+        let (file, link) = (Path::new("/file"), Path::new("/folder/link"));
+        disk.hard_link(file, link).expect("it is linked");
+        let room = disk.open(Path::new("/folder/other"), OpenMode::ReadWrite).expect("a file");
+        room.write_all_at(&[1; 100], 0).expect("there is room");
+        disk.remove(file).expect("removed");
+        disk.power_cut();
+        let is_there = |path| disk.read_file(path).map(|bytes| assert_eq!(bytes, vec![7; 2000])).is_some();
+        (is_there(file), is_there(link))
+    });
+    assert_eq!(found, BTreeSet::from([(false, false), (false, true), (true, false), (true, true)]));
+}

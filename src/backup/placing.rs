@@ -1,0 +1,211 @@
+//! The directory that a store is restored to.
+//!
+//! Until the store is whole its segments stand in `segments.restoring`, which no store has; their directory gets its name by one
+//! rename, the last step. So what an interrupted restore has left can be told from a store, and is used again by the next. Where a
+//! directory is made anew, or replaced, that happens beside it, and whole:
+//!
+//! ```text
+//! shop.annals.restoring/segments.restoring/…     the new store is made
+//! shop.annals   -> shop.annals.before-restore-1  the old one is set aside
+//! shop.annals.restoring -> shop.annals
+//! shop.annals/segments.restoring -> segments     from here on it is a store
+//! ```
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    backup_error::BackupError,
+    disk::contract::{DirectoryEntry, DirectoryLock, Disk, EntryKind},
+    error::{Error, Result},
+    format::control::StoreMeta,
+    log::{
+        creation::{SEGMENTS_RESTORING, create_directory, parent_of, sync_directory, write_meta},
+        mark::Mark,
+        segment::{segment_name, segments_directory},
+    },
+    opening::take_lock,
+    position::LogOffset,
+};
+
+/// What stands beside them.
+const NAMES_BESIDE: [&str; 5] =
+    [SEGMENTS_RESTORING, "durable.mark", "durable.mark.tmp", "store.meta", "store.meta.tmp"];
+
+/// What is done with a store that stands where another is to be restored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum ExistingStore {
+    /// Nothing is restored.
+    #[default]
+    Refuse,
+    /// It gets another name beside the restored one, and stays as it is.
+    SetAside,
+}
+
+/// Where a store is being restored.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    disk: &'a dyn Disk,
+    destination: PathBuf,
+    /// Where it is made: the destination itself, if that is empty.
+    site: PathBuf,
+    /// Whether a store stands at the destination.
+    replaces: bool,
+    /// Of the site, and of the store that is replaced.
+    _locks: Vec<Box<dyn DirectoryLock>>,
+}
+
+impl<'a> Place<'a> {
+    /// Takes a directory that is empty or isn't there; or one in which a store is that is to be set aside.
+    pub(crate) fn begin(disk: &'a dyn Disk, destination: &Path, existing: ExistingStore) -> Result<Self> {
+        let mut locks = Vec::new();
+        let (site, replaces) = match kind(disk, destination)? {
+            None => (beside(destination, ".restoring")?, false),
+            Some(EntryKind::File) => return Err(taken(destination, "it is a file; name a directory")),
+            // A link to a directory is followed.
+            Some(found) => {
+                let entries = list(disk, destination)?;
+                let is_free = is_free(&entries);
+                if !is_free {
+                    refuse(destination, found, &entries, existing)?;
+                    locks.push(take_lock(disk, destination, Duration::ZERO)?);
+                }
+                let site = if is_free { destination.to_owned() } else { beside(destination, ".restoring")? };
+                (site, !is_free)
+            }
+        };
+        if kind(disk, &site)?.is_none() {
+            create_directory(disk, &site)?;
+        }
+        locks.push(take_lock(disk, &site, Duration::ZERO)?);
+        if !is_free(&list(disk, &site)?) {
+            let reason = "a restore makes the store there first, and it holds something else; move that away";
+            return Err(taken(&site, reason));
+        }
+        let place = Self { disk, destination: destination.to_owned(), site, replaces, _locks: locks };
+        place.clear()?;
+        Ok(place)
+    }
+
+    /// Removes what an interrupted restore has left.
+    pub(crate) fn clear(&self) -> Result<()> {
+        let unfinished = self.site.join(SEGMENTS_RESTORING);
+        for directory in [&self.site, &unfinished] {
+            if kind(self.disk, directory)?.is_none() {
+                continue;
+            }
+            for entry in list(self.disk, directory)?.iter().filter(|entry| entry.kind == EntryKind::File) {
+                let path = directory.join(&entry.name);
+                self.disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
+            }
+        }
+        if kind(self.disk, &unfinished)?.is_none() {
+            self.disk.create_dir(&unfinished).map_err(|error| Error::io("create", &unfinished, error))?;
+        }
+        Ok(())
+    }
+
+    /// Where a segment is made.
+    pub(crate) fn segment_path(&self, number: u64) -> PathBuf {
+        self.site.join(SEGMENTS_RESTORING).join(segment_name(number))
+    }
+
+    /// Makes a store of it, whose log ends there; its segments are durable. Returns where the store is now that was there
+    /// before.
+    pub(crate) fn finish(&self, meta: &StoreMeta, end: LogOffset) -> Result<Option<PathBuf>> {
+        let (disk, site) = (self.disk, self.site.as_path());
+        let parent = parent_of(&self.destination);
+        sync_directory(disk, &site.join(SEGMENTS_RESTORING))?;
+        Mark::read(disk, site, meta.store_id)?.write(disk, end)?;
+        write_meta(disk, site, meta)?;
+        sync_directory(disk, parent)?;
+        let mut set_aside = None;
+        if self.replaces {
+            let aside = self.free_name_beside()?;
+            rename(disk, &self.destination, &aside)?;
+            set_aside = Some(aside);
+        }
+        if site != self.destination {
+            rename(disk, site, &self.destination)?;
+            sync_directory(disk, parent)?;
+        }
+        rename(disk, &self.destination.join(SEGMENTS_RESTORING), &segments_directory(&self.destination))?;
+        sync_directory(disk, &self.destination)?;
+        Ok(set_aside)
+    }
+
+    fn free_name_beside(&self) -> Result<PathBuf> {
+        let mut number = 1_u64;
+        loop {
+            let path = beside(&self.destination, &format!(".before-restore-{number}"))?;
+            if kind(self.disk, &path)?.is_none() {
+                return Ok(path);
+            }
+            number += 1;
+        }
+    }
+}
+
+/// Whether a directory is empty, or holds nothing but what an interrupted restore has left.
+fn is_free(entries: &[DirectoryEntry]) -> bool {
+    let is_begun = entries.iter().any(|entry| entry.name == SEGMENTS_RESTORING);
+    let is_ours = |entry: &DirectoryEntry| NAMES_BESIDE.contains(&entry.name.as_str());
+    entries.is_empty() || is_begun && entries.iter().all(is_ours)
+}
+
+/// Refuses what stands at the destination, unless it is a store that is to be set aside.
+fn refuse(
+    destination: &Path,
+    found: EntryKind,
+    entries: &[DirectoryEntry],
+    existing: ExistingStore,
+) -> Result<()> {
+    let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+    let is_store = has("store.meta") || has("segments");
+    match (is_store, existing, found) {
+        (false, _, _) => {
+            let name = entries.first().map_or_else(String::new, |entry| format!("{:?}", entry.name));
+            let reason = format!("it holds {name}, and is no store; choose an empty or a new directory");
+            Err(taken(destination, &reason))
+        }
+        (true, ExistingStore::Refuse, _) => {
+            let reason = "a store is there; choose another directory, or have it set aside (--force), which keeps it under \
+                          another name";
+            Err(taken(destination, reason))
+        }
+        (true, ExistingStore::SetAside, EntryKind::Other) => {
+            let reason = "it is a symbolic link; name the directory that it leads to";
+            Err(taken(destination, reason))
+        }
+        (true, ExistingStore::SetAside, _) => Ok(()),
+    }
+}
+
+fn taken(path: &Path, reason: &str) -> Error {
+    Error::Backup(BackupError::DestinationTaken { path: path.to_owned(), reason: reason.to_owned() })
+}
+
+/// The path with something behind its last name.
+fn beside(path: &Path, ending: &str) -> Result<PathBuf> {
+    let Some(name) = path.file_name() else {
+        return Err(taken(path, "it has no name of its own; name the directory by its name"));
+    };
+    let mut name = OsString::from(name);
+    name.push(ending);
+    Ok(path.with_file_name(name))
+}
+
+fn kind(disk: &dyn Disk, path: &Path) -> Result<Option<EntryKind>> {
+    disk.kind(path).map_err(|error| Error::io("look at", path, error))
+}
+
+fn list(disk: &dyn Disk, path: &Path) -> Result<Vec<DirectoryEntry>> {
+    disk.list(path).map_err(|error| Error::io("list", path, error))
+}
+
+fn rename(disk: &dyn Disk, from: &Path, to: &Path) -> Result<()> {
+    disk.rename(from, to).map_err(|error| Error::io("rename", from, error))
+}

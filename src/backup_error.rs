@@ -1,0 +1,85 @@
+//! What keeps a backup from being made or restored, besides what may go wrong with any store.
+
+use std::{fmt, path::PathBuf};
+
+use crate::position::Position;
+
+/// Why a backup wasn't made, or not restored. What was there before is there still.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The directory is no backup that can be restored.
+    NotABackup {
+        /// The directory.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
+
+    /// What stands at the destination isn't to be written over.
+    DestinationTaken {
+        /// The destination.
+        path: PathBuf,
+        /// What stands there, and what to do.
+        reason: String,
+    },
+
+    /// The destination has backups of another store.
+    OtherStore {
+        /// The destination.
+        path: PathBuf,
+        /// The id of the store that is in it.
+        found: u64,
+        /// The id of the store that was to be backed up.
+        expected: u64,
+    },
+
+    /// The destination has backups of the same store, and events that the store hasn't: it was restored to an earlier
+    /// moment since, or a power cut took its last moments, or events were appended to the backup itself.
+    OtherHistory {
+        /// The destination.
+        path: PathBuf,
+        /// In which way it differs.
+        reason: String,
+        /// The last position up to which both are known to have the same events.
+        common: Position,
+    },
+
+    /// It was stopped by who was told of its progress.
+    Stopped {
+        /// Where it was writing.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for BackupError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotABackup { path, reason } => {
+                write!(formatter, "{} is no backup that can be restored: {reason}", path.display())
+            }
+            Self::DestinationTaken { path, reason } => {
+                write!(formatter, "nothing was written to {}: {reason}", path.display())
+            }
+            Self::OtherStore { path, found, expected } => write!(
+                formatter,
+                "{} has backups of another store (its id is {found:016x}, this store's is {expected:016x}): choose \
+                 another destination",
+                path.display()
+            ),
+            Self::OtherHistory { path, reason, common } => write!(
+                formatter,
+                "{} has another history of this store: {reason}. They agree up to position {common} at least. The backup \
+                 there is as it was: choose another destination",
+                path.display()
+            ),
+            Self::Stopped { path } => write!(
+                formatter,
+                "stopped before {} was whole; what was there before is as it was, and the same once more completes it",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for BackupError {}

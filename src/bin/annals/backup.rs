@@ -1,0 +1,92 @@
+//! `annals backup`: a copy of the store, which is a store itself, of all that is new since the last one.
+
+use std::{
+    ops::ControlFlow,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use annals::{BackupOptions, BackupReport, Linking, Progress};
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::{
+    backup_arguments::BackupArguments,
+    interrupt::at_interrupt,
+    opening,
+    output::{Output, OutputError, count, safe},
+    progress::Bar,
+    sizes,
+};
+
+pub(crate) fn run(store: &Path, arguments: &BackupArguments) -> anyhow::Result<()> {
+    let reader = opening::for_copying(store)?;
+    let linking = if arguments.copy { Linking::Never } else { Linking::WherePossible };
+    let options = BackupOptions::new().linking(linking);
+    let report = showing_progress(|tell| reader.backup(&arguments.destination, &options, tell))?;
+    Ok(print(store, arguments, &report)?)
+}
+
+/// Does something that can be interrupted, with a bar that shows how far it is.
+pub(crate) fn showing_progress<T>(
+    act: impl FnOnce(&mut dyn FnMut(Progress) -> ControlFlow<()>) -> annals::Result<T>,
+) -> anyhow::Result<T> {
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let interrupted = Arc::clone(&is_interrupted);
+    at_interrupt(move || interrupted.store(true, Ordering::SeqCst)).context("can't wait for Ctrl-C")?;
+    let bar = Bar::of_bytes(None);
+    let done = act(&mut |progress| {
+        bar.set_length(progress.bytes_total);
+        bar.set_position(progress.bytes);
+        if is_interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    bar.clear();
+    Ok(done?)
+}
+
+/// The result as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    store: String,
+    backup: String,
+    last_position: u64,
+    log_bytes: u64,
+    segments: u64,
+    copied: u64,
+    linked: u64,
+    kept: u64,
+    bytes_copied: u64,
+}
+
+fn print(store: &Path, arguments: &BackupArguments, report: &BackupReport) -> Result<(), OutputError> {
+    let report = Report {
+        store: store.to_string_lossy().into_owned(),
+        backup: arguments.destination.to_string_lossy().into_owned(),
+        last_position: report.last_position.get(),
+        log_bytes: report.log_bytes,
+        segments: report.segments_copied + report.segments_linked + report.segments_kept,
+        copied: report.segments_copied,
+        linked: report.segments_linked,
+        kept: report.segments_kept,
+        bytes_copied: report.bytes_copied,
+    };
+    Output::new().report(arguments.format, &report, print_text)
+}
+
+fn print_text(output: &mut Output, report: &Report) -> Result<(), OutputError> {
+    output.line(format_args!(
+        "{} is backed up in {}, up to position {}: {} ({} copied, {} linked, {} there before), {} copied",
+        safe(&report.store),
+        safe(&report.backup),
+        report.last_position,
+        count(report.segments, "segment"),
+        report.copied,
+        report.linked,
+        report.kept,
+        sizes::print(report.bytes_copied),
+    ))
+}

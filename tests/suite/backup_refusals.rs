@@ -1,0 +1,151 @@
+//! Where a backup is refused, and nothing is changed.
+
+use std::{fs, path::Path};
+
+use annals::{BackupError, BackupOptions, BackupReport, Error, EventStore, Result, backup};
+
+use crate::{
+    backup::{append, back_up, check_store, everything, log, on},
+    support::{Outcome, buffered, small_segments, store_with},
+};
+
+/// Why a backup was refused.
+fn refusal(result: Result<BackupReport>) -> BackupError {
+    match result {
+        Err(Error::Backup(error)) => error,
+        other => panic!("it wasn't refused as it should: {other:?}"),
+    }
+}
+
+#[test]
+fn a_destination_of_another_store_is_refused() -> Outcome {
+    let (store, other) = (store_with(buffered()), store_with(buffered()));
+    append(&store, "a", 1, 3);
+    append(&other, "a", 1, 3);
+    let directory = tempfile::tempdir()?;
+    let destination = directory.path().join("saved");
+    back_up(&store, &destination)?;
+    let before = log(&destination);
+    let refused = refusal(back_up(&other, &destination));
+    assert!(matches!(refused, BackupError::OtherStore { .. }), "{refused}");
+    assert!(refused.to_string().contains("another store"), "{refused}");
+    assert!(log(&destination) == before);
+    check_store(&destination, &everything(&store));
+    Ok(())
+}
+
+/// A copy of a store's directory, as it is.
+fn copied(store: &Path, to: &Path) -> Outcome {
+    fs::create_dir_all(to.join("segments"))?;
+    for name in ["store.meta", "durable.mark"] {
+        fs::copy(store.join(name), to.join(name))?;
+    }
+    for name in log(store).into_keys() {
+        fs::copy(store.join("segments").join(&name), to.join("segments").join(&name))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_destination_with_another_history_is_refused() -> Outcome {
+    // From one event, where both go on differently in the same segment, to several segments.
+    for (together, apart) in [(1, 1), (5, 60), (60, 1), (60, 60)] {
+        let (store, directory) = store_with(small_segments()).into_parts();
+        let destination = directory.path().join("saved");
+        append(&store, "a", 1, together);
+        let path = store.path().to_owned();
+        store.close()?;
+        let other_path = directory.path().join("other");
+        copied(&path, &other_path)?;
+        let store = EventStore::open_with(&path, small_segments())?;
+        append(&store, "a", 1_000, apart);
+        store.backup(&destination, &BackupOptions::new(), &mut on)?;
+        let before = log(&destination);
+
+        let other = EventStore::open_with(&other_path, small_segments())?;
+        let refused = refusal(other.backup(&destination, &BackupOptions::new(), &mut on));
+        let BackupError::OtherHistory { common, .. } = &refused else { panic!("{refused}") };
+        assert!(common.get() <= together, "{refused}");
+        assert!(refused.to_string().contains("behind the store's end"), "{refused}");
+        append(&other, "a", 2_000, apart + 30);
+        let refused = refusal(other.backup(&destination, &BackupOptions::new(), &mut on));
+        assert!(matches!(refused, BackupError::OtherHistory { .. }), "{refused}");
+        assert!(log(&destination) == before);
+        check_store(&destination, &everything(&store));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_was_appended_to_a_backup_is_not_written_over() -> Outcome {
+    for appended in [1, 60] {
+        let store = store_with(small_segments());
+        append(&store, "a", 1, 30);
+        let directory = tempfile::tempdir()?;
+        back_up(&store, directory.path())?;
+        // Opened without being written to, it stays a backup.
+        EventStore::open(directory.path())?.close()?;
+        append(&store, "a", 31, 10);
+        back_up(&store, directory.path())?;
+        let as_store = EventStore::open_with(directory.path(), small_segments())?;
+        assert!(matches!(back_up(&store, directory.path()), Err(Error::Locked { .. })));
+        append(&as_store, "b", 1, appended);
+        let expected = everything(&as_store);
+        as_store.close()?;
+        append(&store, "a", 41, 100);
+        let refused = refusal(back_up(&store, directory.path()));
+        assert!(matches!(refused, BackupError::OtherHistory { .. }), "{refused}");
+        assert!(refused.to_string().contains("it holds what the store hasn't got"), "{refused}");
+        check_store(directory.path(), &expected);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_directory_that_holds_something_else_is_refused() -> Outcome {
+    let store = store_with(buffered());
+    append(&store, "a", 1, 3);
+    let directory = tempfile::tempdir()?;
+    let taken = |path: &Path| matches!(refusal(back_up(&store, path)), BackupError::DestinationTaken { .. });
+    fs::write(directory.path().join("mine"), "a letter")?;
+    assert!(taken(directory.path()));
+    assert!(taken(&directory.path().join("mine")));
+    assert_eq!(fs::read_dir(directory.path())?.count(), 1);
+    // Another store is no directory of backups, also not one of the same id.
+    let copy = directory.path().join("copy");
+    copied(store.path(), &copy)?;
+    assert!(taken(&copy));
+    assert!(matches!(back_up(&store, store.path()), Err(Error::Locked { .. })), "its own directory");
+    let missing = back_up(&store, &directory.path().join("missing/saved"));
+    assert!(matches!(missing, Err(Error::Io { action: "create", .. })), "{missing:?}");
+    let nothing = backup(directory.path().join("missing"), &copy, &BackupOptions::new(), &mut on);
+    assert!(matches!(nothing, Err(Error::NotAStore { .. })));
+    Ok(())
+}
+
+#[test]
+fn a_damaged_manifest_is_told_and_a_newer_one_is_refused() -> Outcome {
+    let store = store_with(buffered());
+    append(&store, "a", 1, 3);
+    let directory = tempfile::tempdir()?;
+    let destination = directory.path().join("saved");
+    back_up(&store, &destination)?;
+    let manifest = destination.join("backup.manifest");
+    let whole = fs::read(&manifest)?;
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        fs::write(&manifest, &damaged)?;
+        let told = back_up(&store, &destination);
+        assert!(matches!(&told, Err(Error::Corrupt { path, .. }) if *path == manifest), "{at}: {told:?}");
+    }
+    let mut newer = whole.clone();
+    newer[12] = 9;
+    let checksum = crc32fast::hash(&newer[12..]);
+    newer[8..12].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&manifest, &newer)?;
+    assert!(matches!(back_up(&store, &destination), Err(Error::NewerFormat { found: 9, .. })));
+    fs::write(&manifest, &whole)?;
+    back_up(&store, &destination)?;
+    Ok(())
+}
