@@ -224,10 +224,11 @@ impl SealedParts {
         let view = segment.view(self.files.read, end)?;
         view.publish(end);
         let opened = self.files.open_index_of(&segment);
-        let part: Arc<dyn IndexPart> = match opened.and_then(|index| index_until_end(index, end, next.first_position)) {
-            Ok(index) => Arc::new(index),
-            Err(fault) => self.make_index(header, end, next.first_position, &fault)?,
-        };
+        let part: Arc<dyn IndexPart> =
+            match opened.and_then(|index| index_until_end(index, end, next.first_position)) {
+                Ok(index) => Arc::new(index),
+                Err(fault) => self.make_index(header, end, next.first_position, &fault)?,
+            };
         Ok(SealedPart::new(number, Arc::new(view), end, part))
     }
 
@@ -258,7 +259,9 @@ impl SealedParts {
             }
             let link = |key| self.latest_before(number, key);
             files.write_index(number, &sealed_writer::encode(&memory, &chain_end, files.store_id, &link)?);
-            if let Ok(index) = files.open_index(header).and_then(|index| index_until_end(index, end, next_position)) {
+            if let Ok(index) =
+                files.open_index(header).and_then(|index| index_until_end(index, end, next_position))
+            {
                 return Ok(Arc::new(index));
             }
         }
