@@ -244,6 +244,37 @@ fn a_frame_that_leaves_one_out_is_refused() {
     closed.is_corrupt(SEGMENT_1, "doesn't go on from the one before it");
 }
 
+/// Two copies of a store go on apart: what one writes stands where the other's would, with the right place, epoch and position.
+#[test]
+fn a_frame_of_another_history_of_the_store_is_refused__F22() -> Outcome {
+    let (closed, other) = (Closed::new(Durability::Fsync), tempfile::tempdir()?);
+    let copy = Closed { directory: other };
+    fs::create_dir_all(copy.path().join("segments"))?;
+    for (name, bytes) in closed.files() {
+        fs::write(copy.path().join(name), bytes)?;
+    }
+    for (history, byte) in [(&closed, b'a'), (&copy, b'b')] {
+        let store = EventStore::open(history.path())?;
+        for _ in 0..2 {
+            let event = EventData::new("Counted", vec![byte; 10]);
+            store.append(&stream("count-1"), ExpectedVersion::Any, [event])?;
+        }
+        store.close()?;
+        history.remove_indexes();
+    }
+    let foreign = copy.read(SEGMENT_1);
+    closed.change(SEGMENT_1, |segment| {
+        let (own, all) = (frames(segment), frames(&foreign));
+        assert_eq!(own, all, "the histories differ in nothing but what was written");
+        let first = own[own.len() - 2];
+        segment[first.start..first.end].copy_from_slice(&foreign[first.start..first.end]);
+    });
+    closed.is_corrupt(SEGMENT_1, "frames are missing or damaged that were durable");
+    closed.remove("durable.mark");
+    closed.is_corrupt(SEGMENT_1, "doesn't go on from the one before it");
+    Ok(())
+}
+
 #[test]
 fn a_missing_segment_is_named() {
     for (missing, file) in [(SEGMENT_1, SEGMENT_1), (SEGMENT_2, SEGMENT_2)] {
