@@ -4,15 +4,9 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering, fence},
-    },
-    thread::JoinHandle,
+    sync::Arc,
     time::Duration,
 };
-
-use parking_lot::{Condvar, Mutex};
 
 use crate::{
     committed::Committed,
@@ -22,6 +16,7 @@ use crate::{
     log::{mark::Mark, segment::Growth, segmented_log::LogProgress},
     options::Durability,
     position::LogOffset,
+    sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering, fence, thread},
     trace,
     writer::core::Core,
 };
@@ -178,7 +173,7 @@ impl Jobs {
 #[derive(Debug)]
 pub(crate) struct Background {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -215,7 +210,7 @@ impl Background {
         });
         let its_own = Arc::clone(&shared);
         let thread =
-            std::thread::Builder::new().name("annals-background".to_owned()).spawn(move || its_own.work())?;
+            thread::Builder::new().name("annals-background".to_owned()).spawn(move || its_own.work())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -343,7 +338,7 @@ struct TellAtEnd<'a>(&'a Shared);
 impl Drop for TellAtEnd<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
-        if std::thread::panicking() {
+        if thread::panicking() {
             state.failure = Some(Error::Failed { reason: "the background thread panicked".into() });
         }
         if state.failure.is_some() {

@@ -6,13 +6,8 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
-
-use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::{
     catalog::find_given_id_in,
@@ -30,6 +25,7 @@ use crate::{
     query::Query,
     reader::Reader,
     schema::{Breach, CompiledSchema, check_schema},
+    sync::{AtomicBool, Mutex, MutexGuard, Ordering, RwLock},
     schema_violation::SchemaViolation,
     stream::StreamId,
     trace,

@@ -26,6 +26,7 @@ use crate::{
     opening::{check_directory, take_lock},
     options::Creation,
     position::{Position, Version},
+    stream::check_name,
 };
 
 /// How far a verification is.
@@ -183,6 +184,9 @@ impl Verifier<'_> {
             self.found.frames += 1;
             let (found, versions) = (&mut self.found, &mut self.versions);
             let visited = visit_frame(segment, &frame, &mut |file_offset, record| {
+                // A name that this version would refuse can only stand in a log that another program wrote.
+                check_name("stream id", record.event.stream)
+                    .map_err(|_| "an event's stream has an invalid name")?;
                 found.events += 1;
                 found.last_position = record.event.position;
                 let goes_on = add_version(versions, record.event.stream, record.event.version);

@@ -108,6 +108,11 @@ mod store;
 mod stream;
 mod stream_list;
 mod subscription;
+#[cfg(not(interleavings))]
+mod sync;
+#[cfg(interleavings)]
+#[path = "../tests/interleavings/src/sync.rs"]
+mod sync;
 mod time;
 mod trace;
 mod typed;

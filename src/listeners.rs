@@ -5,17 +5,15 @@
 
 use std::{
     mem,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering, fence},
-    },
+    sync::Arc,
     task::Waker,
     time::Instant,
 };
 
-use parking_lot::Mutex;
-
-use crate::writer::bell::Bell;
+use crate::{
+    sync::{AtomicBool, AtomicU32, Mutex, Ordering, fence},
+    writer::bell::Bell,
+};
 
 /// What somebody waits for, and what a frame brings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

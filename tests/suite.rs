@@ -92,6 +92,11 @@ mod full_disk;
 mod given;
 #[path = "suite/golden.rs"]
 mod golden;
+#[allow(dead_code, reason = "the fuzzer uses more of it")]
+#[path = "fuzz/src/hostile/mod.rs"]
+mod hostile;
+#[path = "suite/hostile_bytes.rs"]
+mod hostile_bytes;
 #[path = "suite/idempotency.rs"]
 mod idempotency;
 #[path = "suite/idempotency_table.rs"]

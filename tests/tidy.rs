@@ -31,6 +31,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "Vocabulary",
         &[
             "trace",
+            "sync",
             "invalid",
             "stream",
             "group",

@@ -300,7 +300,7 @@ fn a_store_opens_on_a_full_disk_and_is_read() -> Outcome {
 }
 
 #[test]
-fn where_the_writer_panics_none_waits_for_ever__C18() -> Outcome {
+fn where_the_writer_panics_none_waits_for_ever__C18_F09() -> Outcome {
     let disk = SimDisk::new(1);
     let clock = Arc::new(PanickingClock::default());
     let options = buffered().clock(Arc::clone(&clock) as Arc<dyn Clock>);

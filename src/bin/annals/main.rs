@@ -55,6 +55,11 @@ mod tail;
 mod types;
 mod verify;
 
+/// The fuzz target over what `import` reads, run here over its corpus.
+#[cfg(test)]
+#[path = "../../../tests/fuzz/src/lines.rs"]
+mod lines;
+
 use std::process::ExitCode;
 
 use crate::arguments::{Arguments, Command};
@@ -86,5 +91,22 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Backup(arguments) => backup::run(store, arguments),
         Command::Restore(arguments) => restore::run(store, arguments),
         Command::Bench(arguments) => bench::run(arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    #[test]
+    fn hostile_lines_are_refused_or_come_back_as_they_were__F28() {
+        let corpus = fs::read_dir("tests/fuzz/corpus/import").expect("it is there");
+        let mut count = 0;
+        for entry in corpus {
+            let input = fs::read(entry.expect("a name").path()).expect("a file");
+            crate::lines::run(&input);
+            count += 1;
+        }
+        assert!(count > 0, "the target has a corpus");
     }
 }
