@@ -119,6 +119,9 @@ mod metadata;
 mod names;
 #[path = "suite/opening.rs"]
 mod opening;
+#[cfg(feature = "cli")]
+#[path = "suite/operator_errors.rs"]
+mod operator_errors;
 #[path = "suite/pending.rs"]
 mod pending;
 #[path = "suite/pitfalls.rs"]
