@@ -178,6 +178,11 @@ impl SimDisk {
         self.state.lock().faults.operations
     }
 
+    /// How many operations were refused by planned faults.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.state.lock().faults.refusals
+    }
+
     /// Plans a fault.
     pub fn fail(&self, fault: Fault) {
         self.state.lock().faults.add(fault);
