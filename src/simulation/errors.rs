@@ -137,11 +137,10 @@ pub fn simulate_every_error(
                     run.kill();
                 }
                 run.disk.fail(fault(error, refusal, duration).at(nth));
-                live_refused(&mut run, refusal, durability, mixed(seed, nth)).map_err(at)?;
+                live_refused(&mut run, refusal, durability, (seed, nth)).map_err(at)?;
                 run.check_whole(durability).map_err(at)?;
                 counts.add(run.counts());
                 if run.disk.refusals() == 0 {
-                    if std::env::var_os("DBG").is_some() { let _ = std::fs::write(format!("/tmp/wt-selftest/target/scratch/dbg-{error:?}-{life:?}-{durability:?}-{refusal:?}-{duration:?}"), format!("{nth} {}", run.disk.operations())); }
                     break;
                 }
             }
@@ -162,23 +161,24 @@ fn fault(error: SimulatedError, refusal: SimulatedRefusal, duration: SimulatedDu
     }
 }
 
-/// A life on a disk that refuses, to its end by a kill or a cut. The disk is well again then.
+/// A life on a disk that refuses, to its end by a kill or a cut. The disk is well again then. But for what is refused, it is
+/// the same life for each operation.
 fn live_refused(
     run: &mut Run,
     refusal: SimulatedRefusal,
     durability: Durability,
-    seed: u64,
+    (seed, nth): (u64, u64),
 ) -> Result<(), BrokenPromise> {
-    let mut random = Random::new(seed);
     run.reading = Reading::MayFail;
-    append_refused(run, durability, &mut random)?;
+    // The life before it, if there was one, had the seed's other events.
+    append_refused(run, durability, &mut Random::new(!seed))?;
     run.reading = Reading::Works;
     // Whatever a failed sync took from the system was never certain.
     let may_have_reverted = refusal == SimulatedRefusal::OfSyncs && run.disk.refusals() > 0;
     if may_have_reverted {
         run.history.cut();
     }
-    run.end(&mut random, if may_have_reverted { SyncsFailed::Perhaps } else { SyncsFailed::No })
+    run.end(&mut Random::new(mixed(seed, nth)), if may_have_reverted { SyncsFailed::Perhaps } else { SyncsFailed::No })
 }
 
 fn append_refused(run: &mut Run, durability: Durability, random: &mut Random) -> Result<(), BrokenPromise> {

@@ -168,14 +168,7 @@ fn check_without_derived(left: &Run, durability: Durability) -> Result<(), Broke
 
 /// The store opens, takes another append, and keeps it.
 fn check_going_on(left: &mut Run, durability: Durability, seed: u64) -> Result<(), BrokenPromise> {
-    let session = left.open(&options(durability, SEGMENT_BYTES_MIN))?;
-    let mut session = match session {
-        Ok(session) => session,
-        Err(error) => {
-            refuse_corruption(&error)?;
-            return Err(format!("the store doesn't open: {error}").into());
-        }
-    };
+    let mut session = left.open_whole(durability)?;
     if !session.append(&mut Random::new(!seed), &mut left.history)? {
         return Err("an append fails on a disk that works".to_owned().into());
     }
@@ -192,14 +185,10 @@ fn check_going_on(left: &mut Run, durability: Durability, seed: u64) -> Result<(
 pub fn simulate_old_frames(seed: u64) -> Result<SimulationCounts, BrokenPromise> {
     let mut random = Random::new(seed);
     let mut run = Run::new(SimDisk::new(random.next()));
-    let options = options(Durability::Buffered, SEGMENT_BYTES_MIN);
     let mut tags = tags_of_one_length(&mut random);
     for round in 0..4 {
-        let session = run.open(&options)?;
-        let mut session = session.map_err(|error| {
-            let place = format_args!("opening {round}").to_string();
-            refuse_corruption(&error).err().unwrap_or_else(|| error.to_string().into()).at(place)
-        })?;
+        let at = |broken: BrokenPromise| broken.at(format_args!("opening {round} of seed {seed}"));
+        let mut session = run.open_whole(Durability::Buffered).map_err(at)?;
         for _ in 0..=random.below(4) {
             let commit: Parts =
                 vec![(StreamId::new("a").expect("a valid name"), ExpectedVersion::Any, vec![tags.next().unwrap_or(1)])];

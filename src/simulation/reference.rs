@@ -214,13 +214,16 @@ fn write(seed: u64, log_bytes: u64, options: &Options, end: End) -> Option<Writt
     append_until(&mut run, &mut session, log_bytes - SECOND_SESSION_BYTES);
     let (marked, number) = (run.history.len(), session.segment_number());
     assert!(session.close(&mut run.history), "the disk works");
+    let indexed = run.disk.files().iter().filter(|path| path.extension() == Some("idx".as_ref())).count();
     let mut session = open(&mut run);
     if end == End::Killed {
         // The files of a store that wasn't closed are longer than what was written.
         session.run_job(Job::Grow, &mut run.history);
     }
     append_until(&mut run, &mut session, log_bytes);
-    if session.log_bytes() != log_bytes || session.segment_number() != number || number < 2 {
+    let goes_on_in_the_last = session.segment_number() == number && run.history.len() > marked;
+    let is_whole = number > 1 && indexed as u64 == number;
+    if session.log_bytes() != log_bytes || !goes_on_in_the_last || !is_whole {
         return None;
     }
     let events = session.events().expect("the disk works");

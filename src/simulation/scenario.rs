@@ -32,6 +32,9 @@ const STEPS_MAX: usize = 12;
 /// At which operation of an opening the power is cut at the latest, where it is cut in its midst.
 const CUT_MAX: usize = 70;
 
+/// How many further outcomes of a power cut are looked at.
+const OTHER_OUTCOMES: usize = 2;
+
 /// What simulations did.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
@@ -102,6 +105,8 @@ pub(crate) struct Run {
     pub(crate) watcher: Option<Watcher>,
     pub(crate) reading: Reading,
     counts: SimulationCounts,
+    /// How many operations of the disk others have counted.
+    operations_before: u64,
     /// The present writer's mount.
     writer: SimDisk,
     /// Whether all openings so far were in `Fsync` mode.
@@ -119,6 +124,7 @@ impl Run {
             watcher: None,
             reading: Reading::Works,
             counts: SimulationCounts::default(),
+            operations_before: 0,
             is_always_synced: true,
             is_unchecked: false,
         }
@@ -134,13 +140,16 @@ impl Run {
             watcher: None,
             reading: self.reading,
             counts: SimulationCounts::default(),
+            operations_before: self.disk.operations(),
             is_always_synced: self.is_always_synced,
             is_unchecked: self.is_unchecked,
         }
     }
 
     pub(crate) fn counts(&self) -> SimulationCounts {
-        SimulationCounts { operations: self.disk.operations(), ..self.counts }
+        let mut counts = self.counts;
+        counts.operations += self.disk.operations() - self.operations_before;
+        counts
     }
 
     /// Opens the store in a new program.
@@ -302,21 +311,41 @@ impl Run {
                 self.end_watcher();
             }
         } else {
+            self.check_other_outcomes(random)?;
             self.cut_power();
         }
         self.disk.clear_faults();
         if syncs_failed == SyncsFailed::No { self.watch_alone() } else { Ok(()) }
     }
 
+    /// The same cut could have left other sectors, lengths and names: the store opens on some of those too.
+    fn check_other_outcomes(&mut self, random: &mut Random) -> Result<(), BrokenPromise> {
+        if !self.disk.has_unsynced() {
+            return Ok(());
+        }
+        for _ in 0..OTHER_OUTCOMES {
+            let mut other = self.fork(random.next());
+            other.disk.clear_faults();
+            other.cut_power();
+            let durability = if random.one_in(2) { Durability::Buffered } else { Durability::Fsync };
+            other.open_whole(durability)?;
+            self.counts.add(other.counts());
+        }
+        Ok(())
+    }
+
+    /// Opens a store that nothing keeps from being opened.
+    pub(crate) fn open_whole(&mut self, durability: Durability) -> Result<Session, BrokenPromise> {
+        self.open(&options(durability, SEGMENT_BYTES_MIN))?.map_err(|error| {
+            BrokenPromise::new(Promise::NoFalseRefusal, format!("the store doesn't open: {error}"))
+        })
+    }
+
     /// The store opens, verifies, and opening changes no byte of the log and leaves no temporary file.
     pub(crate) fn check_whole(&mut self, durability: Durability) -> Result<(), BrokenPromise> {
-        let options = options(durability, SEGMENT_BYTES_MIN);
         let mut logs = Vec::new();
         for _ in 0..2 {
-            let session = self.open(&options)?;
-            session.map_err(|error| {
-                BrokenPromise::new(Promise::NoFalseRefusal, format!("the store doesn't open: {error}"))
-            })?;
+            drop(self.open_whole(durability)?);
             logs.push(self.log_bytes());
             // What was shown must stay, also if the power goes at once.
             self.cut_power();

@@ -178,6 +178,11 @@ impl SimDisk {
         self.state.lock().faults.operations
     }
 
+    /// Whether a power cut could take anything.
+    pub(crate) fn has_unsynced(&self) -> bool {
+        self.state.lock().has_unsynced()
+    }
+
     /// How many operations were refused by planned faults.
     pub(crate) fn refusals(&self) -> u64 {
         self.state.lock().faults.refusals
