@@ -1,7 +1,10 @@
 //! Power cuts, kills and failing disks on the simulated disk: what was acknowledged is there, whole.
 
 #![allow(missing_docs, reason = "a test's name says what it shows")]
-#![allow(non_snake_case, reason = "tests are named after behaviours, with the items of the fault list behind __")]
+#![allow(
+    non_snake_case,
+    reason = "tests are named after behaviours, with the items of the fault list behind __"
+)]
 
 use std::{
     io::{self, Write},
@@ -158,8 +161,13 @@ fn check_errors(refusal: SimulatedRefusal) -> io::Result<()> {
 }
 
 #[test]
-fn whichever_sync_fails_nothing_is_acknowledged_until_reopened__F10_F11_F14() -> io::Result<()> {
+fn whichever_sync_fails_nothing_is_acknowledged_until_reopened__F10_F14() -> io::Result<()> {
     check_errors(SimulatedRefusal::OfSyncs)
+}
+
+#[test]
+fn whichever_sync_of_a_directory_fails_nothing_is_lost__F11_F14() -> io::Result<()> {
+    check_errors(SimulatedRefusal::OfDirectorySyncs)
 }
 
 #[test]

@@ -3,7 +3,10 @@
 //! `annals selftest` does the same to a larger store.
 
 #![allow(missing_docs, reason = "a test's name says what it shows")]
-#![allow(non_snake_case, reason = "tests are named after behaviours, with the items of the fault list behind __")]
+#![allow(
+    non_snake_case,
+    reason = "tests are named after behaviours, with the items of the fault list behind __"
+)]
 
 use std::{
     io::{self, Write},

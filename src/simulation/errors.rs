@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use crate::{
     disk::sim::{
-        faults::{DiskOperation, Fault},
+        faults::{DiskOperation, Fault, SyncFailure},
         random::Random,
         simulated::SimDisk,
     },
@@ -76,13 +76,18 @@ pub enum SimulatedDuration {
 /// Which operations are refused: what a failed sync leaves is another matter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SimulatedRefusal {
-    /// Syncs of files and directories; each leaves the cache in one of the four ways, by the seed.
+    /// Syncs of files; each leaves the cache in one of the four ways, by the seed.
     OfSyncs,
+    /// Syncs of directories; they leave the cache in three of the four ways. That names are shown which the disk never got, and
+    /// that the next sync succeeds without them, is what file systems do to bytes: with names they stop working instead.
+    OfDirectorySyncs,
     /// All others.
     OfOthers,
 }
 
-const SYNCS: [DiskOperation; 2] = [DiskOperation::Sync, DiskOperation::SyncDirectory];
+/// What a failed sync of a directory leaves.
+const LEFT_OF_NAMES: [SyncFailure; 3] =
+    [SyncFailure::StaysDirty, SyncFailure::RevertsCache, SyncFailure::ComesLate];
 
 const OTHERS: [DiskOperation; 9] = [
     DiskOperation::CreateDirectory,
@@ -136,7 +141,7 @@ pub fn simulate_every_error(
                     live_straight(&mut run, durability, seed).map_err(at)?;
                     run.kill();
                 }
-                run.disk.fail(fault(error, refusal, duration).at(nth));
+                run.disk.fail(fault(error, refusal, duration, mixed(seed, nth)).at(nth));
                 live_refused(&mut run, refusal, durability, (seed, nth)).map_err(at)?;
                 run.check_whole(durability).map_err(at)?;
                 counts.add(run.counts());
@@ -149,12 +154,23 @@ pub fn simulate_every_error(
     Ok(counts)
 }
 
-fn fault(error: SimulatedError, refusal: SimulatedRefusal, duration: SimulatedDuration) -> Fault {
-    let operations = match refusal {
-        SimulatedRefusal::OfSyncs => SYNCS.as_slice(),
-        SimulatedRefusal::OfOthers => OTHERS.as_slice(),
+/// What refuses the next of the operations that are refused.
+fn fault(
+    error: SimulatedError,
+    refusal: SimulatedRefusal,
+    duration: SimulatedDuration,
+    chance: u64,
+) -> Fault {
+    let fault = match refusal {
+        SimulatedRefusal::OfSyncs => error.fault().on(DiskOperation::Sync),
+        SimulatedRefusal::OfDirectorySyncs => {
+            let left = LEFT_OF_NAMES[Random::new(chance).below(LEFT_OF_NAMES.len())];
+            error.fault().on(DiskOperation::SyncDirectory).leaving(left)
+        }
+        SimulatedRefusal::OfOthers => {
+            OTHERS.iter().fold(error.fault(), |fault, operation| fault.on(*operation))
+        }
     };
-    let fault = operations.iter().fold(error.fault(), |fault, operation| fault.on(*operation));
     match duration {
         SimulatedDuration::Once => fault,
         SimulatedDuration::Forever => fault.forever(),
@@ -174,11 +190,14 @@ fn live_refused(
     append_refused(run, durability, &mut Random::new(!seed))?;
     run.reading = Reading::Works;
     // Whatever a failed sync took from the system was never certain.
-    let may_have_reverted = refusal == SimulatedRefusal::OfSyncs && run.disk.refusals() > 0;
+    let may_have_reverted = refusal != SimulatedRefusal::OfOthers && run.disk.refusals() > 0;
     if may_have_reverted {
         run.history.cut();
     }
-    run.end(&mut Random::new(mixed(seed, nth)), if may_have_reverted { SyncsFailed::Perhaps } else { SyncsFailed::No })
+    run.end(
+        &mut Random::new(mixed(seed, nth)),
+        if may_have_reverted { SyncsFailed::Perhaps } else { SyncsFailed::No },
+    )
 }
 
 fn append_refused(run: &mut Run, durability: Durability, random: &mut Random) -> Result<(), BrokenPromise> {

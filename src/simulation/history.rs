@@ -143,7 +143,10 @@ impl History {
     }
 
     /// Compares what is found at an opening. It becomes the history: it was shown, so it must stay.
-    pub(crate) fn settle(&mut self, found: impl Iterator<Item = Result<StoredEvent>>) -> Result<(), BrokenPromise> {
+    pub(crate) fn settle(
+        &mut self,
+        found: impl Iterator<Item = Result<StoredEvent>>,
+    ) -> Result<(), BrokenPromise> {
         let mut versions: BTreeMap<StreamId, u64> = BTreeMap::new();
         let mut count = 0;
         for event in found {

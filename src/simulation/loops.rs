@@ -36,8 +36,9 @@ pub fn simulate_every_operation(
 ) -> Result<SimulationCounts, BrokenPromise> {
     let mut counts = SimulationCounts::default();
     for nth in 1.. {
-        let at =
-            |broken: BrokenPromise| broken.at(format_args!("cut at operation {nth} of seed {seed}, {durability:?}"));
+        let at = |broken: BrokenPromise| {
+            broken.at(format_args!("cut at operation {nth} of seed {seed}, {durability:?}"))
+        };
         let mut run = Run::new(SimDisk::new(mixed(seed, nth)));
         // A follower syncs what it shows beside no writer: every second life goes without.
         run.watcher = (nth % 2 == 1).then(Watcher::default);
@@ -66,7 +67,9 @@ pub fn simulate_nested_recovery(
     seed: u64,
 ) -> Result<SimulationCounts, BrokenPromise> {
     let nth = 1 + Random::new(seed).below(OPERATIONS_ABOUT) as u64;
-    let at = |broken: BrokenPromise| broken.at(format_args!("cut at operation {nth} of seed {seed}, {durability:?}"));
+    let at = |broken: BrokenPromise| {
+        broken.at(format_args!("cut at operation {nth} of seed {seed}, {durability:?}"))
+    };
     let mut run = Run::new(SimDisk::new(seed));
     run.disk.cut_at(nth);
     live_straight(&mut run, durability, seed).map_err(at)?;

@@ -190,8 +190,11 @@ pub fn simulate_old_frames(seed: u64) -> Result<SimulationCounts, BrokenPromise>
         let at = |broken: BrokenPromise| broken.at(format_args!("opening {round} of seed {seed}"));
         let mut session = run.open_whole(Durability::Buffered).map_err(at)?;
         for _ in 0..=random.below(4) {
-            let commit: Parts =
-                vec![(StreamId::new("a").expect("a valid name"), ExpectedVersion::Any, vec![tags.next().unwrap_or(1)])];
+            let commit: Parts = vec![(
+                StreamId::new("a").expect("a valid name"),
+                ExpectedVersion::Any,
+                vec![tags.next().unwrap_or(1)],
+            )];
             if !session.append_commits(vec![commit], &mut run.history)? {
                 return Err("an append fails on a disk that works".to_owned().into());
             }

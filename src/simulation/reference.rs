@@ -14,6 +14,10 @@ use crate::{
     error::Result,
     event::StoredEvent,
     events::Events,
+    format::{
+        frame::{FrameHeader, FrameKind},
+        layout::FRAME_ALIGNMENT,
+    },
     opening,
     options::{Durability, Options, SEGMENT_BYTES_MIN},
     query::Query,
@@ -136,7 +140,8 @@ impl ReferenceStore {
             self.check_untouched(&disk, changed)?;
             return Ok(SurgeryAnswer::Refused);
         };
-        let read = |selection| Events::new(&opened.committed, selection).collect::<Result<Vec<StoredEvent>>>();
+        let read =
+            |selection| Events::new(&opened.committed, selection).collect::<Result<Vec<StoredEvent>>>();
         let Ok(found) = read(Query::all().select()) else { return Ok(SurgeryAnswer::Refused) };
         if !self.events.starts_with(&found) {
             return Err("wrong events were shown".to_owned().into());
@@ -174,7 +179,7 @@ impl ReferenceStore {
     /// The last frame with events: the last log, and where the frame's header begins in it.
     pub(crate) fn last_frame(&self) -> (&Path, usize) {
         let (path, content) = self.files.iter().rfind(|(path, _)| is_log(path)).expect("a log");
-        let mut starts = (0..content.len()).step_by(64);
+        let mut starts = (0..content.len()).step_by(FRAME_ALIGNMENT);
         let last = starts.rfind(|start| content[*start..].starts_with(b"aFRM")).expect("a frame");
         (path, last)
     }
@@ -194,7 +199,13 @@ fn logs(disk: &SimDisk) -> Vec<File> {
     disk.files().into_iter().filter(|path| is_log(path)).filter_map(log).collect()
 }
 
-/// Writes a store by a seed; none: its log isn't so long.
+fn has_events(log: &[u8]) -> bool {
+    log.chunks(FRAME_ALIGNMENT)
+        .filter_map(|slot| FrameHeader::decode(slot).ok())
+        .any(|header| header.kind == FrameKind::Data)
+}
+
+/// Writes a store by a seed; none: its log isn't so long, or one of its segments has nothing to show.
 fn write(seed: u64, log_bytes: u64, options: &Options, end: End) -> Option<Written> {
     let mut random = Random::new(seed);
     let mut run = Run::new(SimDisk::new(seed));
@@ -222,8 +233,10 @@ fn write(seed: u64, log_bytes: u64, options: &Options, end: End) -> Option<Writt
     }
     append_until(&mut run, &mut session, log_bytes);
     let goes_on_in_the_last = session.segment_number() == number && run.history.len() > marked;
-    let is_whole = number > 1 && indexed as u64 == number;
-    if session.log_bytes() != log_bytes || !goes_on_in_the_last || !is_whole {
+    // There is room behind the end, which a writer prepares.
+    let is_whole = number > 1 && indexed as u64 == number && session.file_bytes() < options.segment_bytes;
+    let each_has_events = logs(&run.disk).iter().all(|(_, content)| has_events(content));
+    if session.log_bytes() != log_bytes || !goes_on_in_the_last || !is_whole || !each_has_events {
         return None;
     }
     let events = session.events().expect("the disk works");

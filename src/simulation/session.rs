@@ -169,7 +169,8 @@ impl Session {
         let events = Events::new(&self.opened.committed, Query::all().select());
         match history.compare_shown(0, events.inspect(|event| refused = refusal(event, self.reading))) {
             Ok(shown) if shown < history.acknowledged() => {
-                let what = format!("{} events are acknowledged, and {shown} are shown", history.acknowledged());
+                let what =
+                    format!("{} events are acknowledged, and {shown} are shown", history.acknowledged());
                 Err(BrokenPromise::new(Promise::NothingLost, what))
             }
             Err(broken) if refused.is_none() => Err(broken),
@@ -186,6 +187,11 @@ impl Session {
     pub(crate) fn log_bytes(&self) -> u64 {
         let log = self.opened.core.log();
         log.active().log_offset(log.end_in_file()).get()
+    }
+
+    /// How long the segment is that is written, in bytes.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.opened.core.log().end_in_file()
     }
 
     /// The number of the segment that is written.
@@ -325,11 +331,7 @@ fn choose_parts(random: &mut Random, history: &History) -> Parts {
 }
 
 /// Compares what an append reached with what the history says it must.
-fn check_reached(
-    parts: &Parts,
-    reached: &[Appended],
-    history: &History,
-) -> Result<(), BrokenPromise> {
+fn check_reached(parts: &Parts, reached: &[Appended], history: &History) -> Result<(), BrokenPromise> {
     let mut position = history.len() as u64;
     for ((stream, expected, tags), reached) in parts.iter().zip(reached) {
         let before = history.version(stream);

@@ -224,7 +224,10 @@ impl Patient {
             SurgeryKind::Bits => {
                 let (path, content, byte) = self.byte(number / 8);
                 let bit = byte * 8 + number % 8;
-                (vec![(path.to_owned(), Some(flipped(content, bit)))], format!("bit {bit} of {}", path.display()))
+                (
+                    vec![(path.to_owned(), Some(flipped(content, bit)))],
+                    format!("bit {bit} of {}", path.display()),
+                )
             }
             SurgeryKind::Lengths => {
                 let (path, content, length) = self.byte(number);
@@ -275,7 +278,9 @@ impl Patient {
             (_, SurgeryAnswer::Refused | SurgeryAnswer::Right) => true,
             (SurgeryKind::Bits, SurgeryAnswer::Fewer(_)) => false,
             (SurgeryKind::Lengths | SurgeryKind::Blocks, SurgeryAnswer::Fewer(count)) => {
-                self.end == End::Killed && count >= self.store.marked && self.is_as_never_written(kind, changed)
+                self.end == End::Killed
+                    && count >= self.store.marked
+                    && self.is_as_never_written(kind, changed)
             }
         }
     }
@@ -296,7 +301,8 @@ impl Patient {
         blocks.all(|(block, (before, after))| {
             let start = block * BLOCK_BYTES;
             let in_frame = last_start.saturating_sub(start).min(after.len());
-            before == after || start + BLOCK_BYTES > last_start && after[in_frame..].iter().all(|byte| *byte == 0)
+            before == after
+                || start + BLOCK_BYTES > last_start && after[in_frame..].iter().all(|byte| *byte == 0)
         })
     }
 }

@@ -90,7 +90,8 @@ fn end(format: Format, report: &Report, failure: Option<Failure>) -> anyhow::Res
 
 /// Lives one life.
 fn live(seed: u64) -> Result<Totals, Failure> {
-    guarded(format!("seed {seed}"), format!("annals selftest --seed {seed}"), || simulate(seed)).map(Totals::of_life)
+    guarded(format!("seed {seed}"), format!("annals selftest --seed {seed}"), || simulate(seed))
+        .map(Totals::of_life)
 }
 
 fn repeat_life(seed: u64, format: Format) -> anyhow::Result<()> {

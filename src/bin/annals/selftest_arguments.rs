@@ -115,5 +115,9 @@ fn minutes(number: f64) -> Duration {
 
 fn parse_minutes(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "it is a number, as 5 or 0.5".to_owned())?;
-    if number > 0.0 && number <= MINUTES_MAX { Ok(number) } else { Err("it is above 0, and a year at most".to_owned()) }
+    if number > 0.0 && number <= MINUTES_MAX {
+        Ok(number)
+    } else {
+        Err("it is above 0, and a year at most".to_owned())
+    }
 }

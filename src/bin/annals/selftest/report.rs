@@ -10,7 +10,8 @@ use crate::{
     selftest::{totals::Totals, work::Goal},
 };
 
-const CANT_SHOW: &str = "not shown: disks that say they have what they haven't, and the real kernel and file system";
+const CANT_SHOW: &str =
+    "not shown: disks that say they have what they haven't, and the real kernel and file system";
 
 /// The summary as JSON.
 #[derive(Serialize, Debug)]
@@ -85,7 +86,10 @@ pub(crate) fn print_head(threads: usize, from: Option<u64>) -> Result<(), Output
     let mut output = Output::new();
     let threads = count(threads as u64, "thread");
     let seeds = from.map_or_else(String::new, |from| format!(", seeds from {from} on"));
-    output.line(format_args!("annals {} on {threads}{seeds}; all of it in memory", env!("CARGO_PKG_VERSION")))?;
+    output.line(format_args!(
+        "annals {} on {threads}{seeds}; all of it in memory",
+        env!("CARGO_PKG_VERSION")
+    ))?;
     output.flush()
 }
 
@@ -96,7 +100,9 @@ pub(crate) fn print(format: Format, report: &Report) -> Result<(), OutputError> 
 
 fn print_text(output: &mut Output, report: &Report) -> Result<(), OutputError> {
     if report.lives > 0 {
-        let Report { lives, cuts, cuts_per_second, recoveries_cut, openings, events, looks, operations, .. } = report;
+        let Report {
+            lives, cuts, cuts_per_second, recoveries_cut, openings, events, looks, operations, ..
+        } = report;
         output.line(format_args!(
             "lives      {lives}, of {operations} operations of the disk, any of which may be cut off, fail or be done in part"
         ))?;
@@ -104,7 +110,9 @@ fn print_text(output: &mut Output, report: &Report) -> Result<(), OutputError> {
             "cuts       {cuts} states that a power cut or a kill left were opened and checked, {cuts_per_second:.0}/s; \
              {recoveries_cut} more were cut off again while they were opened"
         ))?;
-        output.line(format_args!("found      {events} events at {openings} openings, and {looks} looks by followers"))?;
+        output.line(format_args!(
+            "found      {events} events at {openings} openings, and {looks} looks by followers"
+        ))?;
     }
     if report.damages > 0 {
         let Report { damages, damage_cases, damages_per_second, refused, right, residue, .. } = report;
