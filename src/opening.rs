@@ -215,3 +215,6 @@ fn read_holder(disk: &dyn Disk, store: &Path) -> String {
         _ => "another process".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
