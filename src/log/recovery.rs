@@ -15,7 +15,7 @@ use crate::{
         segment_header::SEGMENT_HEADER_BYTES,
     },
     log::{
-        creation::{MANIFEST, sync_names},
+        creation::{MANIFEST, NEVER_RESTORED, SEGMENTS_RESTORING, sync_names},
         mark::Mark,
         quarantine,
         scan::{ChainEnd, Scan, Stop},
@@ -108,6 +108,7 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
     };
     let entries = match disk.list(&directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            refuse_restoring(disk, store)?;
             return Err(missing(meta.first_segment, ", with its directory"));
         }
         listed => listed.map_err(|error| Error::io("list", &directory, error))?,
@@ -130,6 +131,15 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
     }
     let last = numbers.pop().ok_or_else(|| missing(meta.first_segment, ""))?;
     Ok((numbers, last))
+}
+
+/// Refuses a directory in which all is but the last step of a restore: its segments aren't lost.
+fn refuse_restoring(disk: &dyn Disk, store: &Path) -> Result<()> {
+    let directory = store.join(SEGMENTS_RESTORING);
+    match disk.kind(&directory).map_err(|error| Error::io("look at", &directory, error))? {
+        None => Ok(()),
+        Some(_) => Err(Error::NotAStore { path: store.to_owned(), reason: NEVER_RESTORED.to_owned() }),
+    }
 }
 
 /// A file that was to become one of the store's, and never did.
