@@ -2,11 +2,7 @@
 //! in `Buffered` mode, and writing durable.mark. Each is a job that can be done at any moment; a thread does
 //! them when they are due, and the simulation when its seed says so.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
     committed::Committed,

@@ -25,9 +25,9 @@ use crate::{
     query::Query,
     reader::Reader,
     schema::{Breach, CompiledSchema, check_schema},
-    sync::{AtomicBool, Mutex, MutexGuard, Ordering, RwLock},
     schema_violation::SchemaViolation,
     stream::StreamId,
+    sync::{AtomicBool, Mutex, MutexGuard, Ordering, RwLock},
     trace,
 };
 

@@ -3,12 +3,7 @@
 //! Who publishes looks at one number, and does nothing more where nobody waits. Else one call wakes all threads,
 //! and each task is called once. Nothing is kept for anybody: who is woken looks at the log.
 
-use std::{
-    mem,
-    sync::Arc,
-    task::Waker,
-    time::Instant,
-};
+use std::{mem, sync::Arc, task::Waker, time::Instant};
 
 use crate::{
     sync::{AtomicBool, AtomicU32, Mutex, Ordering, fence},

@@ -22,7 +22,9 @@ use crate::{
     error::{Error, Result},
     format::control::StoreMeta,
     log::{
-        creation::{self, SEGMENTS_RESTORING, create_directory, parent_of, sync_directory, write_meta},
+        creation::{
+            self, SEGMENTS_RESTORING, create_directory, list_used, parent_of, sync_directory, write_meta,
+        },
         mark::Mark,
         segment::{segment_name, segments_directory},
     },
@@ -66,7 +68,7 @@ impl<'a> Place<'a> {
             Some(EntryKind::File) => return Err(taken(destination, "it is a file; name a directory")),
             // A link to a directory is followed.
             Some(found) => {
-                let entries = list(disk, destination)?;
+                let entries = list_used(disk, destination)?;
                 let is_free = is_free(&entries);
                 if !is_free {
                     refuse(destination, found, &entries, existing)?;
@@ -80,7 +82,7 @@ impl<'a> Place<'a> {
             create_directory(disk, &site)?;
         }
         locks.push(take_lock(disk, &site, Duration::ZERO)?);
-        if !is_free(&list(disk, &site)?) {
+        if !is_free(&list_used(disk, &site)?) {
             let reason = "a restore makes the store there first, and it holds something else; move that away";
             return Err(taken(&site, reason));
         }

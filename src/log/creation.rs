@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    disk::contract::{Disk, EntryKind, OpenMode},
+    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode},
     error::{Error, Result},
     format::{
         control::{EnvelopeFault, StoreMeta},
@@ -35,6 +35,9 @@ pub(crate) const MANIFEST: &str = "backup.manifest";
 
 /// Where the segments of a store are that is being restored, until it is whole.
 pub(crate) const SEGMENTS_RESTORING: &str = "segments.restoring";
+
+/// What the root of a new ext4 file system holds, which is an empty directory to whoever mounts it.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// What a directory with such segments is.
 pub(crate) const NEVER_RESTORED: &str = "a restore into it was never finished; restore again";
@@ -160,9 +163,16 @@ pub(crate) fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
     disk.sync_dir(path).map_err(|error| Error::io("sync", path, error))
 }
 
+/// What stands in a directory, besides what a file system keeps in its root for itself.
+pub(crate) fn list_used(disk: &dyn Disk, directory: &Path) -> Result<Vec<DirectoryEntry>> {
+    let mut entries = disk.list(directory).map_err(|error| Error::io("list", directory, error))?;
+    entries.retain(|entry| entry.kind != EntryKind::Directory || entry.name != LOST_AND_FOUND);
+    Ok(entries)
+}
+
 /// Refuses a directory that holds anything but the beginnings of a store.
 fn refuse_foreign(disk: &dyn Disk, store: &Path) -> Result<()> {
-    let entries = disk.list(store).map_err(|error| Error::io("list", store, error))?;
+    let entries = list_used(disk, store)?;
     let foreign = entries.iter().find(|entry| !NAMES_OF_UNFINISHED.contains(&entry.name.as_str()));
     let Some(foreign) = foreign else { return Ok(()) };
     let has = |name: &str| entries.iter().any(|entry| entry.name == name);

@@ -77,10 +77,11 @@ pub(crate) fn recover(
     known: &Known,
     visit: Visit<'_>,
 ) -> Result<Recovered> {
+    let mut segment = segment;
     let (end, stop) = visit_frames(&segment, known.indexed, visit)?;
     // Before anything is changed: its index may have spared it until now.
     let sealed = known.before.map(|before| open_sealed(disk, store, &segment, before)).transpose()?;
-    let mark = settle_tail(disk, store, &segment, end, stop, mark, known.durable)?;
+    let mark = settle_tail(disk, store, &mut segment, end, stop, mark, known.durable)?;
     // Nothing is damaged, so this may be tidied: what sealing would have cut off, and what was never finished.
     if let (Some(sealed), Some(before)) = (sealed, known.before) {
         sealed.trim(before.file_offset)?;
@@ -260,7 +261,7 @@ pub(crate) fn tail_facts(segment: &Segment, end: ChainEnd, stop: Stop, mark: &Ma
 fn settle_tail(
     disk: &dyn Disk,
     store: &Path,
-    segment: &Segment,
+    segment: &mut Segment,
     end: ChainEnd,
     stop: Stop,
     mut mark: Mark,
@@ -278,6 +279,11 @@ fn settle_tail(
     let is_closed = verdict == Verdict::Whole && length == end.file_offset;
     if is_closed && mark.durable() == Some(facts.chain_end) {
         return Ok(mark);
+    }
+    let names = segment.file.link_count().map_err(|error| Error::io("look at", &segment.path, error))?;
+    if names > 1 {
+        // A backup that was interrupted may end with a file that is the store's too.
+        *segment = segment.separated(disk)?;
     }
     sync(segment)?;
     if verdict == Verdict::Torn {

@@ -1,11 +1,6 @@
 //! The thread that drives the writer's core: a bounded queue in, answers out.
 
-use std::{
-    collections::VecDeque,
-    mem,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::VecDeque, mem, path::Path, sync::Arc};
 
 use crate::{
     background::Background,

@@ -438,3 +438,44 @@ fn a_first_backup_that_was_never_finished_is_no_backup_yet() -> Outcome {
     assert!(report.segments_kept > 0);
     Ok(())
 }
+
+#[test]
+fn opening_a_backup_that_was_interrupted_changes_no_file_of_the_stores() -> Outcome {
+    let scene = Scene::new(true, Linking::WherePossible)?;
+    let (mut linked, mut opened) = (0, 0);
+    for nth in 1.. {
+        let disk = scene.disk.fork(nth);
+        disk.cut_at(nth);
+        back_up(&disk, Linking::WherePossible).ok();
+        let was_cut = disk.is_cut();
+        disk.crash_process();
+        let files = disk.files();
+        let newest = files
+            .iter()
+            .rfind(|path| path.starts_with("/saved/segments") && path.extension() == Some("log".as_ref()));
+        let newest = newest.expect("the backup before");
+        let of_store = Path::new("/store/segments").join(newest.file_name().expect("a name"));
+        // The SEAL, if it is a sealed one that both have.
+        let mut bytes = disk.read_file(&of_store).expect("the store has it too");
+        let at = bytes.len() - 60;
+        bytes[at] ^= 1;
+        disk.write_file(&of_store, bytes.clone())?;
+        if disk.read_file(newest).expect("it is there") == bytes {
+            linked += 1;
+            for cut in (1..12).map(Some).chain([None]) {
+                let disk = disk.fork(nth);
+                if let Some(cut) = cut {
+                    disk.cut_at(cut);
+                }
+                opened += u64::from(open(&disk, SAVED).is_ok());
+                disk.crash_process();
+                assert!(disk.read_file(&of_store) == Some(bytes.clone()), "{nth}, {cut:?}");
+            }
+        }
+        if !was_cut {
+            break;
+        }
+    }
+    assert!(linked > 0 && opened > 0, "{linked} linked, {opened} opened");
+    Ok(())
+}
