@@ -65,6 +65,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "disk/contract",
             "disk/shared_futex",
+            "disk/os_lock",
             "disk/os",
             "disk/process",
             "disk/sim/random",
@@ -179,7 +180,9 @@ const FLOORS: &[(&str, &[&str])] = &[
             "store",
             "inspect",
             "backup/transfer",
+            "backup/source",
             "backup/destination",
+            "backup/history",
             "backup/making",
             "backup/cut",
             "backup/placing",
