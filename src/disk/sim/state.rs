@@ -239,7 +239,7 @@ impl State {
             Node::Directory(directory) => Some(directory),
             Node::File(_) | Node::Unused => None,
         });
-        directories.flat_map(|directory| directory.names()).filter(|(_, node)| *node == file).map(|_| 1).sum()
+        directories.flat_map(Directory::names).filter(|(_, node)| *node == file).map(|_| 1).sum()
     }
 
     pub(crate) fn resolve(&self, path: &Path) -> io::Result<NodeId> {
