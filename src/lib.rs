@@ -123,7 +123,7 @@ mod upcasting;
 mod writer;
 
 pub use backup::{
-    making::{BackupOptions, BackupReport, Linking, backup, backup_on},
+    making::{BackupOptions, BackupReport, Checking, Linking, backup, backup_on},
     placing::ExistingStore,
     restoring::{RestoreOptions, RestoreReport, restore, restore_on},
 };
@@ -171,7 +171,15 @@ pub use reader::Reader;
 pub use schema_compatibility::schema_compatibility;
 pub use schema_violation::SchemaViolation;
 #[doc(hidden)]
-pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operation};
+pub use simulation::{
+    errors::{SimulatedDuration, SimulatedRefusal, simulate_every_error},
+    failure::{BrokenPromise, Promise},
+    loops::{simulate_every_operation, simulate_nested_recovery},
+    moments::{SimulatedMoment, simulate_moment, simulate_old_frames},
+    reference::SurgeryAnswer,
+    scenario::{SimulationCounts, simulate},
+    surgery::{Surgery, SurgeryGroup, SurgeryKind},
+};
 pub use snapshot::{
     IgnoredReason, IgnoredSnapshot, SNAPSHOT_BYTES_MAX, STATE_TYPE_BYTES_MAX, Snapshot, SnapshotData,
     SnapshotInfo, SnapshotList, SnapshotSearch,

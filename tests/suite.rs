@@ -55,6 +55,9 @@ mod cli_projections;
 #[path = "suite/cli_queries.rs"]
 mod cli_queries;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_selftest.rs"]
+mod cli_selftest;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_snapshots.rs"]
 mod cli_snapshots;
 #[cfg(feature = "cli")]
@@ -152,6 +155,8 @@ mod restore;
 mod run_ends;
 #[path = "suite/runners.rs"]
 mod runners;
+#[path = "suite/slow_syncs.rs"]
+mod slow_syncs;
 #[path = "suite/snapshot_faults.rs"]
 mod snapshot_faults;
 #[path = "suite/snapshot_policies.rs"]

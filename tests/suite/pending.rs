@@ -188,7 +188,7 @@ fn a_full_queue_refuses_or_makes_wait() -> Outcome {
 }
 
 #[test]
-fn what_waits_for_a_slow_writer_is_bounded() -> Outcome {
+fn what_waits_for_a_slow_writer_is_bounded__F15() -> Outcome {
     // Frames take one of these appends each, so the writer leaves some of what waited.
     const APPEND_BYTES: usize = 700 << 10;
     const QUEUED_MAX: usize = 3;

@@ -18,6 +18,7 @@ use crate::{
     reading_arguments::{
         ExportArguments, InfoArguments, NamesArguments, ReadArguments, StreamsArguments, TailArguments,
     },
+    selftest_arguments::SelftestArguments,
     snapshot_arguments::SnapshotArguments,
 };
 
@@ -88,6 +89,8 @@ pub(crate) enum Command {
     Restore(RestoreArguments),
     /// Measure what a store does on this machine's disk.
     Bench(BenchArguments),
+    /// Test this program's engine against simulated power cuts, failing disks and damage.
+    Selftest(SelftestArguments),
 }
 
 impl Arguments {
@@ -102,6 +105,9 @@ impl Arguments {
                     .to_owned(),
             ),
             Command::Bench(bench) => bench.problem(),
+            Command::Selftest(_) if names_store(&matches) => {
+                Some("selftest works on simulated disks in memory, and touches no store".to_owned())
+            }
             _ => None,
         };
         if let Some(problem) = problem {

@@ -5,10 +5,10 @@
 //! failure it was ([`failure`]).
 //!
 //! ```text
-//! arguments  reading_arguments  snapshot_arguments  backup_arguments  bench_arguments  selection
+//! arguments  reading_arguments  snapshot_arguments  backup_arguments  bench_arguments  selection  selftest_arguments
 //!                                                          what can be asked, and the help
 //! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify
-//! backup  restore  bench                                   the commands
+//! backup  restore  bench  selftest                         the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
 //! identity    ids for lines that have none                 line_time  times for the store from lines
@@ -47,6 +47,8 @@ mod reading_arguments;
 mod restore;
 mod saving;
 mod selection;
+mod selftest;
+mod selftest_arguments;
 mod sizes;
 mod snapshot;
 mod snapshot_arguments;
@@ -91,6 +93,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Backup(arguments) => backup::run(store, arguments),
         Command::Restore(arguments) => restore::run(store, arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Selftest(arguments) => selftest::run(arguments),
     }
 }
 
