@@ -93,13 +93,18 @@ struct Written {
 }
 
 impl ReferenceStore {
-    /// A store whose log is exactly so long, in bytes.
-    pub(crate) fn new(log_bytes: u64, end: End, beside: Beside) -> Self {
-        let options = options(Durability::Fsync, (log_bytes / SEGMENTS).max(SEGMENT_BYTES_MIN));
-        let is_it = |seed: &u64| write(*seed, log_bytes, &options, End::Closed).is_some();
-        let seed = (1..SEEDS_MAX).find(is_it).expect("one in some ten seeds hits a length");
-        let written = write(seed, log_bytes, &options, end).expect("the end changes nothing before it");
-        let Written { run, events, earlier, marked } = written;
+    /// A seed whose store has a log that is exactly so long, in bytes.
+    pub(crate) fn seed_for(log_bytes: u64) -> u64 {
+        let options = options_for(log_bytes);
+        let is_it = |seed: &u64| write(*seed, log_bytes, &options, End::Closed, Keeping::Nothing).is_some();
+        (1..SEEDS_MAX).find(is_it).expect("one in some hundred seeds hits a length")
+    }
+
+    /// The store of a seed whose log is so long.
+    pub(crate) fn new(seed: u64, log_bytes: u64, end: End, beside: Beside) -> Self {
+        let options = options_for(log_bytes);
+        let written = write(seed, log_bytes, &options, end, Keeping::EachTurn);
+        let Written { run, events, earlier, marked } = written.expect("the end changes nothing before it");
         let disk = run.disk.snapshot(1);
         // `head` says nothing on another disk, as after a restart: it has a test of its own.
         let is_of_the_store = |path: &PathBuf| !path.ends_with("writer.pid") && !path.ends_with("head");
@@ -193,7 +198,18 @@ pub(crate) fn is_log(path: &Path) -> bool {
     path.extension() == Some("log".as_ref())
 }
 
-/// The log's files, without what is prepared behind its end.
+fn options_for(log_bytes: u64) -> Options {
+    options(Durability::Fsync, (log_bytes / SEGMENTS).max(SEGMENT_BYTES_MIN))
+}
+
+/// Whether the log's files are kept as they are after each turn of the writer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Keeping {
+    Nothing,
+    EachTurn,
+}
+
+/// The log's files.
 fn logs(disk: &SimDisk) -> Vec<File> {
     let log = |path: PathBuf| disk.read_file(&path).map(|content| (path, content));
     disk.files().into_iter().filter(|path| is_log(path)).filter_map(log).collect()
@@ -206,7 +222,7 @@ fn has_events(log: &[u8]) -> bool {
 }
 
 /// Writes a store by a seed; none: its log isn't so long, or one of its segments has nothing to show.
-fn write(seed: u64, log_bytes: u64, options: &Options, end: End) -> Option<Written> {
+fn write(seed: u64, log_bytes: u64, options: &Options, end: End, keeping: Keeping) -> Option<Written> {
     let mut random = Random::new(seed);
     let mut run = Run::new(SimDisk::new(seed));
     let mut earlier = Vec::new();
@@ -214,7 +230,9 @@ fn write(seed: u64, log_bytes: u64, options: &Options, end: End) -> Option<Writt
         while session.log_bytes() < bytes {
             let goes_on = session.append(&mut random, &mut run.history);
             assert_eq!(goes_on, Ok(true), "the disk works");
-            earlier.push(logs(&run.disk));
+            if keeping == Keeping::EachTurn {
+                earlier.push(logs(&run.disk));
+            }
         }
     };
     let open = |run: &mut Run| {

@@ -106,8 +106,9 @@ impl Surgery {
     /// If no store has a log of this length.
     #[must_use]
     pub fn new(log_bytes: u64) -> Self {
+        let seed = ReferenceStore::seed_for(log_bytes);
         let patients: Vec<Patient> =
-            STORES.iter().map(|(end, beside)| Patient::new(log_bytes, *end, *beside)).collect();
+            STORES.iter().map(|(end, beside)| Patient::new(seed, log_bytes, *end, *beside)).collect();
         let mut groups = Vec::new();
         let mut first = 0;
         for kind in SurgeryKind::ALL {
@@ -187,8 +188,8 @@ impl std::fmt::Debug for Surgery {
 }
 
 impl Patient {
-    fn new(log_bytes: u64, end: End, beside: Beside) -> Self {
-        let store = ReferenceStore::new(log_bytes, end, beside);
+    fn new(seed: u64, log_bytes: u64, end: End, beside: Beside) -> Self {
+        let store = ReferenceStore::new(seed, log_bytes, end, beside);
         let mut blocks = Vec::new();
         for (file, (path, content)) in store.files.iter().enumerate() {
             for block in 0..content.len().div_ceil(BLOCK_BYTES) {
