@@ -59,7 +59,7 @@ fn live(seeds: impl Iterator<Item = u64>) -> SimulationCounts {
 }
 
 #[test]
-fn no_seed_loses_an_acknowledged_event__F01_F02_F03_F04_F08_F10_F12_F13() -> io::Result<()> {
+fn no_seed_loses_an_acknowledged_event__F01_F02_F03_F04_F08_F10_F12_F13_F33() -> io::Result<()> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let mut counts = SimulationCounts::default();
     thread::scope(|scope| {

@@ -116,6 +116,9 @@ mod limits;
 mod live;
 #[path = "suite/log_bytes.rs"]
 mod log_bytes;
+#[cfg(target_os = "linux")]
+#[path = "system/memory.rs"]
+mod memory;
 #[path = "suite/metadata.rs"]
 mod metadata;
 #[path = "suite/names.rs"]
@@ -172,6 +175,9 @@ mod streams;
 mod subscriptions;
 #[path = "suite/support.rs"]
 mod support;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+#[path = "suite/surroundings.rs"]
+mod surroundings;
 #[path = "suite/upcasters.rs"]
 mod upcasters;
 #[path = "suite/upcasting.rs"]

@@ -3,7 +3,7 @@
 
 use std::{
     ops::{ControlFlow, Range},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use parking_lot::RwLock;
@@ -78,6 +78,38 @@ struct FoundRun {
     part: SettledPart,
     first: Version,
     last: Version,
+}
+
+/// A run that will be come back to. It keeps no segment open, since a stream may be in thousands.
+enum ClosedRun {
+    Recent(FoundRun),
+    Sealed { number: u32, part: Weak<SealedPart>, first: Version, last: Version },
+}
+
+impl FoundRun {
+    fn closed(self) -> ClosedRun {
+        match &self.part {
+            SettledPart::Frozen(_) => ClosedRun::Recent(self),
+            SettledPart::Sealed(part) => ClosedRun::Sealed {
+                number: part.number,
+                part: Arc::downgrade(part),
+                first: self.first,
+                last: self.last,
+            },
+        }
+    }
+}
+
+impl ClosedRun {
+    fn opened(self, sealed: &SealedParts) -> Result<FoundRun> {
+        match self {
+            Self::Recent(run) => Ok(run),
+            Self::Sealed { number, part, first, last } => {
+                let part = part.upgrade().map_or_else(|| sealed.get(number), Ok)?;
+                Ok(FoundRun { part: SettledPart::Sealed(part), first, last })
+            }
+        }
+    }
 }
 
 impl SettledPart {
@@ -347,21 +379,26 @@ impl Settled {
         let start = places.len();
         let mut behind = Vec::new();
         self.each_run_backwards(key, &mut |run| {
-            if run.first > from {
-                behind.push(run);
-                return Ok(ControlFlow::Continue(()));
-            }
-            self.run_places(key, &run, from, direction, places_max, places)?;
-            Ok(ControlFlow::Break(()))
-        })?;
-        if direction == Direction::Forwards {
-            while let Some(run) = behind.pop() {
-                let room = places_max - (places.len() - start);
-                if room == 0 {
-                    break;
+            match direction {
+                Direction::Forwards if run.first > from => behind.push(run.closed()),
+                Direction::Backwards if run.first > from => {}
+                _ => {
+                    let room = places_max - (places.len() - start);
+                    self.run_places(key, &run, from.min(run.last), direction, room, places)?;
+                    if direction == Direction::Forwards || places.len() - start == places_max {
+                        return Ok(ControlFlow::Break(()));
+                    }
                 }
-                self.run_places(key, &run, run.first, direction, room, places)?;
             }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        while let Some(run) = behind.pop() {
+            let room = places_max - (places.len() - start);
+            if room == 0 {
+                break;
+            }
+            let run = run.opened(&self.sealed)?;
+            self.run_places(key, &run, run.first, direction, room, places)?;
         }
         Ok(())
     }

@@ -248,7 +248,7 @@ fn beside_appends<T>(store: &EventStore, act: impl FnOnce() -> T) -> T {
 }
 
 #[test]
-fn twenty_backups_beside_full_rate_appending_each_are_a_prefix() -> Outcome {
+fn twenty_backups_beside_full_rate_appending_each_are_a_prefix__F38() -> Outcome {
     for durability in [Durability::Buffered, Durability::Fsync] {
         let store = store_with(Options::new().durability(durability).segment_bytes(64 << 10));
         let directory = tempfile::tempdir()?;

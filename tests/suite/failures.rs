@@ -367,7 +367,7 @@ fn what_waits_when_the_store_closes_is_answered() -> Outcome {
 }
 
 #[test]
-fn a_page_that_cant_be_read_is_an_error_and_the_cursor_goes_on() -> Outcome {
+fn a_page_that_cant_be_read_is_an_error_and_the_cursor_goes_on__F39() -> Outcome {
     let disk = prepared(1, &buffered());
     let store = open(&disk, &buffered())?;
     store.append(&stream("large-1"), ExpectedVersion::NoStream, [large(), large()])?;

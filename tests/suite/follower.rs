@@ -222,7 +222,7 @@ fn a_log_that_goes_back_is_told_and_not_shown_otherwise__F25() -> Outcome {
 
 /// What the constant part of the page says counts only if it is whole.
 #[test]
-fn a_damaged_page_hides_nothing_and_shows_nothing_wrong() -> Outcome {
+fn a_damaged_page_hides_nothing_and_shows_nothing_wrong__F39() -> Outcome {
     let disk = SimDisk::new(1);
     let options = Options::new().segment_bytes(SEGMENT_BYTES_MIN);
     let store = EventStore::open_on(Arc::new(disk.clone()), "/store", options.clone())?;
@@ -353,7 +353,7 @@ pub(crate) fn random(state: &mut u64) -> u64 {
 }
 
 #[test]
-fn a_follower_in_another_process_sees_every_position_once_though_writers_are_killed() -> Outcome {
+fn a_follower_in_another_process_sees_every_position_once_though_writers_are_killed__F33() -> Outcome {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("store");
     EventStore::open(&path)?.close()?;

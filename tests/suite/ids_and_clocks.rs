@@ -118,7 +118,7 @@ fn the_default_clock_says_now__A04() -> Outcome {
 }
 
 #[test]
-fn timestamps_never_go_back_though_the_clock_does__X11() -> Outcome {
+fn timestamps_never_go_back_though_the_clock_does__F34__X11() -> Outcome {
     let path = tempfile::tempdir()?;
     let order = stream("order-1");
     // Also across openings, and before 1970.

@@ -205,7 +205,8 @@ fn whoever_subscribes_while_sixteen_threads_append_gets_each_event_once_and_in_o
 /// The writer is another process, which is killed and started again while subscribers begin: some share a follower,
 /// and some open one of their own.
 #[test]
-fn whoever_subscribes_in_another_process_gets_each_event_once_though_writers_are_killed__B11() -> Outcome {
+fn whoever_subscribes_in_another_process_gets_each_event_once_though_writers_are_killed__F33__B11() -> Outcome
+{
     const KILLS: u64 = 12;
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("store");

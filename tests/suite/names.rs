@@ -115,7 +115,7 @@ fn try_append(store: &EventStore, name: &str, event_type: &str, id: &str) -> Res
 }
 
 #[test]
-fn any_name_comes_back_byte_for_byte_or_is_refused_and_makes_no_path__X12_X25() {
+fn any_name_comes_back_byte_for_byte_or_is_refused_and_makes_no_path__F36__X12_X25() {
     let strategy = proptest::collection::vec((names(), names(), names()), 1..12);
     check_property(48, &strategy, |appends| {
         let mut store = store_with(buffered());
@@ -152,7 +152,7 @@ fn any_name_comes_back_byte_for_byte_or_is_refused_and_makes_no_path__X12_X25() 
 }
 
 #[test]
-fn every_hostile_name_is_a_stream_of_its_own_or_refused__X12_B10() -> Outcome {
+fn every_hostile_name_is_a_stream_of_its_own_or_refused__F36__X12_B10() -> Outcome {
     let mut store = store_with(small_segments());
     let mut allowed = Vec::new();
     for name in hostile() {

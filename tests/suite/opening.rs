@@ -70,7 +70,7 @@ fn options_outside_their_ranges_are_refused() -> Outcome {
 }
 
 #[test]
-fn what_is_no_store_is_refused_and_left_alone__A01() -> Outcome {
+fn what_is_no_store_is_refused_and_left_alone__F35__A01() -> Outcome {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("file");
     fs::write(&file, "mine")?;
@@ -226,7 +226,7 @@ fn opening_and_closing_changes_no_byte_of_the_log() -> Outcome {
 }
 
 #[test]
-fn strange_files_in_the_directory_are_left_alone() -> Outcome {
+fn strange_files_in_the_directory_are_left_alone__F35() -> Outcome {
     let (store, _directory) = store().into_parts();
     let path = store.path().to_owned();
     store.append(&stream("order-1"), ExpectedVersion::NoStream, events(1, 3))?;
@@ -281,7 +281,7 @@ fn a_closed_store_can_be_moved() -> Outcome {
 }
 
 #[test]
-fn a_closed_store_opens_again_though_children_are_made_meanwhile__X27() -> Outcome {
+fn a_closed_store_opens_again_though_children_are_made_meanwhile__F31__X27() -> Outcome {
     // A child has the lock's descriptor from its making until it runs its own program.
     let (store, _directory) = store().into_parts();
     let path = store.path().to_owned();

@@ -4,11 +4,7 @@ use std::{error::Error as _, fs, path::Path};
 
 use annals::{Error, EventStore, Follower, Options, Reader};
 
-use crate::{
-    Outcome,
-    mounting::{self, Memory},
-    say, work,
-};
+use crate::{Outcome, memory::Memory, mounting, say, work};
 
 /// What is taken away when room is needed again, in bytes.
 const BALLAST_BYTES: usize = 256 << 10;

@@ -41,6 +41,8 @@ mod job;
 #[cfg(target_os = "linux")]
 mod kills;
 mod ledger;
+#[cfg(target_os = "linux")]
+mod memory;
 #[path = "../../benches/support/mix.rs"]
 mod mix;
 #[cfg(target_os = "linux")]

@@ -1,22 +1,14 @@
-//! File systems that are mounted for a moment.
+//! File systems on loop devices.
 
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
-    thread,
-    time::{Duration, Instant},
 };
 
-use rustix::{
-    io::Errno,
-    mount::{MountFlags, UnmountFlags, mount, unmount},
-};
+use rustix::mount::{MountFlags, mount};
 
-use crate::Outcome;
-
-/// How long another process may keep a copy of a descriptor, between its fork and its exec.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::{Outcome, memory::unmount_at};
 
 /// Why nothing can be mounted here; none, if it can.
 pub(crate) fn obstacle(programs: &[&str]) -> Option<String> {
@@ -66,7 +58,7 @@ impl Volume {
     }
 
     pub(crate) fn unmount(&self) -> Outcome<()> {
-        unmount_at(&self.at)
+        Ok(unmount_at(&self.at)?)
     }
 }
 
@@ -74,32 +66,5 @@ impl Drop for Volume {
     fn drop(&mut self) {
         unmount_at(&self.at).ok();
         output("losetup", &["--detach", &self.device]).ok();
-    }
-}
-
-/// A file system in memory, of so many bytes.
-pub(crate) struct Memory(PathBuf);
-
-impl Memory {
-    pub(crate) fn mount(at: &Path, bytes: u64) -> Outcome<Self> {
-        let size = std::ffi::CString::new(format!("size={bytes}"))?;
-        mount("none", at, "tmpfs", MountFlags::empty(), size.as_c_str())?;
-        Ok(Self(at.to_owned()))
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        unmount_at(&self.0).ok();
-    }
-}
-
-fn unmount_at(at: &Path) -> Outcome<()> {
-    let begin = Instant::now();
-    loop {
-        match unmount(at, UnmountFlags::empty()) {
-            Err(Errno::BUSY) if begin.elapsed() < PATIENCE => thread::yield_now(),
-            done => return Ok(done?),
-        }
     }
 }

@@ -1,0 +1,255 @@
+//! What happens around a store: links, forks, directories that move, disks that can't be written, few open files.
+
+use std::{
+    env, fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use annals::{Error, EventData, EventStore, ExpectedVersion, Follower, Options, ReadMode, SEGMENT_BYTES_MIN};
+use fork::{Fork, fork, waitpid};
+use rustix::mount::{MountFlags, mount_remount};
+
+use crate::{
+    memory::Memory,
+    support::{Outcome, buffered, stream},
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_annals");
+
+/// Where the forking program's store is.
+const STORE: &str = "ANNALS_TEST_FORKED_STORE";
+
+/// What the child says where all is as it must be.
+const CHILD_REFUSED: i32 = 7;
+
+fn append(store: &EventStore) -> annals::Result<()> {
+    store.append(&stream("order-1"), ExpectedVersion::Any, [EventData::new("OrderPlaced", "{}")]).map(drop)
+}
+
+/// Appends until the log has so many segments. Returns how many events it has.
+fn write_segments(
+    store: &EventStore,
+    path: &Path,
+    segments: usize,
+) -> Result<usize, Box<dyn std::error::Error>> {
+    let mut events = 0;
+    // An event a segment: what has no room in a segment begins the next.
+    let payload_bytes = usize::try_from(SEGMENT_BYTES_MIN)? / 2;
+    while !path.join(format!("segments/{segments:012}.log")).exists() {
+        let event = EventData::new("Large", vec![b'1'; payload_bytes]);
+        store.append(&stream("order-1"), ExpectedVersion::Any, [event])?;
+        events += 1;
+    }
+    Ok(events)
+}
+
+fn annals(store: &Path, words: &[&str]) -> std::io::Result<Output> {
+    Command::new(PROGRAM).args(words).env("ANNALS_STORE", store).output()
+}
+
+fn check_whole(store: &Path) -> Outcome {
+    let output = annals(store, &["verify"])?;
+    assert!(output.status.success(), "{output:?}");
+    Ok(())
+}
+
+#[test]
+fn a_second_program_is_told_who_has_the_store_whichever_link_it_came_by__F30() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let (path, link) = (directory.path().join("store"), directory.path().join("link"));
+    let store = EventStore::open(&path)?;
+    std::os::unix::fs::symlink(&path, &link)?;
+    for way in [&path, &link] {
+        let refused = annals(way, &["append", "order-1", "--type", "OrderPaid"])?;
+        let told = String::from_utf8(refused.stderr)?;
+        assert_eq!(refused.status.code(), Some(5), "{told}");
+        assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
+    }
+    let refused = EventStore::open(&link).expect_err("it is open");
+    assert!(matches!(refused, Error::Locked { .. }), "{refused}");
+    append(&store)?;
+    store.close()?;
+    assert_eq!(EventStore::open(&link)?.last_position().get(), 1);
+    Ok(())
+}
+
+/// The program below, where it was started for it; an empty test otherwise.
+#[test]
+fn a_program_that_forks_with_a_store_open() -> Outcome {
+    let Some(path) = env::var_os(STORE) else { return Ok(()) };
+    let store = EventStore::open(&path)?;
+    append(&store)?;
+    match fork()? {
+        Fork::Child => {
+            let is_refused = matches!(append(&store), Err(Error::Forked));
+            // It lets go of nothing that is its parent's.
+            drop(store);
+            std::process::exit(if is_refused { CHILD_REFUSED } else { 1 });
+        }
+        Fork::Parent(child) => {
+            let status = waitpid(child)?;
+            assert_eq!(status >> 8, CHILD_REFUSED, "the child ended with {status:#x}");
+        }
+    }
+    assert!(matches!(EventStore::open(&path), Err(Error::Locked { .. })), "the child let go of the lock");
+    append(&store)?;
+    Ok(store.close()?)
+}
+
+#[test]
+fn a_forked_child_cant_append_and_disturbs_nothing__F31() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("store");
+    let output = Command::new(env::current_exe()?)
+        .args(["--exact", "surroundings::a_program_that_forks_with_a_store_open", "--nocapture"])
+        .env(STORE, &path)
+        .output()?;
+    assert!(output.status.success(), "{output:?}");
+    check_whole(&path)?;
+    assert_eq!(EventStore::open(&path)?.last_position().get(), 2);
+    Ok(())
+}
+
+/// What was acknowledged is where the directory is, whatever its name is now, and nowhere is half a store.
+#[test]
+fn a_directory_that_is_renamed_while_it_is_open_ends_in_an_error_and_loses_nothing__F32() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let (path, moved) = (directory.path().join("store"), directory.path().join("moved"));
+    let store = EventStore::open_with(&path, buffered().segment_bytes(SEGMENT_BYTES_MIN))?;
+    append(&store)?;
+    fs::rename(&path, &moved)?;
+    let mut acknowledged = 1;
+    let refused = loop {
+        match append(&store) {
+            Ok(()) => acknowledged += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(
+        matches!(refused, Error::Io { .. } | Error::Failed { .. } | Error::OutcomeUnknown { .. }),
+        "{refused}"
+    );
+    assert!(matches!(EventStore::open(&moved), Err(Error::Locked { .. })), "two write to one log");
+    assert_eq!(store.read_all().filter(Result::is_ok).count(), acknowledged, "what is stored is read");
+    drop(store);
+    assert!(!path.exists(), "half a store is where it was");
+    let store = EventStore::open(&moved)?;
+    assert!(store.read_all().collect::<annals::Result<Vec<_>>>()?.len() >= acknowledged);
+    append(&store)?;
+    store.close()?;
+    check_whole(&moved)?;
+    Ok(())
+}
+
+#[test]
+fn what_isnt_the_log_may_be_deleted_beside_an_open_store__F32() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("store");
+    let store = EventStore::open_with(&path, buffered().segment_bytes(SEGMENT_BYTES_MIN))?;
+    write_segments(&store, &path, 4)?;
+    for entry in fs::read_dir(&path)?.chain(fs::read_dir(path.join("segments"))?) {
+        let entry = entry?.path();
+        let is_kept =
+            entry.is_dir() || entry.ends_with("store.meta") || entry.extension() == Some("log".as_ref());
+        if !is_kept {
+            fs::remove_file(entry)?;
+        }
+    }
+    assert!(matches!(EventStore::open(&path), Err(Error::Locked { .. })), "two write to one log");
+    let events = write_segments(&store, &path, 8)?;
+    let last = store.last_position();
+    assert!(last.get() > events as u64);
+    store.close()?;
+    check_whole(&path)?;
+    assert_eq!(EventStore::open(&path)?.last_position(), last);
+    Ok(())
+}
+
+/// It says so and passes where nothing can be mounted.
+#[test]
+fn a_store_on_a_read_only_disk_is_read_and_an_append_says_why_not__F35() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let Ok(_memory) = Memory::mount(directory.path(), 8 << 20) else { return Ok(()) };
+    let path = directory.path().join("store");
+    // One that was closed, and one that was cut off, which an opening would finish.
+    let cut_off = directory.path().join("cut-off");
+    let store = EventStore::open(&path)?;
+    append(&store)?;
+    fs::create_dir_all(cut_off.join("segments"))?;
+    for name in ["store.meta", "segments/000000000001.log"] {
+        fs::copy(path.join(name), cut_off.join(name))?;
+    }
+    store.close()?;
+    mount_remount(directory.path(), MountFlags::RDONLY, "")?;
+    for path in [&path, &cut_off] {
+        let read = annals(path, &["read", "order-1"])?;
+        assert!(
+            read.status.success() && String::from_utf8_lossy(&read.stdout).contains("OrderPlaced"),
+            "{read:?}"
+        );
+        check_whole(path)?;
+        let refused = annals(path, &["append", "order-1", "--type", "OrderPaid"])?;
+        let told = String::from_utf8(refused.stderr)?;
+        assert!(!refused.status.success());
+        assert!(
+            told.contains("Read-only file system") && told.contains("mount that disk for writing"),
+            "{told}"
+        );
+        assert_eq!(Follower::open(path)?.last_position().get(), 1);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_file_that_is_cut_short_under_a_reader_is_an_error__F39() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("store");
+    let options = || buffered().segment_bytes(SEGMENT_BYTES_MIN).read(ReadMode::Pread);
+    let store = EventStore::open_with(&path, options())?;
+    let events = write_segments(&store, &path, 3)?;
+    let follower = Follower::open_with(&path, Options::new().read(ReadMode::Pread))?;
+    for shown in [store.read_all().count(), follower.read_all().count()] {
+        assert_eq!(shown, events);
+    }
+    let first = fs::OpenOptions::new().write(true).open(path.join("segments/000000000001.log"))?;
+    first.set_len(200)?;
+    for mut read in [store.read_all(), follower.read_all()] {
+        let refused = read.find_map(Result::err).expect("an event is gone");
+        assert!(matches!(refused, Error::Corrupt { .. } | Error::Io { .. }), "{refused}");
+        assert!(refused.to_string().contains("000000000001.log"), "it says where: {refused}");
+    }
+    Ok(())
+}
+
+#[test]
+fn ten_thousand_segments_need_few_open_files__F40() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    // A disk with heads or a wire takes minutes for so many segments.
+    let memory = Memory::mount(directory.path(), 256 << 20);
+    let segments = if memory.is_ok() { 10_000 } else { 500 };
+    let (path, saved) = (directory.path().join("store"), directory.path().join("saved"));
+    let store = EventStore::open_with(&path, buffered().segment_bytes(SEGMENT_BYTES_MIN))?;
+    let events = write_segments(&store, &path, segments)?;
+    store.close()?;
+    let saved_word = saved.to_str().ok_or("a path that is text")?;
+    for words in [
+        &["append", "order-1", "--type", "OrderPaid"][..],
+        &["read", "--all", "--format", "json"],
+        &["read", "order-1", "--format", "json"],
+        &["read", "order-1", "--format", "json", "--backwards"],
+        &["backup", saved_word],
+    ] {
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -n 32 && exec \"$0\" \"$@\"", PROGRAM])
+            .args(words)
+            .env("ANNALS_STORE", &path)
+            .output()?;
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        if words[0] == "read" {
+            assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), events + 1);
+        }
+    }
+    assert_eq!(EventStore::open(&saved)?.last_position().get(), events as u64 + 1);
+    Ok(())
+}
