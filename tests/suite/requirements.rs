@@ -1,4 +1,4 @@
-//! docs/requirements.md against the tests: every id, every test, in both directions.
+//! docs/requirements.md and the faults of docs/testing.md against the tests: every id, every test, in both directions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,7 +52,7 @@ fn names_of_tests(text: &str) -> impl Iterator<Item = String> {
 
 fn is_id(id: &str) -> bool {
     let mut characters = id.chars();
-    characters.next().is_some_and(|letter| "ABCDX".contains(letter))
+    characters.next().is_some_and(|letter| "ABCDFX".contains(letter))
         && id.len() > 1
         && characters.all(|digit| digit.is_ascii_digit())
 }
@@ -93,7 +93,50 @@ fn the_page_of_demands_is_complete_and_true() -> Outcome {
         assert!(!tests.is_empty(), "no test shows {id}: name one after it");
         assert_eq!(named, &tests, "docs/requirements.md names other tests for {id} than carry it");
     }
-    let unknown: Vec<_> = shown.keys().filter(|id| !all.contains(*id)).collect();
+    let unknown: Vec<_> = shown.keys().filter(|id| !id.starts_with('F') && !all.contains(*id)).collect();
     assert!(unknown.is_empty(), "tests carry ids that no demand has: {unknown:?}");
+    Ok(())
+}
+
+/// The numbers of what must be survived.
+fn faults() -> impl Iterator<Item = u32> {
+    (1..=15).chain(20..=40)
+}
+
+#[test]
+fn the_table_of_faults_is_complete_and_true() -> Outcome {
+    let mut shown = Shown::new();
+    for directory in ["tests", "src"] {
+        tests_by_id(Path::new(directory), &mut shown)?;
+    }
+    let page = fs::read_to_string("docs/testing.md")?;
+    let (_, section) = page.split_once("\n## Faults\n").ok_or("the section of faults")?;
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let mut rows = BTreeMap::new();
+    for line in section.lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        if let [item, _, named, kind, cases] = cells[..]
+            && let Ok(item) = item.parse::<u32>()
+        {
+            assert!(!kind.is_empty() && !cases.is_empty(), "{line}");
+            rows.insert(
+                item,
+                named.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>(),
+            );
+        }
+    }
+    assert!(rows.keys().copied().eq(faults()), "a row for each item: {:?}", rows.keys());
+    for (item, named) in rows {
+        let (runs, tests): (BTreeSet<_>, BTreeSet<_>) =
+            named.into_iter().partition(|name| name.starts_with("system: "));
+        for run in runs {
+            let path = format!("tests/system/{}.rs", run.trim_start_matches("system: "));
+            assert!(Path::new(&path).exists(), "{item}: {path} isn't there");
+        }
+        let carried = shown.remove(&format!("F{item:02}")).unwrap_or_default();
+        assert_eq!(tests, carried, "docs/testing.md names other tests for {item} than carry it");
+    }
+    let unknown: Vec<_> = shown.keys().filter(|id| id.starts_with('F')).collect();
+    assert!(unknown.is_empty(), "tests carry items that aren't there: {unknown:?}");
     Ok(())
 }

@@ -233,12 +233,12 @@ fn ten_thousand_segments_need_few_open_files__F40() -> Outcome {
     let events = write_segments(&store, &path, segments)?;
     store.close()?;
     let saved_word = saved.to_str().ok_or("a path that is text")?;
-    for words in [
-        &["append", "order-1", "--type", "OrderPaid"][..],
-        &["read", "--all", "--format", "json"],
-        &["read", "order-1", "--format", "json"],
-        &["read", "order-1", "--format", "json", "--backwards"],
-        &["backup", saved_word],
+    for (words, lines) in [
+        (&["append", "order-1", "--type", "OrderPaid"][..], 1),
+        (&["read", "--all", "--format", "json"], events + 1),
+        (&["read", "order-1", "--format", "json", "--limit", "2000"], segments.min(2_000)),
+        (&["read", "order-1", "--format", "json", "--backwards", "--limit", "2000"], segments.min(2_000)),
+        (&["backup", saved_word], 1),
     ] {
         let output = Command::new("sh")
             .args(["-c", "ulimit -n 32 && exec \"$0\" \"$@\"", PROGRAM])
@@ -246,10 +246,8 @@ fn ten_thousand_segments_need_few_open_files__F40() -> Outcome {
             .env("ANNALS_STORE", &path)
             .output()?;
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-        if words[0] == "read" {
-            assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), events + 1);
-        }
+        assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), lines, "{words:?}");
     }
-    assert_eq!(EventStore::open(&saved)?.last_position().get(), events as u64 + 1);
+    assert!(saved.join(format!("segments/{segments:012}.log")).exists());
     Ok(())
 }
