@@ -228,7 +228,7 @@ impl SnapshotFolder {
     }
 
     fn make(&self, directory: &Path) -> Result<()> {
-        match self.disk.create_dir(directory) {
+        match self.disk.create_inner_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             made => made.map_err(|error| Error::io("create", directory, error)),
         }

@@ -105,7 +105,7 @@ impl Destination {
         let segments = segments_directory(&self.path);
         let kind = self.disk.kind(&segments).map_err(|error| Error::io("look at", &segments, error))?;
         if kind.is_none() {
-            self.disk.create_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
+            self.disk.create_inner_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
         }
         remove_leftovers(&*self.disk, &self.path)?;
         remove_leftovers(&*self.disk, &segments)?;

@@ -22,6 +22,16 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// [`io::ErrorKind::AlreadyExists`] if there is anything of that name.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes a directory inside of a store's. Whoever may read the one around it may read this one, on a disk that knows
+    /// such things.
+    ///
+    /// # Errors
+    ///
+    /// As of [`create_dir`](Self::create_dir).
+    fn create_inner_dir(&self, path: &Path) -> io::Result<()> {
+        self.create_dir(path)
+    }
+
     /// What is in a directory, in no order.
     ///
     /// # Errors

@@ -37,13 +37,18 @@ use crate::disk::shared_futex;
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 
+/// What the group gets where it may read the directory that a file or a directory is made in.
+const GROUP_READS_FILE: u32 = 0o040;
+const GROUP_READS_DIRECTORY: u32 = 0o050;
+
 /// What the processor fetches at a time.
 #[cfg(target_arch = "x86_64")]
 const CACHE_LINE_BYTES: usize = 64;
 
 /// The disk of the operating system.
 ///
-/// Files are made readable and writable by their owner alone. A file is never reached through a symbolic
+/// Files are made readable and writable by their owner alone, and readable by the group where that may read the directory: who
+/// makes a store's directory, or changes its mode, decides it. A file is never reached through a symbolic
 /// link in its path's last component.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct OsDisk;
@@ -51,6 +56,10 @@ pub struct OsDisk;
 impl Disk for OsDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().mode(DIRECTORY_MODE).create(path)
+    }
+
+    fn create_inner_dir(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(mode_in(path, DIRECTORY_MODE, GROUP_READS_DIRECTORY)?).create(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
@@ -130,14 +139,14 @@ impl Disk for OsDisk {
 /// Opens an ordinary file.
 fn open_file(path: &Path, mode: OpenMode) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).custom_flags(flags::OPEN).mode(FILE_MODE);
+    options.read(true).custom_flags(flags::OPEN);
     match mode {
         OpenMode::Read => {}
         OpenMode::ReadWrite => {
             options.write(true);
         }
         OpenMode::CreateNew => {
-            options.write(true).create_new(true);
+            options.write(true).create_new(true).mode(mode_in(path, FILE_MODE, GROUP_READS_FILE)?);
         }
     }
     let file = options.open(path)?;
@@ -145,6 +154,12 @@ fn open_file(path: &Path, mode: OpenMode) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not an ordinary file"));
     }
     Ok(file)
+}
+
+/// The mode of what is made in a directory: the owner's, and the group's where the directory gives it that.
+fn mode_in(path: &Path, owner: u32, group: u32) -> io::Result<u32> {
+    let around = path.parent().filter(|around| !around.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(owner | fs::metadata(around)?.mode() & group)
 }
 
 /// Opens a directory; the link that its path may end in is followed.

@@ -134,7 +134,7 @@ pub(crate) fn create(
     refuse_unrestored(disk, store)?;
     let segments = segments_directory(store);
     if disk.kind(&segments).map_err(|error| Error::io("look at", &segments, error))?.is_none() {
-        disk.create_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
+        disk.create_inner_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
     }
     let store_id = match unfinished_segment(disk, store)? {
         Some(begun) => begun.store_id,

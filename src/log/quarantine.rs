@@ -35,7 +35,7 @@ pub(crate) fn keep(disk: &dyn Disk, store: &Path, segment: &Segment, start: u64,
 fn copy(disk: &dyn Disk, store: &Path, segment: &Segment, start: u64, end: u64) -> io::Result<String> {
     let directory = store.join("quarantine");
     if disk.kind(&directory)?.is_none() {
-        disk.create_dir(&directory)?;
+        disk.create_inner_dir(&directory)?;
     }
     let mut kept: Vec<(u64, String)> = disk
         .list(&directory)?

@@ -6,7 +6,10 @@ use std::{
     process::{Command, Output},
 };
 
-use annals::{Error, EventData, EventStore, ExpectedVersion, Follower, Options, ReadMode, SEGMENT_BYTES_MIN};
+use annals::{
+    Error, EventData, EventStore, ExpectedVersion, Follower, Options, ReadMode, SEGMENT_BYTES_MIN,
+    SnapshotData, Version,
+};
 use fork::{Fork, fork, waitpid};
 use rustix::mount::{MountFlags, mount_remount};
 
@@ -249,5 +252,34 @@ fn ten_thousand_segments_need_few_open_files__F40() -> Outcome {
         assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), lines, "{words:?}");
     }
     assert!(saved.join(format!("segments/{segments:012}.log")).exists());
+    Ok(())
+}
+
+#[test]
+fn a_group_that_can_read_a_stores_directory_can_follow_it() -> Outcome {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("store");
+    fs::create_dir(&path)?;
+    // What the umask leaves.
+    let left = fs::metadata(&path)?.permissions().mode();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o750))?;
+    let store = EventStore::open_with(&path, buffered().segment_bytes(SEGMENT_BYTES_MIN))?;
+    write_segments(&store, &path, 4)?;
+    let order = stream("order-1");
+    store.save_snapshot(&order, Version::new(1), SnapshotData::new("Order", b"{}"))?;
+    store.close()?;
+    let mut directories = vec![path];
+    while let Some(next) = directories.pop() {
+        for entry in fs::read_dir(next)? {
+            let entry = entry?;
+            let is_directory = entry.file_type()?.is_dir();
+            let wanted = left & if is_directory { 0o750 } else { 0o640 };
+            assert_eq!(entry.metadata()?.permissions().mode() & 0o777, wanted, "{}", entry.path().display());
+            if is_directory {
+                directories.push(entry.path());
+            }
+        }
+    }
     Ok(())
 }

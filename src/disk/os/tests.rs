@@ -153,6 +153,32 @@ fn only_the_owner_can_read_what_is_made() -> Outcome {
 }
 
 #[test]
+fn the_group_can_read_what_is_made_where_it_can_read_the_directory() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let store = directory.path().join("store");
+    fs::create_dir(&store)?;
+    let mode = |path: &Path| -> io::Result<u32> { Ok(fs::metadata(path)?.permissions().mode() & 0o777) };
+    // What the umask leaves.
+    let left = mode(&store)?;
+    for (given, folder_mode, file_mode) in
+        [(0o750, 0o750, 0o640), (0o777, 0o750, 0o640), (0o705, 0o700, 0o600)]
+    {
+        fs::set_permissions(&store, fs::Permissions::from_mode(given))?;
+        let (folder, own) = (store.join(format!("{given:o}")), store.join(format!("{given:o}-own")));
+        OsDisk.create_inner_dir(&folder)?;
+        OsDisk.create_dir(&own)?;
+        OsDisk.open(&folder.join("file"), OpenMode::CreateNew)?;
+        assert_eq!(
+            (mode(&folder)?, mode(&folder.join("file"))?),
+            (left & folder_mode, left & file_mode),
+            "{given:o}"
+        );
+        assert_eq!(mode(&own)?, 0o700, "a store's own directory is the owner's");
+    }
+    Ok(())
+}
+
+#[test]
 fn who_sleeps_on_a_word_is_woken_through_another_map_of_it() -> Outcome {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("page");
