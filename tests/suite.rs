@@ -55,6 +55,9 @@ mod cli_projections;
 #[path = "suite/cli_queries.rs"]
 mod cli_queries;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_repair.rs"]
+mod cli_repair;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_snapshots.rs"]
 mod cli_snapshots;
 #[cfg(feature = "cli")]
@@ -114,6 +117,8 @@ mod metadata;
 mod names;
 #[path = "suite/opening.rs"]
 mod opening;
+#[path = "suite/patient.rs"]
+mod patient;
 #[path = "suite/pending.rs"]
 mod pending;
 #[path = "suite/pitfalls.rs"]
@@ -136,6 +141,8 @@ mod queries;
 mod random_queries;
 #[path = "suite/reading.rs"]
 mod reading;
+#[path = "suite/repair.rs"]
+mod repair;
 #[path = "suite/requirements.rs"]
 mod requirements;
 #[path = "suite/restore.rs"]
@@ -167,3 +174,5 @@ mod upcasting;
 mod upcasting_model;
 #[path = "suite/upcasting_reads.rs"]
 mod upcasting_reads;
+#[path = "suite/verify.rs"]
+mod verify;

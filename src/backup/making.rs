@@ -23,7 +23,7 @@ use crate::{
         control::StoreMeta,
         manifest::{BackupManifest, ManifestSegment},
     },
-    inspect::Progress,
+    inspect::report::Progress,
     log::{
         creation,
         recovery::check_link,

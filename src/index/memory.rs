@@ -91,6 +91,11 @@ impl StreamRun {
         StreamKey { hash: self.hash, check: self.check }
     }
 
+    /// The version of the last event here.
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
     /// Where the events begin in the segment's file, by version.
     pub(crate) fn file_offsets(&self) -> &[u32] {
         &self.offsets

@@ -36,7 +36,8 @@ pub(crate) const SEGMENTS_RESTORING: &str = "segments.restoring";
 /// The longest store.meta, in bytes.
 const META_BYTES_MAX: u64 = 8 << 10;
 
-fn meta_path(store: &Path) -> PathBuf {
+/// Where store.meta is.
+pub(crate) fn meta_path(store: &Path) -> PathBuf {
     store.join("store.meta")
 }
 

@@ -57,6 +57,11 @@ impl Mark {
         Ok(mark)
     }
 
+    /// Its file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What the mark says.
     pub(crate) fn durable(&self) -> Option<LogOffset> {
         self.last.as_ref().map(|last| LogOffset::new(last.durable))

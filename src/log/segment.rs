@@ -30,6 +30,9 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// bytes, so that preparing goes on in a page of its own.
 const PREPARED_ALIGNMENT: u64 = 4 << 10;
 
+/// What is wrong with a segment's file whose header is another's.
+pub(crate) const OTHER_NUMBER: &str = "the segment header names another number than the file";
+
 /// How a file grows ahead of the head.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Growth {
@@ -109,6 +112,20 @@ pub(crate) fn create_whole(disk: &dyn Disk, path: &Path, content: &[u8]) -> Resu
     Ok(file)
 }
 
+/// Reads the header of a segment's file.
+pub(crate) fn read_header(path: &Path, file: &dyn DiskFile) -> Result<SegmentHeader> {
+    let io = |error| Error::io("read", path, error);
+    let length = file.len().map_err(io)?;
+    let mut window = Window::new(0);
+    let header_bytes = window.get(file, 0, SEGMENT_HEADER_BYTES, length).map_err(io)?;
+    SegmentHeader::decode(header_bytes).map_err(|fault| match fault {
+        SegmentHeaderFault::Newer(found) => {
+            Error::NewerFormat { path: path.to_owned(), found, supported: FORMAT_VERSION }
+        }
+        SegmentHeaderFault::Damaged(reason) => Error::corrupt(path, 0, reason, None),
+    })
+}
+
 impl Segment {
     /// Makes a segment, durably.
     pub(crate) fn create(disk: &dyn Disk, store: &Path, header: SegmentHeader) -> Result<Self> {
@@ -126,21 +143,16 @@ impl Segment {
     pub(crate) fn open_at(disk: &dyn Disk, path: &Path, number: u64, mode: OpenMode) -> Result<Self> {
         let path = path.to_owned();
         let file = disk.open(&path, mode).map_err(|error| Error::io("open", &path, error))?;
-        let length = file.len().map_err(|error| Error::io("read", &path, error))?;
-        let mut window = Window::new(0);
-        let header_bytes = window
-            .get(&*file, 0, SEGMENT_HEADER_BYTES, length)
-            .map_err(|error| Error::io("read", &path, error))?;
-        let damaged = |reason: &str| Error::corrupt(&path, 0, reason, None);
-        let header = SegmentHeader::decode(header_bytes).map_err(|fault| match fault {
-            SegmentHeaderFault::Newer(found) => {
-                Error::NewerFormat { path: path.clone(), found, supported: FORMAT_VERSION }
-            }
-            SegmentHeaderFault::Damaged(reason) => damaged(reason),
-        })?;
+        let header = read_header(&path, &*file)?;
         if header.number != number {
-            return Err(damaged("the segment header names another number than the file"));
+            return Err(Error::corrupt(&path, 0, OTHER_NUMBER, None));
         }
+        Self::with_header(header, path, file)
+    }
+
+    /// A segment whose header is known, whatever its file says.
+    pub(crate) fn with_header(header: SegmentHeader, path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self> {
+        let length = file.len().map_err(|error| Error::io("read", &path, error))?;
         Ok(Self::new(header, path, file, length))
     }
 

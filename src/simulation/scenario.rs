@@ -1,9 +1,6 @@
 //! Runs by a seed, and a run that is cut at every operation.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf, sync::Arc};
 
 use crate::{
     disk::sim::{
@@ -12,7 +9,7 @@ use crate::{
         simulated::SimDisk,
     },
     error::Error,
-    inspect::verify_on,
+    inspect::verify::verify_on,
     options::{Durability, Options, SEGMENT_BYTES_MIN},
     simulation::{
         history::History,
@@ -328,7 +325,7 @@ impl Run {
             return Err(format!("temporary files stay: {left:?}"));
         }
         let found =
-            verify_on(&self.disk, Path::new(STORE), &mut |_| {}).map_err(|error| error.to_string())?;
+            verify_on(Arc::new(self.disk.clone()), STORE, &mut |_| {}).map_err(|error| error.to_string())?;
         if found.damage.is_empty() { Ok(()) } else { Err(format!("damage: {:?}", found.damage)) }
     }
 

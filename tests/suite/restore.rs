@@ -108,7 +108,8 @@ fn check_goes_on(path: &Path, expected: &[StoredEvent]) {
     assert!(everything(&store).starts_with(expected));
     store.close().expect("it closes");
     let verified = verify(path, &mut |_| {}).expect("it can be verified");
-    assert_eq!((verified.damage, verified.events), (Vec::new(), expected.len() as u64 + 30));
+    assert!(verified.is_whole(), "{verified:?}");
+    assert_eq!(verified.events, expected.len() as u64 + 30);
 }
 
 #[test]
@@ -363,7 +364,7 @@ fn bytes_that_are_valid_but_not_those_that_were_backed_up_are_noticed() -> Outco
     let header = crc32fast::hash(&bytes[frame + 8..frame + 64]);
     bytes[frame + 4..frame + 8].copy_from_slice(&header.to_le_bytes());
     fs::write(&file, &bytes)?;
-    assert_eq!(verify(&saved.path, &mut |_| {})?.damage, Vec::new(), "the frames are valid");
+    assert!(verify(&saved.path, &mut |_| {})?.is_whole(), "the frames are valid");
     let told = saved.restore("to", &RestoreOptions::new());
     let Err(Error::Corrupt { path, reason, .. }) = &told else { panic!("{told:?}") };
     assert_eq!(*path, file);

@@ -1,0 +1,575 @@
+//! What the events of a log add up to: counted, followed by stream, and compared with what is made of them.
+
+use std::collections::HashMap;
+
+use crate::{
+    checkpoint::{CHECKPOINT_PREFIX, checkpoint_of},
+    cursor::Cursor,
+    disk::contract::OpenMode,
+    error::{Error, Result},
+    format::{
+        control_frame::Seal,
+        frame::{FRAME_HEADER_BYTES, FrameKind},
+        layout::{PAYLOAD_BYTES_MAX, bytes, index},
+        record::{self, Record},
+        segment_header::SegmentHeader,
+    },
+    index::{
+        directory::{SegmentEntry, SegmentTable},
+        files::IndexFiles,
+        key::StreamKey,
+        memory::{LINK_UNKNOWN, MemoryIndex, StreamBefore},
+        scanning::{add_record_behind, segment_number},
+        sealed::SealedIndex,
+    },
+    inspect::{
+        index_check::{DirectoryCheck, IndexCheck, Links, LogAtEnd, creation_number},
+        loose::{Loose, Witness, account_for_missing},
+        losses::{Losses, NameHint},
+        report::{Damage, Finding, FindingKind, Verification},
+        salvage::{Broken, seeming},
+        search::stretch_of,
+        stream_table::StreamTable,
+        walk::{Gap, Step, Walked},
+    },
+    log::{
+        scan::{ChainEnd, ScannedFrame},
+        segment::index_path,
+    },
+    options::ReadMode,
+    position::{LogOffset, Position, Version},
+    stream::is_system,
+};
+
+/// How many checkpoints are compared with the log at most.
+const CHECKPOINTS_MAX: usize = 10_000;
+
+/// How much of a broken stretch is looked through for whole records, in bytes: the largest frame.
+const SALVAGED_BYTES_MAX: usize = FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX;
+
+/// How many missing segments are accounted for by their index files at most.
+const MISSING_MAX: u64 = 10_000;
+
+/// Who is told of each event that is whole, in order.
+pub(crate) type Told<'a> = dyn FnMut(&Walked, u64, &Record<'_>) -> Result<()> + 'a;
+
+/// The log so far.
+pub(crate) struct Census<'a> {
+    files: &'a IndexFiles,
+    pub(crate) found: Verification,
+    pub(crate) losses: Losses,
+    table: StreamTable,
+    segments: SegmentTable,
+    /// Of all streams, without an order.
+    creations: u64,
+    directory: Option<DirectoryCheck>,
+    /// How far durable.mark says that the log was durable.
+    durable: Option<LogOffset>,
+    /// The position that the next event has.
+    expected: Position,
+    /// Events are lost from there on, up to the first one that comes next.
+    is_cut_off: bool,
+    pub(crate) checkpoints: HashMap<String, Option<Cursor>>,
+    taking: Taking,
+    /// Whether something of the present segment is damaged.
+    is_broken: bool,
+    pub(crate) last_index: Option<(u64, MemoryIndex)>,
+    told: &'a mut Told<'a>,
+}
+
+/// How the events of the present segment are taken in.
+enum Taking {
+    Nothing,
+    /// As an index, which the segment's file is compared with.
+    Indexed(MemoryIndex, IndexCheck),
+    /// Behind damage.
+    Loose(Loose),
+}
+
+/// What is known of a segment behind its end.
+pub(crate) struct Ended {
+    pub(crate) next_position: Position,
+    pub(crate) index_is_right: bool,
+}
+
+impl<'a> Census<'a> {
+    pub(crate) fn new(
+        files: &'a IndexFiles,
+        found: Verification,
+        directory: Option<DirectoryCheck>,
+        durable: Option<LogOffset>,
+        first_segment: u64,
+        told: &'a mut Told<'a>,
+    ) -> Self {
+        Self {
+            files,
+            found,
+            losses: Losses::new(),
+            table: StreamTable::new(),
+            segments: SegmentTable::empty(segment_number(first_segment)),
+            creations: 0,
+            directory,
+            durable,
+            expected: Position::FIRST,
+            is_cut_off: false,
+            checkpoints: HashMap::new(),
+            taking: Taking::Nothing,
+            is_broken: false,
+            last_index: None,
+            told,
+        }
+    }
+
+    /// Begins with the event of a position, and not with the first.
+    pub(crate) fn begin_behind(&mut self, next_position: Position) {
+        self.expected = next_position;
+    }
+
+    /// The position that the next event has.
+    pub(crate) fn expected(&self) -> Position {
+        self.expected
+    }
+
+    /// Notes damage.
+    pub(crate) fn damage(&mut self, damage: Damage) {
+        self.found.damage.push(damage);
+    }
+
+    pub(crate) fn finding(&mut self, finding: Option<Finding>) {
+        if let Some(finding) = finding {
+            self.found.findings.push(finding);
+        }
+    }
+
+    /// From here on nothing can be read, up to the segment that begins next.
+    pub(crate) fn cut_off(&mut self) {
+        self.is_cut_off = true;
+    }
+
+    /// Segments are missing: what their index files still say of them is taken in.
+    pub(crate) fn skip_missing(&mut self, first: u64, last: u64) {
+        self.cut_off();
+        let mut next = self.expected;
+        for number in first..=last.min(first.saturating_add(MISSING_MAX)) {
+            self.close_directory(number);
+            let path = index_path(&self.files.store, number);
+            let opened = self.files.disk.open(&path, OpenMode::Read).ok();
+            let index =
+                opened.and_then(|file| SealedIndex::open(file, ReadMode::Pread, self.files.store_id).ok());
+            let Some(witness) = index.and_then(Witness::of) else { return };
+            if witness.first_position() != next || !witness.is_of(segment_number(number)) {
+                return;
+            }
+            account_for_missing(&witness, segment_number(number), &mut self.table, &mut self.losses);
+            next = witness.next_position();
+        }
+    }
+
+    /// Begins a segment. `next` is what the one behind it says of itself.
+    pub(crate) fn begin(&mut self, walked: &Walked) {
+        let header = &walked.segment.header;
+        self.lose_until(header.first_position);
+        self.close_directory(header.number);
+        let number = segment_number(header.number);
+        self.is_broken = false;
+        let memory = MemoryIndex::new(number, header.base, header.first_position);
+        self.taking = Taking::Indexed(memory, IndexCheck::open(self.files, header));
+    }
+
+    /// Everything up to a position is lost.
+    fn lose_until(&mut self, first: Position) {
+        if self.expected < first {
+            let count = first.get() - self.expected.get();
+            self.losses.lose(self.expected, Some(first));
+            if let Some(damage) = self.found.damage.items_mut().next_back() {
+                damage.events_lost = damage.events_lost.map(|lost| lost + count);
+            }
+            self.expected = first;
+        }
+        self.is_cut_off = false;
+    }
+
+    /// Takes a step in. `next` is the header of the segment behind this one, if there is one.
+    pub(crate) fn step(
+        &mut self,
+        walked: &Walked,
+        step: Step<'_>,
+        next: Option<&SegmentHeader>,
+    ) -> Result<()> {
+        match step {
+            Step::Frame(frame) => self.frame(walked, &frame),
+            Step::Gap(gap) => self.gap(walked, &gap, next),
+        }
+    }
+
+    fn frame(&mut self, walked: &Walked, frame: &ScannedFrame<'_>) -> Result<()> {
+        self.found.frames += 1;
+        let payload = if frame.header.kind == FrameKind::Data { frame.payload } else { &[] };
+        let mut at = 0;
+        // The scan has seen that lengths and checksums are right.
+        while let Ok(length) = record::length(&payload[at..]) {
+            let file_offset = frame.file_offset + bytes(FRAME_HEADER_BYTES + at);
+            match record::decode_checked(&payload[at..]) {
+                Ok(record) => self.event(walked, file_offset, &record)?,
+                Err(reason) => self.not_understood(walked, file_offset, reason),
+            }
+            at += length;
+        }
+        let end = frame.file_offset + bytes(frame.header.frame_bytes());
+        let links = if self.losses.is_empty() { Links::Known } else { Links::Unknown };
+        if let Taking::Indexed(memory, check) = &mut self.taking
+            && check.is_due(end)
+        {
+            let end = chain_end_behind(frame, memory.next_position());
+            let finding = check.compare(self.files, memory, &end, links)?;
+            self.found.index_files += 1;
+            self.finding(finding);
+        }
+        Ok(())
+    }
+
+    /// A record whose checksum is right and which isn't understood.
+    fn not_understood(&mut self, walked: &Walked, file_offset: u64, reason: &'static str) {
+        let position = self.expected;
+        let mut damage = Damage::new(&walked.segment.path, file_offset, reason, Some(position.previous()));
+        damage.events_lost = Some(1);
+        self.loosen(walked, None);
+        self.lose_here(position, position.next());
+        self.expected = position.next();
+        self.damage(damage);
+    }
+
+    fn event(&mut self, walked: &Walked, file_offset: u64, record: &Record<'_>) -> Result<()> {
+        let event = &record.event;
+        let store_id = self.files.store_id;
+        self.found.events += 1;
+        self.found.last_position = event.position;
+        self.expected = event.position.next();
+        if event.version == Version::FIRST {
+            let key = StreamKey::of(event.stream, store_id);
+            self.creations = self.creations.wrapping_add(creation_number(key, event.timestamp));
+        }
+        if is_system(event.stream.as_bytes()) {
+            self.note_checkpoint(walked, record);
+        }
+        let (table, losses) = (&self.table, &mut self.losses);
+        let taken = match &mut self.taking {
+            Taking::Indexed(memory, _) if u32::try_from(file_offset).is_err() => {
+                debug_assert!(memory.next_position() == event.position, "events come in order");
+                Err("a segment is longer than one can be")
+            }
+            Taking::Indexed(memory, _) => add_record_behind(memory, store_id, file_offset, record, |key| {
+                before(key, record, table, losses)
+            }),
+            Taking::Loose(_) | Taking::Nothing => Ok(()),
+        };
+        if let Err(reason) = taken {
+            let intact = Some(event.position.previous());
+            self.damage(Damage::new(&walked.segment.path, file_offset, reason, intact));
+            self.loosen(walked, None);
+            self.take_loosely(walked, file_offset, record, IsTold::Yes);
+        } else {
+            self.take_loosely(walked, file_offset, record, IsTold::No);
+        }
+        (self.told)(walked, file_offset, record)
+    }
+
+    /// Takes an event in where the segment isn't indexed any more.
+    fn take_loosely(&mut self, walked: &Walked, file_offset: u64, record: &Record<'_>, is_told: IsTold) {
+        let Taking::Loose(loose) = &mut self.taking else { return };
+        let event = &record.event;
+        let key = StreamKey::of(event.stream, self.files.store_id);
+        let what = (event.stream, event.version, event.position);
+        let taken = loose.take(key, what, file_offset, &self.table, &mut self.losses);
+        if let (Err(reason), IsTold::No) = (taken, is_told) {
+            let intact = Some(event.position.previous());
+            self.damage(Damage::new(&walked.segment.path, file_offset, reason, intact));
+        }
+    }
+
+    fn note_checkpoint(&mut self, walked: &Walked, record: &Record<'_>) {
+        let event = &record.event;
+        let Some(name) = event.stream.strip_prefix(CHECKPOINT_PREFIX) else { return };
+        if self.checkpoints.len() >= CHECKPOINTS_MAX && !self.checkpoints.contains_key(name) {
+            return;
+        }
+        match checkpoint_of(event) {
+            Ok(checkpoint) => {
+                let cursor = checkpoint.map(|checkpoint| checkpoint.cursor);
+                self.checkpoints.insert(name.to_owned(), cursor);
+            }
+            Err(error) => {
+                let reason = format!("checkpoint {name:?} can't be read: {error}");
+                self.finding(Some(Finding::new(FindingKind::Checkpoint, &walked.segment.path, reason)));
+            }
+        }
+    }
+
+    /// Takes in what is whole of bytes that aren't valid frames, and tells what isn't.
+    fn gap(&mut self, walked: &Walked, gap: &Gap, next: Option<&SegmentHeader>) -> Result<()> {
+        let first = gap.before.next_position;
+        let resumed = gap.resumed.map(|resumed| resumed.next_position);
+        let mut beyond = resumed.or(next.map(|next| next.first_position)).filter(|beyond| *beyond >= first);
+        if gap.before.seal.is_some() {
+            beyond = Some(first);
+        }
+        let lost_before = self.losses.count();
+        self.is_broken = true;
+        let mut damage = Damage::new(
+            &walked.segment.path,
+            gap.before.file_offset,
+            gap.reason.clone(),
+            Some(first.previous()),
+        );
+        if beyond == Some(first) {
+            // A frame without events, or what stands around them.
+            self.damage(damage);
+            return Ok(());
+        }
+        self.loosen(walked, next);
+        let reached = self.salvage(walked, gap, beyond)?;
+        match beyond.or(reached) {
+            Some(beyond) => {
+                self.lose_here(self.expected, beyond);
+                self.expected = beyond;
+            }
+            None => self.cut_off(),
+        }
+        let count = |lost: Option<u64>| lost.zip(lost_before).map(|(lost, before)| lost - before);
+        damage.events_lost = count(self.losses.count());
+        self.damage(damage);
+        Ok(())
+    }
+
+    /// Takes in the records that are whole in a gap. Returns the position behind it, if its records tell that.
+    fn salvage(&mut self, walked: &Walked, gap: &Gap, beyond: Option<Position>) -> Result<Option<Position>> {
+        let io = |error| Error::io("read", &walked.segment.path, error);
+        let start = gap.before.file_offset;
+        if let Taking::Loose(loose) = &self.taking
+            && let Some(end) = loose.witness().map(Witness::next_position)
+        {
+            self.salvage_by_index(walked, gap, beyond.map_or(end, |beyond| beyond.min(end)))?;
+            // What the index hasn't got came behind it.
+            return Ok(Some(end).filter(|_| beyond.is_none() && gap.resumed.is_none()));
+        }
+        if gap.header.as_ref().is_some_and(|header| header.kind != FrameKind::Data) {
+            return Ok(gap.resumed.is_none().then_some(gap.before.next_position));
+        }
+        let content = stretch_of(&walked.segment, start, gap.end, SALVAGED_BYTES_MAX).map_err(io)?;
+        let payload_end =
+            gap.header.as_ref().map(|header| FRAME_HEADER_BYTES + header.payload_bytes as usize);
+        let broken = Broken { bytes: &content, first: gap.before.next_position, beyond };
+        let mut outcome = Ok(());
+        let reached = broken.each_record(payload_end, &mut |at, position, record| match record {
+            Some(record) if outcome.is_ok() => outcome = self.salvaged(walked, start + bytes(at), record),
+            Some(_) => {}
+            None => self.note_damaged(&content[at..], position),
+        });
+        outcome.map(|()| reached)
+    }
+
+    /// What a damaged record seems to say of its stream and version is taken if it goes on from what is known of that stream.
+    fn note_damaged(&mut self, content: &[u8], position: Position) {
+        let Taking::Loose(loose) = &mut self.taking else { return };
+        let Some((stream, version, seeming)) = seeming(content) else { return };
+        if seeming == position {
+            let key = StreamKey::of(stream, self.files.store_id);
+            loose.take_damaged(key, (stream, version), &self.table, &mut self.losses);
+        }
+    }
+
+    fn salvage_by_index(&mut self, walked: &Walked, gap: &Gap, beyond: Position) -> Result<()> {
+        let mut position = gap.before.next_position;
+        let mut content = Vec::new();
+        while position < beyond {
+            let file_offset = match &self.taking {
+                Taking::Loose(loose) => loose.witness().and_then(|witness| witness.file_offset(position)),
+                _ => None,
+            };
+            let Some(file_offset) = file_offset else { return Ok(()) };
+            if read_record(walked, file_offset, &mut content)?
+                && let Ok(record) = record::decode(&content)
+                && record.event.position == position
+            {
+                self.salvaged(walked, file_offset, &record)?;
+            }
+            position = position.next();
+        }
+        Ok(())
+    }
+
+    /// Takes in an event in the midst of damage; those before it are lost.
+    fn salvaged(&mut self, walked: &Walked, file_offset: u64, record: &Record<'_>) -> Result<()> {
+        self.lose_here(self.expected, record.event.position);
+        self.event(walked, file_offset, record)
+    }
+
+    /// Events of the present segment are lost.
+    fn lose_here(&mut self, first: Position, beyond: Position) {
+        self.losses.lose(first, Some(beyond));
+        if let Taking::Loose(loose) = &mut self.taking {
+            loose.lose(first, beyond);
+        }
+    }
+
+    /// Goes over to taking the segment in without an index.
+    fn loosen(&mut self, walked: &Walked, next: Option<&SegmentHeader>) {
+        let header = &walked.segment.header;
+        if let Taking::Indexed(memory, _) = &self.taking {
+            let durable = self.durable;
+            let is_whole = |end: &ChainEnd| match (end.seal, next) {
+                (Some(seal), Some(next)) => is_named_by(&seal, next),
+                (Some(_), None) => true,
+                (None, _) => durable == Some(header.log_offset(end.file_offset)),
+            };
+            let witness = Witness::open(self.files, header, is_whole);
+            self.taking = Taking::Loose(Loose::new(segment_number(header.number), memory, witness));
+        }
+    }
+
+    /// Ends a segment.
+    pub(crate) fn end(&mut self, walked: &Walked, end: &ChainEnd) -> Result<Ended> {
+        let number = walked.segment.header.number;
+        let mut index_is_right = false;
+        self.found.segments += 1;
+        match std::mem::replace(&mut self.taking, Taking::Nothing) {
+            Taking::Indexed(memory, check) => {
+                if !self.is_broken {
+                    let finding = check.conclude(self.files, &memory, end, self.found.extent)?;
+                    self.finding(finding);
+                }
+                index_is_right = check.is_right();
+                for run in memory.streams() {
+                    self.table.set(run.key(), run.version(), segment_number(number));
+                }
+                self.push_segment(walked, end, memory.times());
+                if !index_is_right || end.seal.is_none() {
+                    self.last_index = Some((number, memory));
+                }
+            }
+            Taking::Loose(loose) => {
+                loose.finish(walked, &mut self.table, &mut self.losses);
+                self.push_segment(walked, end, None);
+            }
+            Taking::Nothing => {}
+        }
+        Ok(Ended { next_position: self.expected, index_is_right })
+    }
+
+    fn push_segment(&mut self, walked: &Walked, end: &ChainEnd, times: crate::index::part::Times) {
+        let segments = &mut self.segments;
+        let (first_timestamp, last) = times.unwrap_or((segments.last_timestamp, segments.last_timestamp));
+        let header = &walked.segment.header;
+        let (base, first_position) = (header.base, header.first_position);
+        segments.entries.push(SegmentEntry { base, first_position, first_timestamp });
+        segments.end = Some(*end);
+        segments.last_timestamp = segments.last_timestamp.max(last);
+    }
+
+    /// Compares the directory with the log, if that is now where the directory ends.
+    fn close_directory(&mut self, next_segment: u64) {
+        let is_due = |check: &DirectoryCheck| check.last_covered().is_some_and(|last| last < next_segment);
+        let Some(directory) = self.directory.take_if(|directory| is_due(directory)) else { return };
+        self.found.index_files += 1;
+        if self.found.damage.is_empty() {
+            let log = LogAtEnd { table: &self.table, segments: &self.segments, creations: self.creations };
+            let finding = directory.compare(&log);
+            self.finding(finding);
+        } else if !self.losses.is_empty() || self.is_cut_off {
+            self.lose_by_directory(&directory);
+        }
+    }
+
+    /// What the directory knows of streams beyond what was found is lost.
+    fn lose_by_directory(&mut self, directory: &DirectoryCheck) {
+        let (table, losses) = (&mut self.table, &mut self.losses);
+        // One that can't be read says nothing.
+        let walked = directory.each(&mut |hash, version, latest| {
+            let found = table.get(hash).map_or(Version::NONE, |state| state.version);
+            if found < version {
+                losses.lose_versions(hash, found.next(), version);
+                losses.hint(hash, NameHint::Segment(u64::from(latest)));
+                table.set_unseen(hash, version, latest);
+            }
+        });
+        if let Err(error) = walked {
+            crate::trace::warn(
+                "the stream directory can't be read",
+                &self.files.directory_path(),
+                format_args!("{error}"),
+            );
+        }
+    }
+
+    /// Ends the log. `last` is the number of the last segment.
+    pub(crate) fn finish(&mut self, last: u64) {
+        self.close_directory(last + 1);
+        if self.is_cut_off {
+            self.losses.lose(self.expected, None);
+            if let Some(damage) = self.found.damage.items_mut().next_back() {
+                damage.events_lost = None;
+            }
+        }
+        self.found.streams = self.table.seen();
+    }
+}
+
+/// Whether what is wrong with an event was told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IsTold {
+    Yes,
+    No,
+}
+
+/// What a stream was before the present segment.
+fn before(
+    key: StreamKey,
+    record: &Record<'_>,
+    table: &StreamTable,
+    losses: &mut Losses,
+) -> Result<StreamBefore, &'static str> {
+    let event = &record.event;
+    let known = table.get(key.hash);
+    let version = known.map_or(Version::NONE, |known| known.version);
+    if known.and_then(|known| known.check).is_some_and(|check| check != key.check) {
+        return Err("the names of two streams have the same hash");
+    }
+    if losses.is_empty() {
+        return Ok(StreamBefore { version, latest: known.map_or(0, |known| known.latest) });
+    }
+    losses.lose_versions(key.hash, version.next(), event.version.previous());
+    if losses.wants_name(key.hash) {
+        losses.name(key.hash, event.stream);
+    }
+    // What is lost may be its latest run.
+    let latest = if event.version == Version::FIRST { 0 } else { LINK_UNKNOWN };
+    Ok(StreamBefore { version: version.max(event.version.previous()), latest })
+}
+
+fn is_named_by(seal: &Seal, next: &SegmentHeader) -> bool {
+    seal.logical_end == next.base && seal.chain_next == next.chain
+}
+
+/// What a frame makes of the chain.
+fn chain_end_behind(frame: &ScannedFrame<'_>, next_position: Position) -> ChainEnd {
+    let header = &frame.header;
+    let seal = if header.kind == FrameKind::Seal { Seal::decode(frame.payload).ok() } else { None };
+    ChainEnd {
+        file_offset: frame.file_offset + bytes(header.frame_bytes()),
+        chain: header.crc,
+        epoch: header.epoch,
+        mode: header.mode,
+        next_position,
+        seal,
+    }
+}
+
+/// Reads the record at a place as its length says. False: none can stand there.
+fn read_record(walked: &Walked, file_offset: u64, content: &mut Vec<u8>) -> Result<bool> {
+    let io = |error| Error::io("read", &walked.segment.path, error);
+    let end = walked.segment.file.len().map_err(io)?;
+    let fixed = stretch_of(&walked.segment, file_offset, end, record::RECORD_FIXED_BYTES).map_err(io)?;
+    let Ok(length) = record::length(&fixed) else { return Ok(false) };
+    *content = stretch_of(&walked.segment, file_offset, end, index(bytes(length))).map_err(io)?;
+    Ok(content.len() == length)
+}

@@ -1,0 +1,127 @@
+//! What tells how long the log was, beside its own frames: durable.mark, streams.dir, and a writer that is alive.
+
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::{
+    disk::contract::{Disk, OpenMode},
+    error::{Error, Result},
+    format::{control::MARK_SLOT_BYTES, layout::bytes},
+    index::files::IndexFiles,
+    inspect::{
+        report::{Finding, FindingKind},
+        walk::Walked,
+    },
+    log::{
+        followed_head::{FollowedHead, Standing},
+        mark::Mark,
+        recovery::tail_facts,
+        scan::{ChainEnd, Stop},
+        verdict::{TailFacts, Verdict, judge},
+    },
+    position::LogOffset,
+};
+
+/// How often the end is looked at anew, since somebody seems to be changing it.
+const LOOKS_MAX: usize = 100;
+
+/// Whether somebody may be writing.
+#[derive(Debug)]
+pub(crate) enum Writers {
+    /// None: the caller has the lock.
+    None,
+    /// The page says so.
+    Perhaps(FollowedHead),
+}
+
+impl Writers {
+    /// How far a writer who is alive has committed the log.
+    pub(crate) fn committed(&self) -> Option<LogOffset> {
+        match self {
+            Self::None => None,
+            Self::Perhaps(head) => match head.look().0 {
+                Standing::Attended(committed) => Some(committed),
+                Standing::Left(_) | Standing::Unknown => None,
+            },
+        }
+    }
+}
+
+/// The witnesses of a log's length.
+#[derive(Debug)]
+pub(crate) struct Marks<'a> {
+    pub(crate) files: &'a IndexFiles,
+    pub(crate) writers: Writers,
+    /// How much of the log streams.dir says that there is.
+    pub(crate) directory: LogOffset,
+    /// How many bytes of an interrupted write stand at the end.
+    pub(crate) interrupted_bytes: AtomicU64,
+}
+
+impl Marks<'_> {
+    /// What is wrong with the end of the last segment; none: nothing, or a cut has left it so.
+    pub(crate) fn judge_end(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<Option<String>> {
+        let mut before: Option<TailFacts> = None;
+        for _ in 0..LOOKS_MAX {
+            if let Some(committed) = self.writers.committed() {
+                let is_beyond = walked.segment.log_offset(end.file_offset) >= committed;
+                return Ok((!is_beyond && end.seal.is_none()).then(|| stop.reason.to_owned()));
+            }
+            let facts = match self.facts(walked, end, stop) {
+                // Somebody who has come just now has cut the file to its end.
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::UnexpectedEof => continue,
+                facts => facts?,
+            };
+            match (judge(&facts), &self.writers) {
+                (Verdict::Whole, _) => return Ok(None),
+                (Verdict::Torn, _) => {
+                    let torn = facts.bytes_end.get() - facts.chain_end.get();
+                    self.interrupted_bytes.store(torn, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                // A writer that is just clearing up looks like damage in no two looks alike.
+                (Verdict::Corrupt(_), Writers::Perhaps(_)) if before.as_ref() != Some(&facts) => {
+                    before = Some(facts);
+                }
+                (Verdict::Corrupt(reason), _) => return Ok(Some(described(&facts, end, stop, reason))),
+            }
+        }
+        Ok(Some(stop.reason.to_owned()))
+    }
+
+    fn facts(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<TailFacts> {
+        let files = self.files;
+        let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
+        let mut facts = tail_facts(&walked.segment, end, stop, &mark)?;
+        facts.durable = facts.durable.max(self.directory);
+        Ok(facts)
+    }
+}
+
+fn described(facts: &TailFacts, end: ChainEnd, stop: Stop, reason: &str) -> String {
+    let is_missing = end.seal.is_some() && facts.bytes_end <= facts.chain_end;
+    if is_missing {
+        return "the segment behind this one is missing, though the log was durable beyond it".to_owned();
+    }
+    format!("{reason} ({})", stop.reason)
+}
+
+/// What is wrong with durable.mark itself: one slot may be damaged by a cut, and it says nothing if both are.
+pub(crate) fn check_mark(disk: &dyn Disk, files: &IndexFiles, mark: &Mark) -> Result<Option<Finding>> {
+    let path = mark.path();
+    let io = |error| Error::io("read", path, error);
+    if disk.kind(path).map_err(io)?.is_none() {
+        return Ok(None);
+    }
+    let length = disk.open(path, OpenMode::Read).and_then(|file| file.len()).map_err(io)?;
+    let reason = if mark.durable().is_none() {
+        format!("neither of its slots is one of the store {:016x}", files.store_id)
+    } else if length != 2 * bytes(MARK_SLOT_BYTES) {
+        format!("it has {length} bytes, and not {}", 2 * MARK_SLOT_BYTES)
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(Finding::new(FindingKind::Mark, path, reason)))
+}

@@ -1,0 +1,151 @@
+//! A walk over the frames of one segment that goes on behind damage.
+
+use std::sync::Arc;
+
+use crate::{
+    error::{Error, Result},
+    format::frame::FrameHeader,
+    inspect::{search::find_on, tolerant_file::TolerantFile},
+    log::{
+        recovery::check_sealed,
+        scan::{ChainEnd, Scan, ScannedFrame, Stop},
+        segment::Segment,
+    },
+};
+
+/// A segment whose bad sectors don't end the walk.
+#[derive(Debug)]
+pub(crate) struct Walked {
+    pub(crate) segment: Segment,
+    pub(crate) file: Arc<TolerantFile>,
+}
+
+/// What a walk meets.
+pub(crate) enum Step<'a> {
+    /// A valid frame.
+    Frame(ScannedFrame<'a>),
+    /// Bytes that aren't valid frames, where some were.
+    Gap(Gap),
+}
+
+/// Bytes that aren't valid frames, where some were.
+#[derive(Clone, Debug)]
+pub(crate) struct Gap {
+    pub(crate) reason: String,
+    /// What the frame here should have gone on from.
+    pub(crate) before: ChainEnd,
+    /// What the next valid frame goes on from; none: none is there.
+    pub(crate) resumed: Option<ChainEnd>,
+    /// Where the gap ends in the file.
+    pub(crate) end: u64,
+    /// The header of the frame here, if that is right.
+    pub(crate) header: Option<FrameHeader>,
+}
+
+/// How a segment has to end.
+pub(crate) enum End<'a> {
+    /// With a SEAL, since the segment of this number is there.
+    Sealed(u64),
+    /// At this offset in its file, which a writer has committed, or behind.
+    Committed(u64),
+    /// Where this finds nothing wrong.
+    Open(&'a JudgeEnd<'a>),
+}
+
+/// Says what is wrong with the end of a log; none: nothing.
+pub(crate) type JudgeEnd<'a> = dyn Fn(&Walked, ChainEnd, Stop) -> Result<Option<String>> + Sync + 'a;
+
+impl End<'_> {
+    /// Nothing is looked at from there on.
+    pub(crate) fn bytes_end(&self) -> u64 {
+        match self {
+            Self::Committed(bytes_end) => *bytes_end,
+            Self::Sealed(_) | Self::Open(_) => u64::MAX,
+        }
+    }
+
+    /// What is wrong where no frame is valid; none: the segment ends there as it should.
+    fn damage_at(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<Option<String>> {
+        let found = match self {
+            Self::Sealed(_) if end.seal.is_none() => Some(stop.reason.to_owned()),
+            Self::Sealed(_) => match check_sealed(&walked.segment, end, stop) {
+                Err(Error::Corrupt { reason, .. }) => Some(reason),
+                checked => checked.map(|()| None)?,
+            },
+            Self::Committed(bytes_end) => {
+                (end.file_offset < *bytes_end && end.seal.is_none()).then(|| stop.reason.to_owned())
+            }
+            Self::Open(judge) => judge(walked, end, stop)?,
+        };
+        let looked_at = end.file_offset..self.bytes_end();
+        let unreadable = walked.file.unreadable_in(looked_at);
+        Ok(unreadable.map(unreadable_reason).or(found))
+    }
+}
+
+fn unreadable_reason(file_offset: u64) -> String {
+    format!("the disk can't read the bytes from offset {file_offset} on")
+}
+
+/// Walks from a place where a frame begins to the segment's end.
+pub(crate) fn walk(
+    walked: &Walked,
+    from: ChainEnd,
+    end: &End<'_>,
+    take: &mut dyn FnMut(Step<'_>) -> Result<()>,
+) -> Result<ChainEnd> {
+    let segment = &walked.segment;
+    let io = |error| Error::io("read", &segment.path, error);
+    let mut scan = Scan::until(&*segment.file, &segment.header, end.bytes_end()).map_err(io)?;
+    scan.skip_to(from);
+    loop {
+        let stop = match scan.next_frame().map_err(io)? {
+            Ok(frame) => {
+                take(Step::Frame(frame))?;
+                continue;
+            }
+            Err(stop) => stop,
+        };
+        let Some(reason) = end.damage_at(walked, scan.end(), stop)? else { return Ok(scan.end()) };
+        let gap = gap_at(walked, scan.end(), end, reason)?;
+        let resumed = gap.resumed;
+        take(Step::Gap(gap))?;
+        let Some(resumed) = resumed else { return Ok(scan.end()) };
+        scan.skip_to(resumed);
+    }
+}
+
+/// What stands where the chain ends, and where frames go on.
+fn gap_at(walked: &Walked, before: ChainEnd, end: &End<'_>, mut reason: String) -> Result<Gap> {
+    let segment = &walked.segment;
+    let io = |error| Error::io("read", &segment.path, error);
+    let file_bytes = segment.file.len().map_err(io)?.min(end.bytes_end());
+    if before.seal.is_some() {
+        return Ok(Gap { reason, before, resumed: None, end: file_bytes, header: None });
+    }
+    let resumed = find_on(segment, &before, end.bytes_end()).map_err(io)?;
+    if let (End::Sealed(next), None) = (end, resumed) {
+        reason = format!("{reason} (segment {next} is there, so a SEAL must end this one)");
+    }
+    let gap_end = resumed.map_or(file_bytes, |resumed| resumed.file_offset).max(before.file_offset);
+    let unreadable = walked.file.unreadable_in(before.file_offset..gap_end);
+    let reason = unreadable.map_or(reason, unreadable_reason);
+    let header = header_of(segment, &before).map_err(io)?;
+    Ok(Gap { reason, before, resumed, end: gap_end, header })
+}
+
+/// The header of the frame where the chain ends, if it goes on the chain.
+fn header_of(segment: &Segment, before: &ChainEnd) -> std::io::Result<Option<FrameHeader>> {
+    let mut content = [0; crate::format::frame::FRAME_HEADER_BYTES];
+    if segment.file.len()? < before.file_offset + content.len() as u64 {
+        return Ok(None);
+    }
+    segment.file.read_exact_at(&mut content, before.file_offset)?;
+    let header = FrameHeader::decode(&content).ok();
+    Ok(header.filter(|header| {
+        header.store_id == segment.header.store_id
+            && header.log_offset == segment.log_offset(before.file_offset)
+            && header.chain == before.chain
+            && header.first_position == before.next_position
+    }))
+}

@@ -1,0 +1,529 @@
+//! Verifying: what is damaged is found, and told as it is; what is whole is called whole.
+
+use std::sync::Arc;
+
+use annals::{
+    Error, EventData, EventStore, ExpectedVersion, Extent, FindingKind, Options, SnapshotData, Verification,
+};
+
+use crate::{
+    log_bytes::{EPOCH, SEAL, SEGMENT_HEADER_BYTES, fix_frame, fix_record, frames, last_frame},
+    patient::{
+        End, Patient, STORE, append, index_path, intact, log_path, lost, lost_versions, open, verified,
+        versions_of,
+    },
+    support::{Outcome, buffered, events, store_with, stream, version},
+};
+
+/// What must hold of every verification of a patient.
+#[track_caller]
+fn check_counts(patient: &Patient, verification: &Verification) {
+    let lost = lost(verification, patient.last());
+    let intact = intact(verification);
+    assert!(lost.iter().all(|position| !intact.contains(position)), "{verification:?}");
+    assert_eq!(verification.events as usize, intact.len(), "{verification:?}");
+    if let Some(count) = verification.events_lost {
+        assert_eq!(count as usize, lost.len(), "{verification:?}");
+        assert_eq!(lost.len() + intact.len(), patient.events.len(), "{verification:?}");
+    }
+}
+
+/// Damages a patient, and expects these positions to be lost, with their streams and versions, and no other.
+#[track_caller]
+fn check_lost(end: End, damage: impl FnOnce(&Patient), expected: &[u64]) -> Verification {
+    let patient = Patient::new(end);
+    damage(&patient);
+    let verification = verified(&patient.disk);
+    assert!(!verification.is_whole());
+    check_counts(&patient, &verification);
+    assert_eq!(lost(&verification, patient.last()), expected, "{verification:#?}");
+    let (found, all) = (lost_versions(&verification), versions_of(&patient.events, expected));
+    if end == End::Closed {
+        assert_eq!(found, all, "{verification:#?}");
+    } else {
+        // Without an index file a stream's loss is told by what comes later of it.
+        assert!(found.iter().all(|version| all.contains(version)), "{verification:#?}");
+        let last = expected.last().copied().unwrap_or(0);
+        let comes_later = |name: &str| {
+            patient.events.iter().any(|event| event.position.get() > last && event.stream.as_str() == name)
+        };
+        let told = all.iter().filter(|(name, _)| comes_later(name));
+        assert!(told.into_iter().all(|version| found.contains(version)), "{verification:#?}");
+    }
+    verification
+}
+
+#[test]
+fn a_whole_store_is_whole_with_all_that_rests_on_it() {
+    for end in [End::Closed, End::Killed, End::Bare] {
+        let patient = Patient::new(end);
+        let verification = verified(&patient.disk);
+        assert!(verification.is_whole() && verification.findings.is_empty(), "{end:?}: {verification:#?}");
+        assert_eq!(verification.extent, Extent::Whole);
+        assert_eq!((verification.events, verification.events_lost), (patient.last(), Some(0)));
+        assert_eq!((verification.streams, verification.checkpoints), (6, 1));
+        assert_eq!(verification.segments as usize, patient.logs().len());
+        let index_files = verification.index_files as usize;
+        match end {
+            End::Closed => assert_eq!(index_files, patient.logs().len() + 1, "{verification:#?}"),
+            End::Killed => assert!((1..=patient.logs().len()).contains(&index_files), "{verification:#?}"),
+            End::Bare => assert_eq!(index_files, 0),
+        }
+        assert_eq!(intact(&verification), (1..=patient.last()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_a_record_loses_that_event_alone() {
+    for end in [End::Closed, End::Killed, End::Bare] {
+        for position in [1, 2, 3, 17, 30, 44, 58] {
+            check_lost(end, |patient| flip(patient, position, 90), &[position]);
+        }
+    }
+}
+
+fn flip(patient: &Patient, position: u64, at: usize) {
+    let record = patient.record(position).clone();
+    patient.change(&record.path, |content| content[record.bytes.start + at] ^= 4);
+}
+
+#[test]
+fn events_behind_a_damaged_length_are_found_again() {
+    for end in [End::Closed, End::Bare] {
+        // The first and second of the three events of a commit: the third is whole, and leads to the frame's end.
+        for position in [1, 2, 16, 17, 43] {
+            check_lost(end, |patient| flip(patient, position, 1), &[position]);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_frame_header_loses_no_event() {
+    for end in [End::Closed, End::Bare] {
+        for position in [1, 16, 28, 43] {
+            let damage = |patient: &Patient| {
+                let record = patient.record(position).clone();
+                patient.change(&record.path, |content| content[record.frame.start + 20] ^= 1);
+            };
+            let verification = check_lost(end, damage, &[]);
+            assert_eq!(verification.damage.len(), 1);
+            assert_eq!(verification.damage[0].events_lost, Some(0));
+        }
+    }
+}
+
+#[test]
+fn damage_to_what_belongs_to_no_event_loses_none() {
+    let flip_at = |end: End, place: &dyn Fn(&[u8]) -> usize| {
+        let damage = |patient: &Patient| {
+            patient.change(log_path(2), |content| {
+                let at = place(content);
+                content[at] ^= 1;
+            });
+        };
+        check_lost(end, damage, &[])
+    };
+    for end in [End::Closed, End::Bare] {
+        flip_at(end, &|content| last_frame(content, SEAL).start + 70);
+        flip_at(end, &|content| last_frame(content, SEAL).start + 10);
+        flip_at(end, &|content| {
+            let padded = frames(content).into_iter().find(|frame| frame.payload_end < frame.end);
+            padded.expect("a frame with padding").end - 1
+        });
+        // The segment's header: what it was stands in the SEAL before it.
+        flip_at(end, &|_| 30);
+        flip_at(end, &|_| SEGMENT_HEADER_BYTES - 1);
+        let damage = |patient: &Patient| {
+            patient.change(log_path(1), |content| {
+                let epoch = last_frame(content, EPOCH);
+                content[epoch.payload() + 9] ^= 1;
+            });
+        };
+        check_lost(end, damage, &[]);
+    }
+}
+
+#[test]
+fn a_zeroed_block_loses_the_events_that_it_has() {
+    for end in [End::Closed, End::Killed] {
+        let patient = Patient::new(end);
+        for block in 2..7 {
+            let damaged = patient.copy();
+            damaged.change(log_path(1), |content| content[block * 512..(block + 1) * 512].fill(0));
+            let touched = damaged.touched(&patient);
+            let verification = verified(&damaged.disk);
+            check_counts(&patient, &verification);
+            assert_eq!(lost(&verification, patient.last()), touched, "block {block}: {verification:#?}");
+            assert_eq!(lost_versions(&verification), versions_of(&patient.events, &touched));
+        }
+    }
+}
+
+#[test]
+fn a_sealed_segment_that_is_cut_short_loses_what_was_behind() {
+    for end in [End::Closed, End::Bare] {
+        let first = Patient::new(end).records.iter().find(|it| it.path == log_path(2)).map(|it| it.position);
+        let first = first.expect("events in the second segment");
+        let patient = Patient::new(end);
+        let behind = patient.records.iter().filter(|it| it.path == log_path(2) && it.position > first);
+        let lost: Vec<u64> = behind.map(|record| record.position).collect();
+        let cut = patient.record(first).bytes.end;
+        let damage = |patient: &Patient| patient.change(log_path(2), |content| content.truncate(cut));
+        check_lost(end, damage, &lost);
+    }
+}
+
+fn positions_in(patient: &Patient, number: u64) -> Vec<u64> {
+    let there = patient.records.iter().filter(|record| record.path == log_path(number));
+    there.map(|record| record.position).collect()
+}
+
+#[test]
+fn missing_segments_are_named_with_what_was_in_them() {
+    let last = Patient::new(End::Closed).logs().len() as u64;
+    assert!(last >= 4, "{last} segments");
+    for end in [End::Closed, End::Bare] {
+        for number in 1..last {
+            let expected = positions_in(&Patient::new(end), number);
+            let verification = check_lost(
+                end,
+                |patient| patient.disk.remove_file(log_path(number)).expect("it is there"),
+                &expected,
+            );
+            let damage = &verification.damage[0];
+            assert_eq!(damage.path, log_path(number));
+            assert!(
+                damage.reason.starts_with("this segment is missing, though segment "),
+                "{}",
+                damage.reason
+            );
+            assert_eq!(damage.events_lost, Some(expected.len() as u64));
+        }
+    }
+}
+
+#[test]
+fn a_missing_last_segment_is_told_by_durable_mark() {
+    let patient = Patient::new(End::Closed);
+    let last = patient.logs().len() as u64;
+    let before = positions_in(&patient, last)[0] - 1;
+    patient.disk.remove_file(log_path(last)).expect("it is there");
+    let verification = verified(&patient.disk);
+    assert_eq!(verification.damage.len(), 1, "{verification:#?}");
+    assert!(verification.damage[0].reason.contains("is missing"), "{}", verification.damage[0].reason);
+    assert_eq!((verification.events, verification.events_lost), (before, None));
+    assert_eq!((verification.lost[0].first.get(), verification.lost[0].last), (before + 1, None));
+}
+
+#[test]
+fn segments_whose_names_were_exchanged_are_read_by_their_headers() {
+    let damage = |patient: &Patient| {
+        let logs = patient.logs();
+        patient.disk.write_file(&logs[1].0, logs[2].1.clone()).expect("surgery");
+        patient.disk.write_file(&logs[2].0, logs[1].1.clone()).expect("surgery");
+    };
+    for end in [End::Closed, End::Bare] {
+        let verification = check_lost(end, damage, &[]);
+        assert_eq!(verification.damage.len(), 2, "{verification:#?}");
+        assert!(verification.damage[0].reason.contains("under another's name"), "{verification:#?}");
+    }
+}
+
+#[test]
+fn a_segment_in_anothers_place_is_named() {
+    let expected = positions_in(&Patient::new(End::Bare), 2);
+    let double = |patient: &Patient| {
+        let first = patient.logs()[0].1.clone();
+        patient.disk.write_file(log_path(2), first).expect("surgery");
+    };
+    let verification = check_lost(End::Bare, double, &expected);
+    assert!(verification.damage[0].reason.contains("names another number"), "{verification:#?}");
+    let foreign = |patient: &Patient| {
+        patient.change(log_path(2), |content| {
+            content[16] ^= 1;
+            crate::log_bytes::fix_checksum_at_8(content, SEGMENT_HEADER_BYTES);
+        });
+    };
+    let verification = check_lost(End::Bare, foreign, &expected);
+    assert!(verification.damage[0].reason.contains("from another store"), "{verification:#?}");
+}
+
+#[test]
+fn bytes_that_the_disk_cant_read_are_damage_and_the_rest_is_read() {
+    for end in [End::Closed, End::Bare] {
+        let patient = Patient::new(end);
+        let record = patient.record(20).clone();
+        let sector = (record.bytes.start / 512 * 512) as u64;
+        // The store reads 4 KiB at least.
+        patient.disk.fail_reads(&record.path, sector..sector + 1).expect("it is there");
+        let verification = verified(&patient.disk);
+        check_counts(&patient, &verification);
+        assert!(verification.damage[0].reason.starts_with("the disk can't read"), "{verification:#?}");
+        assert!(lost(&verification, patient.last()).contains(&20));
+        assert!(verification.events > 0);
+    }
+}
+
+#[test]
+fn store_meta_that_is_damaged_or_gone_hides_no_event() {
+    let flip = |patient: &Patient| patient.change("/store/store.meta", |content| content[25] ^= 1);
+    let verification = check_lost(End::Closed, flip, &[]);
+    assert_eq!(verification.damage[0].path, std::path::Path::new("/store/store.meta"));
+    let remove = |patient: &Patient| patient.disk.remove_file("/store/store.meta").expect("it is there");
+    let verification = check_lost(End::Closed, remove, &[]);
+    assert!(verification.damage[0].reason.contains("missing"));
+}
+
+/// Findings, and no damage.
+#[track_caller]
+fn check_finding(kind: FindingKind, end: End, damage: impl FnOnce(&Patient)) -> String {
+    let patient = Patient::new(end);
+    damage(&patient);
+    let verification = verified(&patient.disk);
+    assert!(verification.is_whole(), "{verification:#?}");
+    assert_eq!(verification.events, patient.last());
+    assert_eq!(verification.findings.len(), 1, "{verification:#?}");
+    assert_eq!(verification.findings[0].kind, kind);
+    verification.findings[0].reason.clone()
+}
+
+#[test]
+fn every_damaged_byte_of_an_index_file_is_found_and_no_damage_to_events() {
+    let patient = Patient::new(End::Closed);
+    let files = [index_path(1), index_path(4), "/store/streams.dir".into()];
+    for path in files {
+        let content = patient.disk.read_file(&path).expect("it is there");
+        for at in (0..content.len()).step_by(97) {
+            let damaged = patient.copy();
+            damaged.change(&path, |content| content[at] ^= 64);
+            let verification = verified(&damaged.disk);
+            assert!(verification.is_whole(), "{verification:#?}");
+            assert_eq!(verification.findings.len(), 1, "byte {at} of {}", path.display());
+            assert_eq!(verification.findings[0].path, path);
+        }
+    }
+}
+
+#[test]
+fn an_index_of_another_moment_is_found() {
+    let stale = |patient: &Patient| {
+        let other = patient.disk.read_file(index_path(1)).expect("it is there");
+        patient.disk.write_file(index_path(2), other).expect("surgery");
+    };
+    check_finding(FindingKind::Index, End::Closed, stale);
+    let cut = |patient: &Patient| patient.change(index_path(2), |content| content.truncate(5_000));
+    check_finding(FindingKind::Index, End::Closed, cut);
+    let other_directory = |patient: &Patient| {
+        let other = patient.disk.read_file(index_path(1)).expect("it is there");
+        patient.disk.write_file("/store/streams.dir", other).expect("surgery");
+    };
+    check_finding(FindingKind::Directory, End::Closed, other_directory);
+    let no_mark = |patient: &Patient| patient.change("/store/durable.mark", |content| content.fill(0xAB));
+    check_finding(FindingKind::Mark, End::Bare, no_mark);
+}
+
+#[test]
+fn missing_index_files_are_no_finding() {
+    let patient = Patient::new(End::Closed);
+    for path in [index_path(1), index_path(3), "/store/streams.dir".into()] {
+        patient.disk.remove_file(path).expect("it is there");
+    }
+    let verification = verified(&patient.disk);
+    assert!(verification.is_whole() && verification.findings.is_empty(), "{verification:#?}");
+}
+
+#[test]
+fn a_checkpoint_whose_event_is_another_is_found() {
+    let reason = check_finding(FindingKind::Checkpoint, End::Bare, |patient| {
+        let saved = patient.events.iter().find(|event| event.event_type == "$CheckpointSaved");
+        let record = patient.record(saved.expect("a checkpoint").position.get()).clone();
+        let content = patient.disk.read_file(&record.path).expect("it is there");
+        // As another program would have written it: the chain behind it too.
+        let all = frames(&content);
+        patient.change(&record.path, |content| {
+            let text = &content[record.bytes.clone()];
+            let at = text.windows(12).position(|part| part == b"\"position\":3").expect("the position");
+            content[record.bytes.start + at + 11] = b'4';
+            fix_record(content, record.bytes.start);
+            let mut chain = None;
+            for frame in all.iter().filter(|frame| frame.start >= record.frame.start) {
+                if let Some(chain) = chain {
+                    crate::log_bytes::put_u32(content, frame.start + 32, chain);
+                }
+                if frame.kind == SEAL {
+                    let before = chain.expect("frames before it");
+                    crate::log_bytes::put_u32(content, frame.payload() + 8, before);
+                }
+                chain = Some(fix_frame(content, *frame));
+            }
+        });
+        relink(patient, &record.path);
+    });
+    assert!(reason.contains("\"mailer\"") && reason.contains("another one"), "{reason}");
+}
+
+/// Makes the segments behind one go on from its end.
+fn relink(patient: &Patient, from: &std::path::Path) {
+    let logs = patient.logs();
+    let first = logs.iter().position(|(path, _)| path == from).expect("a segment");
+    for number in first..logs.len() - 1 {
+        let before = patient.disk.read_file(&logs[number].0).expect("it is there");
+        let seal = last_frame(&before, SEAL);
+        let chain = crate::log_bytes::get_u32(&before, seal.payload() + 8);
+        patient.change(&logs[number + 1].0, |content| {
+            crate::log_bytes::put_u32(content, 36, chain);
+            crate::log_bytes::fix_checksum_at_8(content, SEGMENT_HEADER_BYTES);
+            let mut chain = chain;
+            for frame in frames(content) {
+                crate::log_bytes::put_u32(content, frame.start + 32, chain);
+                if frame.kind == SEAL {
+                    crate::log_bytes::put_u32(content, frame.payload() + 8, chain);
+                }
+                chain = fix_frame(content, frame);
+            }
+        });
+    }
+}
+
+#[test]
+fn snapshots_are_compared_with_their_events() -> Outcome {
+    let patient = Patient::new(End::Closed);
+    let store = open(&patient.disk)?;
+    for (name, at) in [("order-0", 2), ("order-1", 5), ("order-4", 12)] {
+        store.save_snapshot(&stream(name), version(at), SnapshotData::json("Order", &at)?)?;
+    }
+    store.close()?;
+    let verification = verified(&patient.disk);
+    assert_eq!((verification.snapshots, verification.findings.len()), (3, 0), "{verification:#?}");
+    let snapshots: Vec<_> =
+        patient.disk.files().into_iter().filter(|path| path.extension() == Some("snap".as_ref())).collect();
+    let content = patient.disk.read_file(&snapshots[0]).ok_or("it is there")?;
+    for at in 0..content.len() {
+        let damaged = patient.copy();
+        damaged.change(&snapshots[0], |content| content[at] ^= 1);
+        let verification = verified(&damaged.disk);
+        assert!(verification.is_whole());
+        assert_eq!(verification.findings.len(), 1, "byte {at}: {verification:#?}");
+        assert_eq!(verification.findings[0].kind, FindingKind::Snapshot);
+    }
+    // One whose event can't be read.
+    flip(
+        &patient,
+        patient
+            .events
+            .iter()
+            .find(|it| it.stream == stream("order-1") && it.version == version(5))
+            .ok_or("there")?
+            .position
+            .get(),
+        90,
+    );
+    let verification = verified(&patient.disk);
+    assert_eq!(verification.findings.len(), 1, "{verification:#?}");
+    assert!(verification.findings[0].reason.contains("isn't in the log"));
+    Ok(())
+}
+
+#[test]
+fn a_store_is_verified_beside_its_writer() -> Outcome {
+    let store = store_with(buffered().segment_bytes(64 << 10));
+    let path = store.path().to_owned();
+    let appended = std::sync::atomic::AtomicU64::new(0);
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| -> Outcome {
+        scope.spawn(|| {
+            let mut number = 0;
+            while !is_done.load(std::sync::atomic::Ordering::SeqCst) {
+                let name = format!("order-{}", number % 50);
+                let appending = store.append(&stream(&name), ExpectedVersion::Any, events(number, 4));
+                appended
+                    .store(appending.expect("an append").position.get(), std::sync::atomic::Ordering::SeqCst);
+                number += 1;
+            }
+        });
+        let mut last = 0;
+        let outcome = (0..40).try_for_each(|_| -> Outcome {
+            let before = appended.load(std::sync::atomic::Ordering::SeqCst);
+            let verification = annals::verify(&path, &mut |_| {})?;
+            assert!(verification.is_whole(), "{verification:#?}");
+            assert!(verification.findings.is_empty(), "{verification:#?}");
+            assert_eq!(verification.extent, Extent::Committed);
+            assert!(verification.events >= before.max(last), "{} of {before}", verification.events);
+            last = verification.events;
+            Ok(())
+        });
+        is_done.store(true, std::sync::atomic::Ordering::SeqCst);
+        outcome
+    })?;
+    let events = store.last_position().get();
+    let (store, _directory) = store.into_parts();
+    store.close()?;
+    let verification = annals::verify(&path, &mut |_| {})?;
+    assert_eq!((verification.events, verification.extent), (events, Extent::Whole));
+    assert!(verification.findings.is_empty(), "{verification:#?}");
+    Ok(())
+}
+
+#[test]
+fn damage_is_found_beside_a_writer_too() -> Outcome {
+    let patient = Patient::new(End::Killed);
+    flip(&patient, 20, 90);
+    // Without an index of its own the writer would have read it, and refused it.
+    let store = EventStore::open_on(Arc::new(patient.disk.mount()), STORE, crate::patient::options());
+    let Ok(store) = store else { return Ok(()) };
+    append(&store, 20..24);
+    let verification = verified(&patient.disk);
+    assert_eq!(verification.extent, Extent::Committed);
+    assert_eq!(lost(&verification, 100), [20], "{verification:#?}");
+    assert_eq!(verification.last_position, store.last_position());
+    Ok(())
+}
+
+#[test]
+fn a_place_without_a_store_is_none() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let refused = annals::verify(directory.path(), &mut |_| {}).expect_err("nothing is there");
+    assert!(matches!(refused, Error::NotAStore { .. }), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn evil_bytes_in_an_events_data_are_never_taken_for_a_record() -> Outcome {
+    // A copy of a record, with the number of the event that has it in its data, and of the one behind.
+    let disk = annals::SimDisk::new(3);
+    let store = EventStore::open_on(Arc::new(disk.mount()), STORE, Options::new())?;
+    let name = stream("evil-1");
+    store.append(&name, ExpectedVersion::Any, events(1, 3))?;
+    let log = disk.read_file(log_path(1)).ok_or("a log")?;
+    let frame = frames(&log)[1];
+    let mut forged = Vec::new();
+    for position in 5..=7_u64 {
+        let length = crate::log_bytes::get_u32(&log, frame.payload()) as usize;
+        let mut record = log[frame.payload()..frame.payload() + length].to_vec();
+        record[8..16].copy_from_slice(&position.to_le_bytes());
+        fix_record(&mut record, 0);
+        forged.extend(record);
+    }
+    let evil: Vec<EventData> = (0..3).map(|_| EventData::new("Evil", forged.clone())).collect();
+    store.append(&name, ExpectedVersion::Any, evil)?;
+    let events: Vec<_> = store.read_all().collect::<annals::Result<_>>()?;
+    disk.crash_process();
+    drop(store);
+    let disk = disk.snapshot(1);
+    let log = disk.read_file(log_path(1)).ok_or("a log")?;
+    let frame = frames(&log)[2];
+    // The lengths of the second frame's records, one after the other.
+    let mut at = frame.payload();
+    for position in 4..=6_u64 {
+        let mut content = log.clone();
+        content[at] ^= 1;
+        disk.write_file(log_path(1), content)?;
+        let verification = verified(&disk);
+        assert_eq!(verification.damage.len(), 1, "{verification:#?}");
+        let lost = lost(&verification, 6);
+        assert!(lost.contains(&position), "{verification:#?}");
+        assert_eq!(verification.events as usize, events.len() - lost.len());
+        at += crate::log_bytes::get_u32(&log, at) as usize;
+    }
+    Ok(())
+}
