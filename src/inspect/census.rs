@@ -310,7 +310,7 @@ impl<'a> Census<'a> {
         let first = gap.before.next_position;
         let resumed = gap.resumed.map(|resumed| resumed.next_position);
         let mut beyond = resumed.or(next.map(|next| next.first_position)).filter(|beyond| *beyond >= first);
-        if gap.before.seal.is_some() {
+        if gap.before.seal.is_some() && !gap.is_cut_off {
             beyond = Some(first);
         }
         let lost_before = self.losses.count();

@@ -12,7 +12,7 @@ use crate::{
     index::files::IndexFiles,
     inspect::{
         report::{Finding, FindingKind},
-        walk::Walked,
+        walk::{EndFault, Walked},
     },
     log::{
         followed_head::{FollowedHead, Standing},
@@ -62,12 +62,13 @@ pub(crate) struct Marks<'a> {
 
 impl Marks<'_> {
     /// What is wrong with the end of the last segment; none: nothing, or a cut has left it so.
-    pub(crate) fn judge_end(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<Option<String>> {
+    pub(crate) fn judge_end(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<Option<EndFault>> {
         let mut before: Option<TailFacts> = None;
         for _ in 0..LOOKS_MAX {
             if let Some(committed) = self.writers.committed() {
                 let is_beyond = walked.segment.log_offset(end.file_offset) >= committed;
-                return Ok((!is_beyond && end.seal.is_none()).then(|| stop.reason.to_owned()));
+                let fault = || EndFault { reason: stop.reason.to_owned(), is_cut_off: true };
+                return Ok((!is_beyond && end.seal.is_none()).then(fault));
             }
             let facts = match self.facts(walked, end, stop) {
                 // Somebody who has come just now has cut the file to its end.
@@ -85,10 +86,14 @@ impl Marks<'_> {
                 (Verdict::Corrupt(_), Writers::Perhaps(_)) if before.as_ref() != Some(&facts) => {
                     before = Some(facts);
                 }
-                (Verdict::Corrupt(reason), _) => return Ok(Some(described(&facts, end, stop, reason))),
+                (Verdict::Corrupt(reason), _) => {
+                    let is_cut_off = facts.durable > facts.chain_end;
+                    let reason = described(&facts, end, stop, reason);
+                    return Ok(Some(EndFault { reason, is_cut_off }));
+                }
             }
         }
-        Ok(Some(stop.reason.to_owned()))
+        Ok(Some(EndFault { reason: stop.reason.to_owned(), is_cut_off: false }))
     }
 
     fn facts(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<TailFacts> {

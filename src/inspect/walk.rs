@@ -40,6 +40,22 @@ pub(crate) struct Gap {
     pub(crate) end: u64,
     /// The header of the frame here, if that is right.
     pub(crate) header: Option<FrameHeader>,
+    /// Whether the log is known to have gone on behind.
+    pub(crate) is_cut_off: bool,
+}
+
+/// What is wrong with the end of a log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct EndFault {
+    pub(crate) reason: String,
+    /// Whether the log is known to have gone on behind.
+    pub(crate) is_cut_off: bool,
+}
+
+impl EndFault {
+    fn of(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), is_cut_off: false }
+    }
 }
 
 /// How a segment has to end.
@@ -53,7 +69,7 @@ pub(crate) enum End<'a> {
 }
 
 /// Says what is wrong with the end of a log; none: nothing.
-pub(crate) type JudgeEnd<'a> = dyn Fn(&Walked, ChainEnd, Stop) -> Result<Option<String>> + Sync + 'a;
+pub(crate) type JudgeEnd<'a> = dyn Fn(&Walked, ChainEnd, Stop) -> Result<Option<EndFault>> + Sync + 'a;
 
 impl End<'_> {
     /// Nothing is looked at from there on.
@@ -65,21 +81,21 @@ impl End<'_> {
     }
 
     /// What is wrong where no frame is valid; none: the segment ends there as it should.
-    fn damage_at(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<Option<String>> {
+    fn damage_at(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<Option<EndFault>> {
         let found = match self {
-            Self::Sealed(_) if end.seal.is_none() => Some(stop.reason.to_owned()),
+            Self::Sealed(_) if end.seal.is_none() => Some(EndFault::of(stop.reason)),
             Self::Sealed(_) => match check_sealed(&walked.segment, end, stop) {
-                Err(Error::Corrupt { reason, .. }) => Some(reason),
+                Err(Error::Corrupt { reason, .. }) => Some(EndFault::of(reason)),
                 checked => checked.map(|()| None)?,
             },
             Self::Committed(bytes_end) => {
-                (end.file_offset < *bytes_end && end.seal.is_none()).then(|| stop.reason.to_owned())
+                (end.file_offset < *bytes_end && end.seal.is_none()).then(|| EndFault::of(stop.reason))
             }
             Self::Open(judge) => judge(walked, end, stop)?,
         };
         let looked_at = end.file_offset..self.bytes_end();
         let unreadable = walked.file.unreadable_in(looked_at);
-        Ok(unreadable.map(unreadable_reason).or(found))
+        Ok(unreadable.map(|at| EndFault::of(unreadable_reason(at))).or(found))
     }
 }
 
@@ -106,8 +122,8 @@ pub(crate) fn walk(
             }
             Err(stop) => stop,
         };
-        let Some(reason) = end.damage_at(walked, scan.end(), stop)? else { return Ok(scan.end()) };
-        let gap = gap_at(walked, scan.end(), end, reason)?;
+        let Some(fault) = end.damage_at(walked, scan.end(), stop)? else { return Ok(scan.end()) };
+        let gap = gap_at(walked, scan.end(), end, fault)?;
         let resumed = gap.resumed;
         take(Step::Gap(gap))?;
         let Some(resumed) = resumed else { return Ok(scan.end()) };
@@ -116,12 +132,13 @@ pub(crate) fn walk(
 }
 
 /// What stands where the chain ends, and where frames go on.
-fn gap_at(walked: &Walked, before: ChainEnd, end: &End<'_>, mut reason: String) -> Result<Gap> {
+fn gap_at(walked: &Walked, before: ChainEnd, end: &End<'_>, fault: EndFault) -> Result<Gap> {
+    let EndFault { mut reason, is_cut_off } = fault;
     let segment = &walked.segment;
     let io = |error| Error::io("read", &segment.path, error);
     let file_bytes = segment.file.len().map_err(io)?.min(end.bytes_end());
     if before.seal.is_some() {
-        return Ok(Gap { reason, before, resumed: None, end: file_bytes, header: None });
+        return Ok(Gap { reason, before, resumed: None, end: file_bytes, header: None, is_cut_off });
     }
     let resumed = find_on(segment, &before, end.bytes_end()).map_err(io)?;
     if let (End::Sealed(next), None) = (end, resumed) {
@@ -131,7 +148,7 @@ fn gap_at(walked: &Walked, before: ChainEnd, end: &End<'_>, mut reason: String) 
     let unreadable = walked.file.unreadable_in(before.file_offset..gap_end);
     let reason = unreadable.map_or(reason, unreadable_reason);
     let header = header_of(segment, &before).map_err(io)?;
-    Ok(Gap { reason, before, resumed, end: gap_end, header })
+    Ok(Gap { reason, before, resumed, end: gap_end, header, is_cut_off })
 }
 
 /// The header of the frame where the chain ends, if it goes on the chain.

@@ -37,7 +37,17 @@ fn check_lost(end: End, damage: impl FnOnce(&Patient), expected: &[u64]) -> Veri
     assert!(!verification.is_whole());
     check_counts(&patient, &verification);
     assert_eq!(lost(&verification, patient.last()), expected, "{verification:#?}");
-    let (found, all) = (lost_versions(&verification), versions_of(&patient.events, expected));
+    let (found, mut all) = (lost_versions(&verification), versions_of(&patient.events, expected));
+    // A stream whose events are all gone has no name any more.
+    let is_left = |name: &str| {
+        patient
+            .events
+            .iter()
+            .any(|event| event.stream.as_str() == name && !expected.contains(&event.position.get()))
+    };
+    let is_unnamed = found.iter().any(|(name, _)| name == "?");
+    all.iter_mut().filter(|(name, _)| is_unnamed && !is_left(name)).for_each(|(name, _)| *name = "?".into());
+    all.sort();
     if end == End::Closed {
         assert_eq!(found, all, "{verification:#?}");
     } else {
@@ -254,8 +264,7 @@ fn bytes_that_the_disk_cant_read_are_damage_and_the_rest_is_read() {
         let patient = Patient::new(end);
         let record = patient.record(20).clone();
         let sector = (record.bytes.start / 512 * 512) as u64;
-        // The store reads 4 KiB at least.
-        patient.disk.fail_reads(&record.path, sector..sector + 1).expect("it is there");
+        patient.disk.fail_reads(&record.path, sector..sector + 512).expect("it is there");
         let verification = verified(&patient.disk);
         check_counts(&patient, &verification);
         assert!(verification.damage[0].reason.starts_with("the disk can't read"), "{verification:#?}");
