@@ -326,6 +326,12 @@ impl<'a> Census<'a> {
             self.damage(damage);
             return Ok(());
         }
+        if gap.before.seal.is_some() {
+            damage.events_lost = None;
+            self.damage(damage);
+            self.cut_off();
+            return Ok(());
+        }
         self.loosen(walked, next);
         let reached = self.salvage(walked, gap, beyond)?;
         match beyond.or(reached) {

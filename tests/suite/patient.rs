@@ -3,12 +3,15 @@
 use std::{
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use annals::{
-    Creation, EventData, EventStore, ExpectedVersion, Options, Position, SEGMENT_BYTES_MIN, SimDisk,
-    StoredEvent, StreamId, Verification, verify_on,
+    Clock, Creation, EventData, EventId, EventStore, ExpectedVersion, IdGenerator, Options, Position,
+    SEGMENT_BYTES_MIN, SimDisk, StoredEvent, StreamId, Timestamp, Verification, verify_on,
 };
 
 use crate::log_bytes::{DATA, FramePlace, frames, get_u32, get_u64};
@@ -42,8 +45,31 @@ pub(crate) struct RecordPlace {
     pub(crate) frame: FramePlace,
 }
 
+/// Ids and times that count up, so that two patients are the same to the byte.
+#[derive(Default, Debug)]
+struct Counting(AtomicU64);
+
+impl Counting {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+impl Clock for Counting {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(1_767_323_045_000_000 + i64::try_from(self.next()).expect("a small number"))
+    }
+}
+
+impl IdGenerator for Counting {
+    fn next_id(&self) -> EventId {
+        EventId::new(&format!("event-{}", self.next())).expect("a valid id")
+    }
+}
+
 pub(crate) fn options() -> Options {
-    Options::new().segment_bytes(SEGMENT_BYTES_MIN)
+    let (clock, ids) = (Arc::new(Counting::default()), Arc::new(Counting::default()));
+    Options::new().segment_bytes(SEGMENT_BYTES_MIN).clock(clock).id_generator(ids)
 }
 
 pub(crate) fn log_path(number: u64) -> PathBuf {
@@ -82,17 +108,26 @@ pub(crate) fn append(store: &EventStore, numbers: Range<u8>) {
 }
 
 impl Patient {
-    /// A store of four segments or so, with a checkpoint, written in two sessions.
+    /// A store of four segments or more, with a checkpoint, written in two sessions.
     pub(crate) fn new(end: End) -> Self {
-        let disk = SimDisk::new(8);
-        let begin = || EventStore::open_on(Arc::new(disk.mount()), STORE, options()).expect("a store");
+        Self::of(end, 9, 20)
+    }
+
+    /// One of two segments.
+    pub(crate) fn small(end: End) -> Self {
+        Self::of(end, 2, 6)
+    }
+
+    fn of(end: End, first_session: u8, commits: u8) -> Self {
+        let (disk, options) = (SimDisk::new(8), options());
+        let begin = || EventStore::open_on(Arc::new(disk.mount()), STORE, options.clone()).expect("a store");
         let store = begin();
-        append(&store, 0..9);
+        append(&store, 0..first_session);
         let third = store.read_all().nth(2).expect("three events").expect("readable");
         store.save_checkpoint("mailer", third.cursor()).expect("it is an event of the log");
         store.close().expect("a close");
         let store = begin();
-        append(&store, 9..20);
+        append(&store, first_session..commits);
         let events = everything(&store);
         if end == End::Closed {
             store.close().expect("a close");
