@@ -5,11 +5,12 @@
 //! Where something is damaged, the walk goes on at the next place that its checksums vouch for.
 //!
 //! ```text
-//! segment files ─▶ ordering ─▶ walk ─▶ pass ─▶ census ─▶ index_check      a segment's index as its events have it
-//!                              │  gaps         │  versions of all streams
-//!                              ▼               ▼
-//!                            search          losses ─▶ report
-//!                            salvage  ───────▶ │
+//! segment files ─▶ ordering ─▶ walk ───────────▶ census ─▶ index_check      a segment's index as its events have it
+//!                              │                 │  versions of all streams
+//!                              ▼                 ▼
+//!                            search            losses ─▶ report
+//!                              │                 ▲
+//!                              └▶ gaps, salvage ─┘
 //! ```
 //!
 //! ```text
@@ -20,12 +21,12 @@
 //! search         where valid frames go on behind damage
 //! salvage        whole records within a broken frame
 //! walk           a segment's frames, and the gaps between them
-//! pass           the same by two threads: one reads and checks, one takes in
 //! stream_table   the version of each stream, in 64 bytes at most
 //! marks          what tells how long the log was: durable.mark, streams.dir
 //! index_check    index files and the stream directory against the log
 //! loose          a segment behind its first damage, and what its index knows of what is gone
 //! census         what the events of a log add up to
+//! gaps           the same for what is damaged
 //! lookup         an event by its position, by whatever index is right
 //! cache_check    snapshots and checkpoints against the log
 //! verify         the story
@@ -33,13 +34,13 @@
 
 pub(crate) mod cache_check;
 pub(crate) mod census;
+pub(crate) mod gaps;
 pub(crate) mod index_check;
 pub(crate) mod lookup;
 pub(crate) mod loose;
 pub(crate) mod losses;
 pub(crate) mod marks;
 pub(crate) mod ordering;
-pub(crate) mod pass;
 pub(crate) mod report;
 pub(crate) mod salvage;
 pub(crate) mod search;

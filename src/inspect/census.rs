@@ -6,11 +6,11 @@ use crate::{
     checkpoint::{CHECKPOINT_PREFIX, checkpoint_of},
     cursor::Cursor,
     disk::contract::OpenMode,
-    error::{Error, Result},
+    error::Result,
     format::{
         control_frame::Seal,
         frame::{FRAME_HEADER_BYTES, FrameKind},
-        layout::{PAYLOAD_BYTES_MAX, bytes, index},
+        layout::bytes,
         record::{self, Record},
         segment_header::SegmentHeader,
     },
@@ -27,10 +27,8 @@ use crate::{
         loose::{Loose, Witness, account_for_missing},
         losses::{Losses, NameHint},
         report::{Damage, Finding, FindingKind, Verification},
-        salvage::{Broken, seeming},
-        search::stretch_of,
         stream_table::StreamTable,
-        walk::{Gap, Step, Walked},
+        walk::Walked,
     },
     log::{
         scan::{ChainEnd, ScannedFrame},
@@ -44,9 +42,6 @@ use crate::{
 /// How many checkpoints are compared with the log at most.
 const CHECKPOINTS_MAX: usize = 10_000;
 
-/// How much of a broken stretch is looked through for whole records, in bytes: the largest frame.
-const SALVAGED_BYTES_MAX: usize = FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX;
-
 /// How many missing segments are accounted for by their index files at most.
 const MISSING_MAX: u64 = 10_000;
 
@@ -55,10 +50,10 @@ pub(crate) type Told<'a> = dyn FnMut(&Walked, u64, &Record<'_>) -> Result<()> + 
 
 /// The log so far.
 pub(crate) struct Census<'a> {
-    files: &'a IndexFiles,
+    pub(super) files: &'a IndexFiles,
     pub(crate) found: Verification,
     pub(crate) losses: Losses,
-    table: StreamTable,
+    pub(super) table: StreamTable,
     segments: SegmentTable,
     /// Of all streams, without an order.
     creations: u64,
@@ -66,19 +61,19 @@ pub(crate) struct Census<'a> {
     /// How far durable.mark says that the log was durable.
     durable: Option<LogOffset>,
     /// The position that the next event has.
-    expected: Position,
+    pub(super) expected: Position,
     /// Events are lost from there on, up to the first one that comes next.
     is_cut_off: bool,
     pub(crate) checkpoints: HashMap<String, Option<Cursor>>,
-    taking: Taking,
+    pub(super) taking: Taking,
     /// Whether something of the present segment is damaged.
-    is_broken: bool,
+    pub(super) is_broken: bool,
     pub(crate) last_index: Option<(u64, MemoryIndex)>,
     told: &'a mut Told<'a>,
 }
 
 /// How the events of the present segment are taken in.
-enum Taking {
+pub(super) enum Taking {
     Nothing,
     /// As an index, which the segment's file is compared with.
     Indexed(MemoryIndex, IndexCheck),
@@ -189,20 +184,8 @@ impl<'a> Census<'a> {
         self.is_cut_off = false;
     }
 
-    /// Takes a step in. `next` is the header of the segment behind this one, if there is one.
-    pub(crate) fn step(
-        &mut self,
-        walked: &Walked,
-        step: Step<'_>,
-        next: Option<&SegmentHeader>,
-    ) -> Result<()> {
-        match step {
-            Step::Frame(frame) => self.frame(walked, &frame),
-            Step::Gap(gap) => self.gap(walked, &gap, next),
-        }
-    }
-
-    fn frame(&mut self, walked: &Walked, frame: &ScannedFrame<'_>) -> Result<()> {
+    /// Takes a valid frame in.
+    pub(crate) fn frame(&mut self, walked: &Walked, frame: &ScannedFrame<'_>) -> Result<()> {
         self.found.frames += 1;
         let payload = if frame.header.kind == FrameKind::Data { frame.payload } else { &[] };
         let mut at = 0;
@@ -239,7 +222,7 @@ impl<'a> Census<'a> {
         self.damage(damage);
     }
 
-    fn event(&mut self, walked: &Walked, file_offset: u64, record: &Record<'_>) -> Result<()> {
+    pub(super) fn event(&mut self, walked: &Walked, file_offset: u64, record: &Record<'_>) -> Result<()> {
         let event = &record.event;
         let store_id = self.files.store_id;
         self.found.events += 1;
@@ -305,113 +288,8 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// Takes in what is whole of bytes that aren't valid frames, and tells what isn't.
-    fn gap(&mut self, walked: &Walked, gap: &Gap, next: Option<&SegmentHeader>) -> Result<()> {
-        let first = gap.before.next_position;
-        let resumed = gap.resumed.map(|resumed| resumed.next_position);
-        let mut beyond = resumed.or(next.map(|next| next.first_position)).filter(|beyond| *beyond >= first);
-        if gap.before.seal.is_some() && !gap.is_cut_off {
-            beyond = Some(first);
-        }
-        let lost_before = self.losses.count();
-        self.is_broken = true;
-        let mut damage = Damage::new(
-            &walked.segment.path,
-            gap.before.file_offset,
-            gap.reason.clone(),
-            Some(first.previous()),
-        );
-        if beyond == Some(first) {
-            // A frame without events, or what stands around them.
-            self.damage(damage);
-            return Ok(());
-        }
-        if gap.before.seal.is_some() {
-            damage.events_lost = None;
-            self.damage(damage);
-            self.cut_off();
-            return Ok(());
-        }
-        self.loosen(walked, next);
-        let reached = self.salvage(walked, gap, beyond)?;
-        match beyond.or(reached) {
-            Some(beyond) => {
-                self.lose_here(self.expected, beyond);
-                self.expected = beyond;
-            }
-            None => self.cut_off(),
-        }
-        let count = |lost: Option<u64>| lost.zip(lost_before).map(|(lost, before)| lost - before);
-        damage.events_lost = count(self.losses.count());
-        self.damage(damage);
-        Ok(())
-    }
-
-    /// Takes in the records that are whole in a gap. Returns the position behind it, if its records tell that.
-    fn salvage(&mut self, walked: &Walked, gap: &Gap, beyond: Option<Position>) -> Result<Option<Position>> {
-        let io = |error| Error::io("read", &walked.segment.path, error);
-        let start = gap.before.file_offset;
-        if let Taking::Loose(loose) = &self.taking
-            && let Some(end) = loose.witness().map(Witness::next_position)
-        {
-            self.salvage_by_index(walked, gap, beyond.map_or(end, |beyond| beyond.min(end)))?;
-            // What the index hasn't got came behind it.
-            return Ok(Some(end).filter(|_| beyond.is_none() && gap.resumed.is_none()));
-        }
-        if gap.header.as_ref().is_some_and(|header| header.kind != FrameKind::Data) {
-            return Ok(gap.resumed.is_none().then_some(gap.before.next_position));
-        }
-        let content = stretch_of(&walked.segment, start, gap.end, SALVAGED_BYTES_MAX).map_err(io)?;
-        let payload_end =
-            gap.header.as_ref().map(|header| FRAME_HEADER_BYTES + header.payload_bytes as usize);
-        let broken = Broken { bytes: &content, first: gap.before.next_position, beyond };
-        let mut outcome = Ok(());
-        let reached = broken.each_record(payload_end, &mut |at, position, record| match record {
-            Some(record) if outcome.is_ok() => outcome = self.salvaged(walked, start + bytes(at), record),
-            Some(_) => {}
-            None => self.note_damaged(&content[at..], position),
-        });
-        outcome.map(|()| reached)
-    }
-
-    /// What a damaged record seems to say of its stream and version is taken if it goes on from what is known of that stream.
-    fn note_damaged(&mut self, content: &[u8], position: Position) {
-        let Taking::Loose(loose) = &mut self.taking else { return };
-        let Some((stream, version, seeming)) = seeming(content) else { return };
-        if seeming == position {
-            let key = StreamKey::of(stream, self.files.store_id);
-            loose.take_damaged(key, (stream, version), &self.table, &mut self.losses);
-        }
-    }
-
-    fn salvage_by_index(&mut self, walked: &Walked, gap: &Gap, beyond: Position) -> Result<()> {
-        let mut position = gap.before.next_position;
-        let mut content = Vec::new();
-        while position < beyond {
-            let file_offset = match &self.taking {
-                Taking::Loose(loose) => loose.witness().and_then(|witness| witness.file_offset(position)),
-                _ => None,
-            };
-            let Some(file_offset) = file_offset else { return Ok(()) };
-            if read_record(walked, file_offset, &mut content)?
-                && let Ok(record) = record::decode(&content)
-                && record.event.position == position
-            {
-                self.salvaged(walked, file_offset, &record)?;
-            }
-            position = position.next();
-        }
-        Ok(())
-    }
-
-    /// Takes in an event in the midst of damage; those before it are lost.
-    fn salvaged(&mut self, walked: &Walked, file_offset: u64, record: &Record<'_>) -> Result<()> {
-        self.lose_here(self.expected, record.event.position);
-        self.event(walked, file_offset, record)
-    }
-
     /// Events of the present segment are lost.
-    fn lose_here(&mut self, first: Position, beyond: Position) {
+    pub(super) fn lose_here(&mut self, first: Position, beyond: Position) {
         self.losses.lose(first, Some(beyond));
         if let Taking::Loose(loose) = &mut self.taking {
             loose.lose(first, beyond);
@@ -419,7 +297,7 @@ impl<'a> Census<'a> {
     }
 
     /// Goes over to taking the segment in without an index.
-    fn loosen(&mut self, walked: &Walked, next: Option<&SegmentHeader>) {
+    pub(super) fn loosen(&mut self, walked: &Walked, next: Option<&SegmentHeader>) {
         let header = &walked.segment.header;
         if let Taking::Indexed(memory, _) = &self.taking {
             let durable = self.durable;
@@ -568,14 +446,4 @@ fn chain_end_behind(frame: &ScannedFrame<'_>, next_position: Position) -> ChainE
         next_position,
         seal,
     }
-}
-
-/// Reads the record at a place as its length says. False: none can stand there.
-fn read_record(walked: &Walked, file_offset: u64, content: &mut Vec<u8>) -> Result<bool> {
-    let io = |error| Error::io("read", &walked.segment.path, error);
-    let end = walked.segment.file.len().map_err(io)?;
-    let fixed = stretch_of(&walked.segment, file_offset, end, record::RECORD_FIXED_BYTES).map_err(io)?;
-    let Ok(length) = record::length(&fixed) else { return Ok(false) };
-    *content = stretch_of(&walked.segment, file_offset, end, index(bytes(length))).map_err(io)?;
-    Ok(content.len() == length)
 }

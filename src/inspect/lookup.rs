@@ -4,10 +4,7 @@
 use crate::{
     disk::contract::OpenMode,
     error::{Error, Result},
-    format::{
-        record::{self, RECORD_FIXED_BYTES, Record},
-        segment_header::SegmentHeader,
-    },
+    format::{record::Record, segment_header::SegmentHeader},
     index::{
         files::IndexFiles,
         key::StreamKey,
@@ -17,11 +14,10 @@ use crate::{
     },
     inspect::{
         losses::NameHint,
-        search::stretch_of,
         tolerant_file::TolerantFile,
-        walk::{End, Step, Walked, walk},
+        walk::{End, Step, Walked, record_at, walk},
     },
-    log::{scan::ChainEnd, segment::Segment},
+    log::segment::Segment,
     position::Position,
 };
 
@@ -92,7 +88,7 @@ impl<'a> Lookup<'a> {
         let place = here.places.of(position, &segment.header, last_index);
         let Some(file_offset) = place else { return Ok(None) };
         record_at(&here.walked, file_offset, |record| {
-            (record.event.position == position).then(|| ask(record))
+            Ok((record.event.position == position).then(|| ask(record)))
         })
         .map(Option::flatten)
     }
@@ -138,7 +134,7 @@ impl<'a> Lookup<'a> {
         let walked = segment.open(self.files)?;
         let name = record_at(&walked, file_offset, |record| {
             let name = record.event.stream;
-            (StreamKey::of(name, store_id).hash == hash).then(|| name.to_owned())
+            Ok((StreamKey::of(name, store_id).hash == hash).then(|| name.to_owned()))
         })?;
         Ok(name.flatten())
     }
@@ -183,9 +179,8 @@ impl Places {
 /// Where the events of valid frames are.
 fn walked_places(walked: &Walked) -> Result<Vec<(Position, u64)>> {
     let mut places = Vec::new();
-    let from = ChainEnd::beginning(&walked.segment.header);
     // Wherever it stops, what stands behind was told before.
-    walk(walked, from, &End::Sealed(0), &mut |step| {
+    walk(walked, &End::Sealed(0), &mut |step| {
         if let Step::Frame(frame) = step {
             let records =
                 frame.records().filter_map(|(file_offset, record)| Some((file_offset, record.ok()?)));
@@ -194,13 +189,4 @@ fn walked_places(walked: &Walked) -> Result<Vec<(Position, u64)>> {
         Ok(())
     })?;
     Ok(places)
-}
-
-/// Asks the record at a place; none: no whole one is there.
-fn record_at<T>(walked: &Walked, file_offset: u64, ask: impl FnOnce(&Record<'_>) -> T) -> Result<Option<T>> {
-    let io = |error| Error::io("read", &walked.segment.path, error);
-    let fixed = stretch_of(&walked.segment, file_offset, u64::MAX, RECORD_FIXED_BYTES).map_err(io)?;
-    let Ok(length) = record::length(&fixed) else { return Ok(None) };
-    let content = stretch_of(&walked.segment, file_offset, u64::MAX, length).map_err(io)?;
-    Ok(record::decode(&content).ok().map(|record| ask(&record)))
 }

@@ -8,8 +8,8 @@ use std::{
 use crate::{
     disk::contract::{Disk, OpenMode},
     error::{Error, Result},
-    format::{control::MARK_SLOT_BYTES, layout::bytes},
-    index::files::IndexFiles,
+    format::{control::MARK_SLOT_BYTES, layout::bytes, segment_header::SEGMENT_HEADER_BYTES},
+    index::{directory::SegmentTable, files::IndexFiles},
     inspect::{
         report::{Finding, FindingKind},
         walk::{EndFault, Walked},
@@ -52,15 +52,23 @@ impl Writers {
 /// The witnesses of a log's length.
 #[derive(Debug)]
 pub(crate) struct Marks<'a> {
-    pub(crate) files: &'a IndexFiles,
-    pub(crate) writers: Writers,
+    files: &'a IndexFiles,
+    writers: Writers,
     /// How much of the log streams.dir says that there is.
-    pub(crate) directory: LogOffset,
+    directory: LogOffset,
     /// How many bytes of an interrupted write stand at the end.
     pub(crate) interrupted_bytes: AtomicU64,
 }
 
-impl Marks<'_> {
+impl<'a> Marks<'a> {
+    /// The witnesses of a store. `directory` is what its streams.dir covers, if it has one.
+    pub(crate) fn new(files: &'a IndexFiles, writers: Writers, directory: Option<&SegmentTable>) -> Self {
+        // It is written when the segment behind those that it covers is durable.
+        let behind = |covered: &SegmentTable| covered.log_end().plus(bytes(SEGMENT_HEADER_BYTES));
+        let directory = directory.map_or(LogOffset::default(), behind);
+        Self { files, writers, directory, interrupted_bytes: AtomicU64::new(0) }
+    }
+
     /// What is wrong with the end of the last segment; none: nothing, or a cut has left it so.
     pub(crate) fn judge_end(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<Option<EndFault>> {
         let mut before: Option<TailFacts> = None;

@@ -1,9 +1,6 @@
 //! Verifying a store: segment by segment, and then what rests on the log.
 
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::{path::Path, sync::Arc};
 
 use crate::{
     disk::{
@@ -21,11 +18,10 @@ use crate::{
         losses::intact_between,
         marks::{Marks, Writers, check_mark},
         ordering::{Ordering, SegmentFile, Slot, Stranger, missing, order_segments},
-        pass::pass,
         report::{Damage, Extent, Finding, Progress, Verification},
         search::infer_header,
         tolerant_file::TolerantFile,
-        walk::{End, Step, Walked},
+        walk::{End, Step, Walked, walk},
     },
     log::{
         creation,
@@ -81,8 +77,7 @@ pub fn verify_on(
 ) -> Result<Verification> {
     let path = path.as_ref();
     check_directory(&*disk, path, Creation::Never)?;
-    let inspected = inspect(disk, path, Presence::Beside, progress, &mut |_, _, _| Ok(()))?;
-    Ok(inspected.verification)
+    Ok(inspect(disk, path, Presence::Beside, progress)?.verification)
 }
 
 /// Whether somebody may be writing meanwhile.
@@ -107,13 +102,12 @@ pub(crate) struct Inspected {
     pub(crate) sound_up_to: (u64, Option<ChainEnd>),
 }
 
-/// Looks at a whole store. `told` is told of each event that is whole.
+/// Looks at a whole store.
 pub(crate) fn inspect(
     disk: Arc<dyn Disk>,
     store: &Path,
     presence: Presence,
     progress: &mut dyn FnMut(Progress),
-    told: &mut Told<'_>,
 ) -> Result<Inspected> {
     let mut found = Verification { events_lost: Some(0), ..Verification::default() };
     let meta = read_meta(&*disk, store, &mut found)?;
@@ -146,7 +140,8 @@ pub(crate) fn inspect(
     let believed = StoreMeta { store_id, created: 0, first_segment };
     let bound = writers.committed();
     found.extent = if bound.is_some() { Extent::Committed } else { Extent::Whole };
-    let mut inspection = Inspection::begin(&files, believed, writers, bound, found, progress, told)?;
+    let told: &mut Told<'_> = &mut |_, _, _| Ok(());
+    let mut inspection = Inspection::begin(&files, believed, (writers, bound), found, progress, told)?;
     inspection.segments(&slots)?;
     let (verification, sound_up_to) = inspection.conclude(&slots)?;
     Ok(Inspected { verification, store_id: Some(store_id), meta, slots, strangers, sound_up_to })
@@ -165,12 +160,7 @@ pub(crate) fn walk_from(
     let found = Verification { events_lost: Some(0), ..Verification::default() };
     let progress: &mut dyn FnMut(Progress) = &mut |_| {};
     let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
-    let marks = Marks {
-        files,
-        writers: Writers::None,
-        directory: LogOffset::default(),
-        interrupted_bytes: AtomicU64::new(0),
-    };
+    let marks = Marks::new(files, Writers::None, None);
     let mut census = Census::new(files, found, None, mark.durable(), meta.first_segment, told);
     census.begin_behind(before.map_or(Position::FIRST, |before| before.next_position));
     let mut inspection = Inspection {
@@ -234,8 +224,7 @@ impl<'a> Inspection<'a> {
     fn begin(
         files: &'a IndexFiles,
         meta: StoreMeta,
-        writers: Writers,
-        bound: Option<LogOffset>,
+        (writers, bound): (Writers, Option<LogOffset>),
         mut found: Verification,
         progress: &'a mut dyn FnMut(Progress),
         told: &'a mut Told<'a>,
@@ -246,8 +235,7 @@ impl<'a> Inspection<'a> {
         }
         let (directory, finding) = DirectoryCheck::open(files, found.extent);
         finding.into_iter().for_each(|finding| found.findings.push(finding));
-        let covered = directory.as_ref().map_or(LogOffset::default(), |check| check.covered().log_end());
-        let marks = Marks { files, writers, directory: covered, interrupted_bytes: AtomicU64::new(0) };
+        let marks = Marks::new(files, writers, directory.as_ref().map(DirectoryCheck::covered));
         let census = Census::new(files, found, directory, mark.durable(), meta.first_segment, told);
         let last = (meta.first_segment, None);
         Ok(Self {
@@ -324,12 +312,17 @@ impl<'a> Inspection<'a> {
                 (_, Some(next)) => End::Sealed(next.number),
                 (None, None) => End::Open(&judge),
             };
-            pass(&walked, &end, &mut |step| {
+            walk(&walked, &end, &mut |step| {
                 let reached = match &step {
-                    Step::Frame(frame) => frame.file_offset + bytes(frame.header.frame_bytes()),
-                    Step::Gap(gap) => gap.end,
+                    Step::Frame(frame) => {
+                        census.frame(&walked, frame)?;
+                        frame.file_offset + bytes(frame.header.frame_bytes())
+                    }
+                    Step::Note(gap) => {
+                        census.gap(&walked, gap, next.and_then(|next| next.header.as_ref()))?;
+                        gap.end
+                    }
                 };
-                census.step(&walked, step, next.and_then(|next| next.header.as_ref()))?;
                 (progress)(Progress { bytes: begun + reached, bytes_total: *bytes_total });
                 Ok(())
             })?

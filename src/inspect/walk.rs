@@ -1,14 +1,22 @@
 //! A walk over the frames of one segment that goes on behind damage.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use crate::{
     error::{Error, Result},
-    format::frame::FrameHeader,
-    inspect::{search::find_on, tolerant_file::TolerantFile},
+    format::{
+        frame::{FRAME_HEADER_BYTES, FrameHeader},
+        layout::bytes,
+        record::{self, RECORD_FIXED_BYTES, Record},
+    },
+    inspect::{
+        search::{find_on, stretch_of},
+        tolerant_file::TolerantFile,
+    },
     log::{
+        hand_over::{self, Take, hand_over},
         recovery::check_sealed,
-        scan::{ChainEnd, Scan, ScannedFrame, Stop},
+        scan::{ChainEnd, Scan, Stop},
         segment::Segment,
     },
 };
@@ -20,13 +28,8 @@ pub(crate) struct Walked {
     pub(crate) file: Arc<TolerantFile>,
 }
 
-/// What a walk meets.
-pub(crate) enum Step<'a> {
-    /// A valid frame.
-    Frame(ScannedFrame<'a>),
-    /// Bytes that aren't valid frames, where some were.
-    Gap(Gap),
-}
+/// What a walk meets: a valid frame, or bytes that aren't valid frames where some were.
+pub(crate) type Step<'a> = hand_over::Step<'a, Gap>;
 
 /// Bytes that aren't valid frames, where some were.
 #[derive(Clone, Debug)]
@@ -103,17 +106,16 @@ fn unreadable_reason(file_offset: u64) -> String {
     format!("the disk can't read the bytes from offset {file_offset} on")
 }
 
-/// Walks from a place where a frame begins to the segment's end.
-pub(crate) fn walk(
-    walked: &Walked,
-    from: ChainEnd,
-    end: &End<'_>,
-    take: &mut dyn FnMut(Step<'_>) -> Result<()>,
-) -> Result<ChainEnd> {
+/// Walks over a segment, and has each step taken in, in order. Returns where it ends.
+pub(crate) fn walk(walked: &Walked, end: &End<'_>, take: Take<'_, Gap>) -> Result<ChainEnd> {
+    let length = walked.segment.prepared().min(end.bytes_end());
+    hand_over(length, |take| walk_here(walked, end, take), take)
+}
+
+fn walk_here(walked: &Walked, end: &End<'_>, take: Take<'_, Gap>) -> Result<ChainEnd> {
     let segment = &walked.segment;
     let io = |error| Error::io("read", &segment.path, error);
     let mut scan = Scan::until(&*segment.file, &segment.header, end.bytes_end()).map_err(io)?;
-    scan.skip_to(from);
     loop {
         let stop = match scan.next_frame().map_err(io)? {
             Ok(frame) => {
@@ -125,7 +127,7 @@ pub(crate) fn walk(
         let Some(fault) = end.damage_at(walked, scan.end(), stop)? else { return Ok(scan.end()) };
         let gap = gap_at(walked, scan.end(), end, fault)?;
         let resumed = gap.resumed;
-        take(Step::Gap(gap))?;
+        take(Step::Note(gap))?;
         let Some(resumed) = resumed else { return Ok(scan.end()) };
         scan.skip_to(resumed);
     }
@@ -147,14 +149,14 @@ fn gap_at(walked: &Walked, before: ChainEnd, end: &End<'_>, fault: EndFault) -> 
     let gap_end = resumed.map_or(file_bytes, |resumed| resumed.file_offset).max(before.file_offset);
     let unreadable = walked.file.unreadable_in(before.file_offset..gap_end);
     let reason = unreadable.map_or(reason, unreadable_reason);
-    let header = header_of(segment, &before).map_err(io)?;
+    let header = header_at_end(segment, &before).map_err(io)?;
     Ok(Gap { reason, before, resumed, end: gap_end, header, is_cut_off })
 }
 
 /// The header of the frame where the chain ends, if it goes on the chain.
-fn header_of(segment: &Segment, before: &ChainEnd) -> std::io::Result<Option<FrameHeader>> {
-    let mut content = [0; crate::format::frame::FRAME_HEADER_BYTES];
-    if segment.file.len()? < before.file_offset + content.len() as u64 {
+pub(crate) fn header_at_end(segment: &Segment, before: &ChainEnd) -> io::Result<Option<FrameHeader>> {
+    let mut content = [0; FRAME_HEADER_BYTES];
+    if segment.file.len()? < before.file_offset + bytes(content.len()) {
         return Ok(None);
     }
     segment.file.read_exact_at(&mut content, before.file_offset)?;
@@ -165,4 +167,17 @@ fn header_of(segment: &Segment, before: &ChainEnd) -> std::io::Result<Option<Fra
             && header.chain == before.chain
             && header.first_position == before.next_position
     }))
+}
+
+/// Asks the record at a place, found by its own length; none: no whole one is there.
+pub(crate) fn record_at<T>(
+    walked: &Walked,
+    file_offset: u64,
+    ask: impl FnOnce(&Record<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    let io = |error| Error::io("read", &walked.segment.path, error);
+    let fixed = stretch_of(&walked.segment, file_offset, u64::MAX, RECORD_FIXED_BYTES).map_err(io)?;
+    let Ok(length) = record::length(&fixed) else { return Ok(None) };
+    let content = stretch_of(&walked.segment, file_offset, u64::MAX, length).map_err(io)?;
+    record::decode(&content).ok().map(|record| ask(&record)).transpose()
 }

@@ -245,24 +245,21 @@ impl fmt::Display for LostVersions {
 
 impl fmt::Display for RepairStep {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin =
-            |from_backup: bool| if from_backup { "from the backup" } else { "as they must have been" };
         match self {
             Self::Rename { from, to } => write!(formatter, "rename {} to {}", from.display(), to.display()),
-            Self::Write { path, offset, bytes, from_backup } => write!(
-                formatter,
-                "write {bytes} bytes at offset {offset} of {} {}",
-                path.display(),
-                origin(*from_backup)
-            ),
-            Self::Make { path, from_backup: true, .. } => {
-                write!(formatter, "make {} from the backup", path.display())
-            }
-            Self::Make { path, from_backup: false, .. } => {
-                write!(formatter, "make {} anew, without an event", path.display())
-            }
-            Self::CutOff { path, offset } => {
-                write!(formatter, "cut off {} at offset {offset}", path.display())
+            Self::Write { path, bytes, bytes_before, bytes_restored, bytes_mended } => {
+                let mut what = Vec::new();
+                if *bytes_restored > 0 {
+                    what.push(format!("{bytes_restored} bytes from the backup"));
+                }
+                if *bytes_mended > 0 {
+                    what.push(format!("{bytes_mended} bytes as they must have been"));
+                }
+                if bytes_before.is_some_and(|before| before > *bytes) {
+                    what.push(format!("cut off at offset {bytes}"));
+                }
+                let how = if bytes_before.is_some() { "write" } else { "make" };
+                write!(formatter, "{how} {}: {}", path.display(), what.join(", "))
             }
             Self::TakeOut { path } => write!(formatter, "take out {}", path.display()),
             Self::MakeAnew { path } => write!(formatter, "remove {}, which is made anew", path.display()),

@@ -3,18 +3,21 @@
 
 use std::{
     io,
-    ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use crate::{
+    backup::transfer::NewFile,
     disk::contract::{Disk, DiskFile, EntryKind, OpenMode},
     error::{Error, Result},
-    format::layout::{bytes, index},
     index::files::IndexFiles,
-    log::segment::create_whole,
-    repair::plan::{Change, open_tolerantly},
+    inspect::tolerant_file::TolerantFile,
+    log::{
+        creation::{meta_path, sync_directory},
+        mark::mark_path,
+        segment::create_whole,
+    },
+    repair::plan::Change,
 };
 
 /// The file that says that all of a folder is there, and what was done.
@@ -22,9 +25,6 @@ pub(crate) const REPORT: &str = "report.json";
 
 /// The file that says that the repair was done, and that the store has its event.
 pub(crate) const DONE: &str = "done";
-
-/// How much is copied, or written, at a time, in bytes.
-const COPY_BYTES: usize = 1 << 20;
 
 /// Where repairs keep what they change.
 pub(crate) fn quarantine(store: &Path) -> PathBuf {
@@ -93,8 +93,8 @@ impl<'a> Keeping<'a> {
         make_folder(disk, &folder)?;
         let keeping = Self { files, number, folder };
         keeping.empty()?;
-        keeping.sync(store)?;
-        keeping.sync(&quarantine(store))?;
+        sync_directory(disk, store)?;
+        sync_directory(disk, &quarantine(store))?;
         Ok(keeping)
     }
 
@@ -109,63 +109,48 @@ impl<'a> Keeping<'a> {
         Ok(())
     }
 
-    fn sync(&self, directory: &Path) -> Result<()> {
-        self.files.disk.sync_dir(directory).map_err(|error| Error::io("sync", directory, error))
-    }
-
-    /// Copies what a change takes away. Returns the name of the copy, if there is anything to copy.
-    pub(crate) fn copy(&self, change: &Change) -> Result<Option<String>> {
-        let (path, range) = match change {
-            Change::Patch { was, patch, .. } => (was.clone(), patch.start..patch.end),
-            Change::CutOff { was, length, .. } => (was.clone(), *length..u64::MAX),
-            Change::TakeOut { was, .. } => (was.clone(), 0..u64::MAX),
-            Change::Meta(_) => (self.files.store.join("store.meta"), 0..u64::MAX),
-            Change::Mark(_) => (self.files.store.join("durable.mark"), 0..u64::MAX),
-            Change::Rename { .. } | Change::Make { .. } | Change::MakeAnew { .. } => return Ok(None),
+    /// Keeps the file that a change takes away or replaces. Returns the name that it has here, if there is such a file.
+    pub(crate) fn keep(&self, change: &Change) -> Result<Option<String>> {
+        let path = match change {
+            Change::Write { was: Some(was), .. } => was.path.clone(),
+            Change::TakeOut { was, .. } => was.clone(),
+            Change::Meta(_) => meta_path(&self.files.store),
+            Change::Mark(_) => mark_path(&self.files.store),
+            Change::Rename { .. } | Change::Write { was: None, .. } | Change::MakeAnew { .. } => {
+                return Ok(None);
+            }
         };
-        let kind = self.files.disk.kind(&path).map_err(|error| Error::io("look at", &path, error))?;
-        if kind.is_none() {
+        let disk = &*self.files.disk;
+        if disk.kind(&path).map_err(|error| Error::io("look at", &path, error))?.is_none() {
             return Ok(None);
         }
-        self.copy_range(&path, range)
-    }
-
-    fn copy_range(&self, path: &Path, range: Range<u64>) -> Result<Option<String>> {
-        let file = open_tolerantly(self.files, path)?;
-        let length = DiskFile::len(&*file).map_err(|error| Error::io("read", path, error))?;
-        let (start, end) = (range.start, range.end.min(length));
-        if start >= end {
-            return Ok(None);
+        let name = path.file_name().unwrap_or_default();
+        let kept = self.folder.join(name);
+        let open = disk.open(&path, OpenMode::Read).map_err(|error| Error::io("open", &path, error))?;
+        // durable.mark is changed in place, so a further name of it would keep nothing.
+        if !matches!(change, Change::Mark(_)) && disk.hard_link(&path, &kept).is_ok() {
+            open.sync().map_err(|error| Error::io("sync", &path, error))?;
+        } else {
+            let file = TolerantFile::new(open);
+            let length = DiskFile::len(&*file).map_err(|error| Error::io("read", &path, error))?;
+            let mut copy = NewFile::create(disk, kept)?;
+            copy.put_all(&path, &*file, length)?;
+            copy.finish()?;
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_whole = start == 0 && end == length;
-        let name = if is_whole { name.into_owned() } else { format!("{name}.bytes-{start}-to-{end}") };
-        let mut writer = self.create(&name)?;
-        let mut at = start;
-        while at < end {
-            let mut chunk = vec![0; index(end - at).min(COPY_BYTES)];
-            file.read_exact_at(&mut chunk, at).map_err(|error| Error::io("read", path, error))?;
-            writer.write(&chunk)?;
-            at += bytes(chunk.len());
-        }
-        writer.finish()?;
-        Ok(Some(name))
+        Ok(Some(name.to_string_lossy().into_owned()))
     }
 
     /// A new file in the folder.
-    pub(crate) fn create(&self, name: &str) -> Result<KeptFile> {
-        let path = self.folder.join(name);
-        let file = self.files.disk.open(&path, OpenMode::CreateNew);
-        let file = file.map_err(|error| Error::io("create", &path, error))?;
-        Ok(KeptFile { path, file, waiting: Vec::new(), written: 0 })
+    pub(crate) fn create(&self, name: &str) -> Result<NewFile> {
+        NewFile::create(&*self.files.disk, self.folder.join(name))
     }
 
     /// Says that all is there: with the report the folder is whole.
     pub(crate) fn conclude(&self, report: &[u8], text: &str) -> Result<()> {
         let mut writer = self.create("report.txt")?;
-        writer.write(text.as_bytes())?;
+        writer.put(text.as_bytes())?;
         writer.finish()?;
-        self.sync(&self.folder)?;
+        sync_directory(&*self.files.disk, &self.folder)?;
         create_whole(&*self.files.disk, &self.folder.join(REPORT), report).map(drop)
     }
 }
@@ -180,33 +165,4 @@ fn make_folder(disk: &dyn Disk, path: &Path) -> Result<()> {
 /// Says that a repair is done.
 pub(crate) fn mark_done(disk: &dyn Disk, store: &Path, repair: u64) -> Result<()> {
     create_whole(disk, &folder_of(store, repair).join(DONE), b"done\n").map(drop)
-}
-
-/// A file that is filled piece by piece.
-pub(crate) struct KeptFile {
-    path: PathBuf,
-    file: Arc<dyn DiskFile>,
-    waiting: Vec<u8>,
-    written: u64,
-}
-
-impl KeptFile {
-    pub(crate) fn write(&mut self, content: &[u8]) -> Result<()> {
-        self.waiting.extend_from_slice(content);
-        if self.waiting.len() >= COPY_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let written = self.file.write_all_at(&self.waiting, self.written);
-        written.map_err(|error| Error::io("write", &self.path, error.source))?;
-        self.written += bytes(self.waiting.len());
-        self.waiting.clear();
-        Ok(())
-    }
-
-    /// Writes what waits, and makes all of it durable.
-    pub(crate) fn finish(mut self) -> Result<()> {
-        self.flush()?;
-        self.file.sync().map_err(|error| Error::io("sync", &self.path, error))
-    }
 }

@@ -16,7 +16,7 @@ use crate::{
         record,
         segment_header::SegmentHeader,
     },
-    inspect::search::find_on,
+    inspect::{search::find_on, walk::header_at_end},
     log::{scan::ChainEnd, segment::Segment},
     repair::overlay::Patch,
 };
@@ -38,21 +38,11 @@ pub(crate) fn mend(
     if let Some(seal) = next.and_then(|next| seal_before(segment, end, next)) {
         return Ok(Some(Patch::known(end.file_offset, seal)));
     }
-    let header = header_at(file, end.file_offset)?.filter(|header| {
-        header.store_id == segment.header.store_id
-            && header.log_offset == segment.log_offset(end.file_offset)
-            && header.chain == end.chain
-            && header.first_position == end.next_position
-    });
+    let header = header_at_end(segment, end)?;
     match header {
         Some(header) => mend_payload(file, end, &header),
         None => mend_header(segment, end),
     }
-}
-
-fn header_at(file: &dyn DiskFile, file_offset: u64) -> io::Result<Option<FrameHeader>> {
-    let content = read(file, file_offset, FRAME_HEADER_BYTES)?;
-    Ok(FrameHeader::decode(&content).ok())
 }
 
 /// As many bytes of a file as there are.

@@ -106,16 +106,6 @@ impl Merged {
         })
     }
 
-    /// Where the last sealed segment ends that stays.
-    pub(crate) fn sealed_end(&self) -> LogOffset {
-        match self.segments.last() {
-            Some(last) => last.end.seal.map_or(last.header.base, |seal| seal.logical_end),
-            None => {
-                self.before.and_then(|before| before.seal).map_or(LogOffset::default(), |it| it.logical_end)
-            }
-        }
-    }
-
     /// Where the log ends, as an offset in it; none: that isn't changed.
     pub(crate) fn log_end(&self) -> Option<LogOffset> {
         match self.segments.last() {

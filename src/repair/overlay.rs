@@ -62,13 +62,20 @@ impl Overlay {
         Self { base: None, patches: vec![Patch::known(0, content)] }
     }
 
-    /// A patch, and nothing else.
-    pub(crate) fn of_patch(patch: Patch) -> Self {
-        Self { base: None, patches: vec![patch] }
-    }
-
     pub(crate) fn patches(&self) -> &[Patch] {
         &self.patches
+    }
+
+    /// How many bytes come from the backup, and how many are what can only have stood there.
+    pub(crate) fn patched_bytes(&self) -> (u64, u64) {
+        let sum = |(restored, mended): (u64, u64), patch: &Patch| {
+            let length = patch.end - patch.start;
+            match patch.source {
+                Source::Backup(_) => (restored + length, mended),
+                Source::Known(_) => (restored, mended + length),
+            }
+        };
+        self.patches.iter().fold((0, 0), sum)
     }
 
     /// Adds a patch behind those that are there. One that goes on from the last, from the same source, makes that longer.

@@ -1,6 +1,6 @@
 //! What a repair would do: which bytes it changes, and which events that costs.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use crate::{
     disk::contract::{DiskFile, OpenMode},
@@ -12,19 +12,20 @@ use crate::{
     },
     index::files::IndexFiles,
     inspect::{
-        ordering::Stranger,
+        ordering::{SegmentFile, Stranger},
         report::{Finding, FindingKind, Listed, LostVersions, PositionRange, Verification},
         tolerant_file::TolerantFile,
         verify::Inspected,
     },
     log::{
         creation::meta_path,
+        mark::mark_path,
         segment::{index_number, index_path, segment_path, segments_directory},
     },
     position::{LogOffset, Position},
     repair::{
         merged::{Files, LogEnd, Merged, MergedSegment},
-        overlay::{Overlay, Patch, Source},
+        overlay::Overlay,
     },
 };
 
@@ -45,32 +46,18 @@ pub enum RepairStep {
         /// The name that it should have.
         to: PathBuf,
     },
-    /// Bytes are written in place.
+    /// A segment's file is written anew; the one that had its name, which a backup may share, goes to `quarantine/`.
     Write {
         /// The file.
         path: PathBuf,
-        /// Where they begin.
-        offset: u64,
-        /// How many they are.
+        /// How long it is then.
         bytes: u64,
-        /// Whether they come from the backup; else they are what can only have stood there.
-        from_backup: bool,
-    },
-    /// A segment's file that is missing is made again.
-    Make {
-        /// The file.
-        path: PathBuf,
-        /// How many bytes it has.
-        bytes: u64,
-        /// Whether they come from the backup; else it is a segment without events.
-        from_backup: bool,
-    },
-    /// A file is cut off; what stands behind goes to `quarantine/`.
-    CutOff {
-        /// The file.
-        path: PathBuf,
-        /// Where it ends then.
-        offset: u64,
+        /// How long it was before; none: it was missing.
+        bytes_before: Option<u64>,
+        /// How much of it comes from the backup.
+        bytes_restored: u64,
+        /// How much of it is what can only have stood there.
+        bytes_mended: u64,
     },
     /// A file goes to `quarantine/`.
     TakeOut {
@@ -143,20 +130,11 @@ pub(crate) enum Change {
         from: PathBuf,
         to: PathBuf,
     },
-    /// `was` is the name that the file has before any is renamed, here and below.
-    Patch {
+    /// `was` is the file that is replaced, by the name which it has before any is renamed.
+    Write {
         path: PathBuf,
-        was: PathBuf,
-        patch: Patch,
-    },
-    Make {
-        path: PathBuf,
+        was: Option<SegmentFile>,
         content: Overlay,
-        length: u64,
-    },
-    CutOff {
-        path: PathBuf,
-        was: PathBuf,
         length: u64,
     },
     TakeOut {
@@ -186,15 +164,20 @@ impl<'a> Changes<'a> {
         own: &Files,
         merged: &Merged,
         meta: &StoreMeta,
-        (durable, directory_end): (Option<LogOffset>, LogOffset),
+        durable: Option<LogOffset>,
     ) -> Result<Vec<Change>> {
         let mut changes = Self { files, all: Vec::new() };
         changes.put_away(inspected, own)?;
-        for segment in &merged.segments {
+        let is_cut = |segment: &&MergedSegment| merged.end == LogEnd::Cut && segment.end.seal.is_none();
+        let cut = merged.segments.last().filter(is_cut);
+        for segment in &merged.segments[..merged.segments.len() - usize::from(cut.is_some())] {
             changes.put_back(segment)?;
         }
-        changes.cut(own, merged)?;
-        changes.make_anew(inspected, merged, directory_end)?;
+        changes.take_out(own, merged)?;
+        if let Some(segment) = cut {
+            changes.cut(segment)?;
+        }
+        changes.make_anew(inspected, merged)?;
         let end = merged.log_end();
         let is_marked = durable.is_none_or(|durable| end.is_none_or(|end| durable <= end));
         if let Some(end) = end.filter(|_| !is_marked) {
@@ -236,31 +219,40 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    /// Writes what a segment lacks, and takes away what is too much behind its SEAL.
+    /// Writes a segment that lacks something, or has too much behind its SEAL.
     fn put_back(&mut self, segment: &MergedSegment) -> Result<()> {
-        let path = segment_path(&self.files.store, segment.header.number);
-        let Some(own) = &segment.own else {
-            let (content, length) = (segment.content.clone(), segment.end.file_offset);
-            self.all.push(Change::Make { path, content, length });
-            return Ok(());
-        };
-        for patch in segment.content.patches() {
-            let (path, was, patch) = (path.clone(), own.path.clone(), patch.clone());
-            self.all.push(Change::Patch { path, was, patch });
-        }
-        if segment.end.seal.is_some() && self.has_more(segment)? {
-            let (was, length) = (own.path.clone(), segment.end.file_offset);
-            self.all.push(Change::CutOff { path, was, length });
+        let is_sealed = segment.end.seal.is_some();
+        let is_right = segment.own.is_some()
+            && segment.content.patches().is_empty()
+            && !(is_sealed && self.has_more(segment)?);
+        if !is_right {
+            // What stands behind the end of the last segment is for its opening to judge.
+            let length = if is_sealed { segment.end.file_offset } else { content_bytes(segment)? };
+            self.write(segment, length);
         }
         Ok(())
+    }
+
+    /// Writes a segment up to where the log is cut.
+    fn cut(&mut self, segment: &MergedSegment) -> Result<()> {
+        let end = segment.end.file_offset;
+        if !segment.content.patches().is_empty() || content_bytes(segment)? != end {
+            self.write(segment, end);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, segment: &MergedSegment, length: u64) {
+        let path = segment_path(&self.files.store, segment.header.number);
+        let (was, content) = (segment.own.clone(), segment.content.clone());
+        self.all.push(Change::Write { path, was, content, length });
     }
 
     /// Whether anything but zeros stands behind a segment's end in its file.
     fn has_more(&self, segment: &MergedSegment) -> Result<bool> {
         let Some(own) = &segment.own else { return Ok(false) };
         let io = |error| Error::io("read", &own.path, error);
-        let opened = self.files.disk.open(&own.path, OpenMode::Read).map_err(io)?;
-        let file = TolerantFile::new(opened);
+        let file = TolerantFile::new(self.files.disk.open(&own.path, OpenMode::Read).map_err(io)?);
         let length = DiskFile::len(&*file).map_err(io)?;
         let mut at = segment.end.file_offset;
         while at < length {
@@ -274,35 +266,28 @@ impl<'a> Changes<'a> {
         Ok(file.unreadable_in(segment.end.file_offset..u64::MAX).is_some())
     }
 
-    /// Takes out what stands behind the place where the log can't go on.
-    fn cut(&mut self, own: &Files, merged: &Merged) -> Result<()> {
+    /// Takes out the segments behind the place where the log can't go on.
+    fn take_out(&mut self, own: &Files, merged: &Merged) -> Result<()> {
         if merged.end == LogEnd::Sound {
             return Ok(());
         }
-        let last = merged.segments.last();
-        let first_behind = last.map_or(merged.first, |last| last.header.number + 1);
+        let first_behind = merged.segments.last().map_or(merged.first, |last| last.header.number + 1);
         for (number, file) in own.range(first_behind..).rev() {
             let (path, was) = (segment_path(&self.files.store, *number), file.path.clone());
             self.all.push(Change::TakeOut { path, was });
         }
-        if let Some(last) = last.filter(|last| last.end.seal.is_none())
-            && let Some(own) = last.own.as_ref().filter(|own| own.bytes > last.end.file_offset)
-        {
-            let path = segment_path(&self.files.store, last.header.number);
-            let (was, length) = (own.path.clone(), last.end.file_offset);
-            self.all.push(Change::CutOff { path, was, length });
-        }
-        if merged.segments.is_empty() && merged.is_all() {
+        if merged.is_all() {
             // A store of no event is a segment of no event.
             let content = Overlay::known(merged.beginning()?.encode());
             let path = segment_path(&self.files.store, merged.first);
-            self.all.push(Change::Make { path, content, length: bytes(SEGMENT_HEADER_BYTES) });
+            let length = bytes(SEGMENT_HEADER_BYTES);
+            self.all.push(Change::Write { path, was: None, content, length });
         }
         Ok(())
     }
 
     /// Removes what is made of the log and isn't as the log is, or won't be.
-    fn make_anew(&mut self, inspected: &Inspected, merged: &Merged, directory_end: LogOffset) -> Result<()> {
+    fn make_anew(&mut self, inspected: &Inspected, merged: &Merged) -> Result<()> {
         let findings = &inspected.verification.findings;
         let is_index =
             |finding: &&Finding| matches!(finding.kind, FindingKind::Index | FindingKind::Directory);
@@ -316,7 +301,7 @@ impl<'a> Changes<'a> {
             numbers.extend(self.index_numbers()?.into_iter().filter(|number| *number >= first_cut));
         }
         paths.extend(numbers.iter().map(|number| index_path(&self.files.store, *number)));
-        if merged.end == LogEnd::Cut && directory_end > merged.sealed_end() {
+        if merged.end == LogEnd::Cut {
             paths.push(self.files.directory_path());
         }
         paths.sort();
@@ -337,25 +322,30 @@ impl<'a> Changes<'a> {
     }
 }
 
+/// How long a segment's file is, with what is put into it.
+fn content_bytes(segment: &MergedSegment) -> Result<u64> {
+    let path = segment.own.as_ref().map_or_else(PathBuf::new, |own| own.path.clone());
+    DiskFile::len(&segment.content).map_err(|error| Error::io("read", path, error))
+}
+
 /// What a change is told as.
 pub(crate) fn step_of(change: &Change, files: &IndexFiles) -> RepairStep {
-    let is_backup = |patch: &Patch| matches!(patch.source, Source::Backup(_));
-    match change.clone() {
-        Change::Rename { from, to } => RepairStep::Rename { from, to },
-        Change::Patch { path, patch, .. } => RepairStep::Write {
-            path,
-            offset: patch.start,
-            bytes: patch.end - patch.start,
-            from_backup: is_backup(&patch),
-        },
-        Change::Make { path, content, length } => {
-            RepairStep::Make { path, bytes: length, from_backup: content.patches().iter().any(is_backup) }
+    match change {
+        Change::Rename { from, to } => RepairStep::Rename { from: from.clone(), to: to.clone() },
+        Change::Write { path, was, content, length } => {
+            let (bytes_restored, bytes_mended) = content.patched_bytes();
+            RepairStep::Write {
+                path: path.clone(),
+                bytes: *length,
+                bytes_before: was.as_ref().map(|was| was.bytes),
+                bytes_restored,
+                bytes_mended,
+            }
         }
-        Change::CutOff { path, length, .. } => RepairStep::CutOff { path, offset: length },
-        Change::TakeOut { path, .. } => RepairStep::TakeOut { path },
-        Change::MakeAnew { path } => RepairStep::MakeAnew { path },
+        Change::TakeOut { path, .. } => RepairStep::TakeOut { path: path.clone() },
+        Change::MakeAnew { path } => RepairStep::MakeAnew { path: path.clone() },
         Change::Meta(_) => RepairStep::WriteMeta { path: meta_path(&files.store) },
-        Change::Mark(_) => RepairStep::WriteMark { path: files.store.join("durable.mark") },
+        Change::Mark(_) => RepairStep::WriteMark { path: mark_path(&files.store) },
     }
 }
 
@@ -384,10 +374,4 @@ pub(crate) fn restored_of(merged: &Merged) -> Listed<PositionRange> {
         restored.push(PositionRange::new(*first, Some(beyond.previous())));
     }
     restored
-}
-
-/// An open file, to copy from.
-pub(crate) fn open_tolerantly(files: &IndexFiles, path: &std::path::Path) -> Result<Arc<TolerantFile>> {
-    let opened = files.disk.open(path, OpenMode::Read);
-    Ok(TolerantFile::new(opened.map_err(|error| Error::io("open", path, error))?))
 }

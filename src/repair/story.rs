@@ -2,10 +2,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicU64},
+    sync::Arc,
 };
 
 use crate::{
+    backup::transfer::NewFile,
     disk::{
         contract::{DirectoryLock, Disk},
         os::OsDisk,
@@ -20,7 +21,7 @@ use crate::{
         index_check::DirectoryCheck,
         marks::{Marks, Writers},
         ordering::{Slot, order_segments},
-        report::{Extent, Listed, Progress},
+        report::{Extent, Listed, Progress, Verification},
         stream_table::StreamTable,
         verify::{Inspected, Presence, inspect, walk_from},
         walk::Walked,
@@ -28,11 +29,11 @@ use crate::{
     log::{creation, mark::Mark, scan::ChainEnd},
     opening::{check_directory, take_lock},
     options::{Creation, Options, ReadMode},
-    position::{LogOffset, Position},
+    position::Position,
     repair::{
         account::{EVENTS, SYSTEM_EVENTS, Summary, to_json},
         event_line::write_event,
-        keeping::{Keeping, KeptFile, Standing, folder_of, mark_done, repairs},
+        keeping::{Keeping, Standing, folder_of, mark_done, repairs},
         merged::{Files, LogEnd, Merged, Parts, files_of},
         note::{append_note, read_summary},
         options::{Loss, RepairOptions},
@@ -206,7 +207,7 @@ impl Prepared {
         options: &RepairOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self> {
-        let inspected = inspect(Arc::clone(&disk), store, Presence::Alone, progress, &mut |_, _, _| Ok(()))?;
+        let inspected = inspect(Arc::clone(&disk), store, Presence::Alone, progress)?;
         let Some(store_id) = inspected.store_id else { return Err(nameless(store)) };
         let meta = inspected.meta.clone().unwrap_or(StoreMeta { store_id, created: 0, first_segment: 1 });
         let files = IndexFiles {
@@ -216,8 +217,6 @@ impl Prepared {
             read: ReadMode::Pread,
             access: Access::Guest,
         };
-        let directory = DirectoryCheck::open(&files, Extent::Whole).0;
-        let directory = directory.map_or(LogOffset::default(), |check| check.covered().log_end());
         let own = files_of(&inspected.slots);
         let merged = if inspected.verification.is_whole() {
             Merged::untouched(&meta, &own)
@@ -225,17 +224,17 @@ impl Prepared {
             let backup = options.backup.as_ref();
             let backup = backup.map(|backup| open_backup(&files, backup, &own, &inspected)).transpose()?;
             let backup = backup.unwrap_or_default();
-            let interrupted_bytes = AtomicU64::new(0);
-            let marks = Marks { files: &files, writers: Writers::None, directory, interrupted_bytes };
+            let directory = DirectoryCheck::open(&files, Extent::Whole).0;
+            let marks = Marks::new(&files, Writers::None, directory.as_ref().map(DirectoryCheck::covered));
             let parts = Parts { disk: &*files.disk, meta: &meta, own: &own, backup: &backup, marks: &marks };
             let (first, before) = inspected.sound_up_to;
             parts.merge(first, before)?
         };
         let durable = Mark::read(&*files.disk, store, store_id)?.durable();
-        let changes = Changes::of(&files, &inspected, &own, &merged, &meta, (durable, directory))?;
+        let changes = Changes::of(&files, &inspected, &own, &merged, &meta, durable)?;
         let cut_from = (merged.end == LogEnd::Cut).then(|| merged.next_position());
-        let plan = plan_of(&files, inspected, &merged, &changes);
-        let Inspection { plan, slots, sound_up_to } = plan;
+        let Inspected { verification, slots, sound_up_to, .. } = inspected;
+        let plan = plan_of(&files, verification, &merged, &changes);
         let mut prepared = Self { files, meta, slots, sound_up_to, cut_from, plan, changes };
         prepared.count_set_aside()?;
         Ok(prepared)
@@ -273,8 +272,7 @@ impl Prepared {
             events.finish()?;
             system.finish()?;
         }
-        let copy = |change: &Change| keeping.copy(change);
-        let kept_as = self.changes.iter().map(copy).collect::<Result<Vec<_>>>()?;
+        let kept_as = self.changes.iter().map(|change| keeping.keep(change)).collect::<Result<Vec<_>>>()?;
         let summary = Summary::of(&self.plan, keeping.number, options.backup.as_deref());
         let folder = folder_of(&self.files.store, keeping.number);
         let report = to_json(&self.plan, &summary, Some(&folder), &kept_as);
@@ -285,21 +283,18 @@ impl Prepared {
 }
 
 /// Writes an event as a line: those of the store's own streams can't be imported, and have a file of their own.
-fn write_line(record: &Record<'_>, events: &mut KeptFile, system: &mut KeptFile) -> Result<()> {
+fn write_line(record: &Record<'_>, events: &mut NewFile, system: &mut NewFile) -> Result<()> {
     let mut line = Vec::new();
     write_event(&record.event, &mut line);
-    if is_system(record.event.stream.as_bytes()) { system.write(&line) } else { events.write(&line) }
+    if is_system(record.event.stream.as_bytes()) { system.put(&line) } else { events.put(&line) }
 }
 
-/// What stays of an inspection beside the plan.
-struct Inspection {
-    plan: RepairPlan,
-    slots: Vec<Slot>,
-    sound_up_to: (u64, Option<ChainEnd>),
-}
-
-fn plan_of(files: &IndexFiles, inspected: Inspected, merged: &Merged, changes: &[Change]) -> Inspection {
-    let Inspected { verification, slots, sound_up_to, .. } = inspected;
+fn plan_of(
+    files: &IndexFiles,
+    verification: Verification,
+    merged: &Merged,
+    changes: &[Change],
+) -> RepairPlan {
     let cuts = merged.end == LogEnd::Cut;
     let (lost, set_aside, lost_versions) = if cuts {
         let from = merged.next_position();
@@ -311,7 +306,7 @@ fn plan_of(files: &IndexFiles, inspected: Inspected, merged: &Merged, changes: &
     let kept = if cuts { merged.next_position().previous() } else { verification.last_position };
     let restored = restored_of(merged);
     let kept = restored.iter().filter_map(|range| range.last).fold(kept, Position::max);
-    let plan = RepairPlan {
+    RepairPlan {
         kept,
         cuts,
         restored,
@@ -323,8 +318,7 @@ fn plan_of(files: &IndexFiles, inspected: Inspected, merged: &Merged, changes: &
         streams_set_aside: 0,
         steps: changes.iter().map(|change| step_of(change, files)).collect(),
         verification,
-    };
-    Inspection { plan, slots, sound_up_to }
+    }
 }
 
 /// The segments of a directory that is a store with the same id and the same history.

@@ -173,6 +173,12 @@ impl Patient {
         self.records.iter().find(|record| record.position == position).expect("a record of this position")
     }
 
+    /// The position of the first event in a segment.
+    pub(crate) fn first_in(&self, number: u64) -> u64 {
+        let first = self.records.iter().find(|record| record.path == log_path(number));
+        first.expect("every segment has events").position
+    }
+
     /// The positions of the records that don't stand in the patient's disk as they did.
     pub(crate) fn touched(&self, original: &Self) -> Vec<u64> {
         let is_touched = |record: &&RecordPlace| {

@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use annals::{
-    CutStyle, Error, Loss, Position, RepairOptions, RepairPlan, RepairStep, Repaired, SimDisk, StoredEvent,
-    plan_repair_on, repair_on,
+    BackupOptions, CutStyle, Error, Linking, Loss, Options, Position, RepairOptions, RepairPlan, RepairStep,
+    Repaired, SEGMENT_BYTES_MIN, SimDisk, StoredEvent, backup_on, plan_repair_on, repair_on,
 };
 use serde_json::Value;
 
@@ -98,16 +99,34 @@ fn check(end: End, options: &RepairOptions, damage: impl FnOnce(&Patient), kept:
     assert_eq!(events.len() as u64, kept + 1, "{planned}");
     let aside = readable.iter().filter(|position| **position > kept).count();
     assert_eq!(planned.events_set_aside as usize, aside, "{planned}");
-    // Every file whose bytes were taken away is kept as it was.
-    for step in &planned.steps {
-        if let RepairStep::TakeOut { path } = step {
-            let copy = repaired.folder.as_ref().expect("a folder").join(path.file_name().expect("a name"));
-            assert!(patient.disk.read_file(copy).as_ref() == damaged_files.get(path), "{}", path.display());
-        }
-    }
+    check_kept(&patient.disk, &repaired, &damaged_files);
     let again = repair(&patient.disk, options).expect("nothing is left to do");
     assert!(!again.plan.is_needed() && again.folder.is_none(), "{}", again.plan);
     repaired
+}
+
+/// Every file that was taken out, or written anew, is kept as it was.
+#[track_caller]
+fn check_kept(disk: &SimDisk, repaired: &Repaired, before: &BTreeMap<PathBuf, Vec<u8>>) {
+    let mut names: BTreeMap<&PathBuf, &PathBuf> = BTreeMap::new();
+    for step in &repaired.plan.steps {
+        let path = match step {
+            RepairStep::Rename { from, to } => {
+                names.insert(to, names.get(from).copied().unwrap_or(from));
+                continue;
+            }
+            RepairStep::Write { bytes_before: None, .. } | RepairStep::MakeAnew { .. } => continue,
+            RepairStep::Write { path, .. }
+            | RepairStep::TakeOut { path }
+            | RepairStep::WriteMeta { path }
+            | RepairStep::WriteMark { path } => path,
+            other => panic!("{other:?}"),
+        };
+        let path = names.get(path).copied().unwrap_or(path);
+        let folder = repaired.folder.as_ref().expect("a folder");
+        let copy = disk.read_file(folder.join(path.file_name().expect("a name")));
+        assert!(copy.as_ref() == before.get(path), "{}", path.display());
+    }
 }
 
 fn flip(patient: &Patient, position: u64, at: usize) {
@@ -136,7 +155,8 @@ fn nothing_is_changed_unless_it_is_allowed() -> Outcome {
     let refused = repair(&patient.disk, &RepairOptions::new()).expect_err("no loss is accepted");
     assert!(matches!(refused, Error::RepairNotAllowed { .. }), "{refused}");
     let said = refused.to_string();
-    assert!(said.contains("end with position 19") && said.contains("--accept-loss"), "{said}");
+    let kept = plan(&patient.disk, &RepairOptions::new())?.kept;
+    assert!(said.contains(&format!("end with position {kept};")) && said.contains("--accept-loss"), "{said}");
     assert!(files_of(&patient.disk) == before, "something was changed");
     // A backup that hasn't got it is no permission to lose it.
     for (path, content) in files_of(&backup.disk) {
@@ -223,8 +243,7 @@ fn missing_segments_end_the_log_before_them() {
     let last = patient.logs().len() as u64;
     for end in [End::Closed, End::Bare] {
         for number in 1..=last {
-            let first = patient.records.iter().find(|record| record.path == log_path(number));
-            let kept = first.expect("every segment has events").position - 1;
+            let kept = patient.first_in(number) - 1;
             let damage = |patient: &Patient| patient.disk.remove_file(log_path(number)).expect("it is there");
             if number < last || end == End::Closed {
                 check(end, &accepting(), damage, kept);
@@ -246,7 +265,7 @@ fn a_store_without_segments_becomes_one_without_events() {
 #[test]
 fn a_segment_in_anothers_place_is_taken_out() {
     let patient = Patient::new(End::Bare);
-    let kept = patient.records.iter().find(|record| record.path == log_path(2)).expect("events").position - 1;
+    let kept = patient.first_in(2) - 1;
     let double = |patient: &Patient| {
         let first = patient.logs()[0].1.clone();
         patient.disk.write_file(log_path(2), first).expect("surgery");
@@ -363,11 +382,56 @@ fn an_older_backup_gives_back_what_it_has() {
     assert_eq!(repaired.plan.restored.len(), 1, "{}", repaired.plan);
 }
 
+/// Makes a backup of a patient beside it, as `annals backup` does.
+fn back_up(patient: &Patient, linking: Linking) {
+    let disk = Arc::new(patient.disk.mount());
+    let options = BackupOptions::new().linking(linking);
+    let report =
+        backup_on(disk, STORE, "/backup", &options, &mut |_| ControlFlow::Continue(())).expect("a backup");
+    assert_eq!(report.segments_linked > 0, linking == Linking::WherePossible, "{report:?}");
+}
+
+fn backup_of(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
+    files_of(disk).into_iter().filter(|(path, _)| path.starts_with("/backup")).collect()
+}
+
+#[test]
+fn what_annals_backup_has_made_gives_everything_back() {
+    let all = Patient::new(End::Closed).last();
+    for end in [End::Closed, End::Killed] {
+        let damage = |patient: &Patient| {
+            back_up(patient, Linking::Never);
+            flip(patient, 2, 90);
+            patient.disk.remove_file(log_path(2)).expect("it is there");
+            flip(patient, 44, 90);
+        };
+        let repaired = check(end, &RepairOptions::new().backup("/backup"), damage, all);
+        assert!(!repaired.plan.loses_events(), "{}", repaired.plan);
+    }
+}
+
+#[test]
+fn a_backup_whose_files_are_links_stays_as_it_was() -> Outcome {
+    let patient = Patient::new(End::Closed);
+    let original = patient.copy();
+    back_up(&patient, Linking::WherePossible);
+    let end = last_frame(&patient.logs()[0].1, SEAL).end;
+    // One of them is cut, padding is mended in another, and one is taken out.
+    patient.change(log_path(1), |content| content[end - 1] ^= 1);
+    flip(&patient, patient.first_in(3) + 4, 90);
+    let readable = intact(&verified(&patient.disk));
+    let before = backup_of(&patient.disk);
+    repair(&patient.disk, &accepting())?;
+    check_repaired(&original, &patient.disk, &readable);
+    assert!(backup_of(&patient.disk) == before, "the backup was changed");
+    Ok(())
+}
+
 #[test]
 fn a_backup_of_another_store_is_refused() -> Outcome {
     let patient = Patient::new(End::Closed);
-    let other =
-        annals::EventStore::open_on(Arc::new(patient.disk.mount()), "/backup", crate::patient::options())?;
+    let options = Options::new().segment_bytes(SEGMENT_BYTES_MIN);
+    let other = annals::EventStore::open_on(Arc::new(patient.disk.mount()), "/backup", options)?;
     append(&other, 0..20);
     other.close()?;
     flip(&patient, 20, 90);

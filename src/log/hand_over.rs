@@ -1,4 +1,4 @@
-//! The walk over a segment by two threads: one reads and compares checksums, the other takes in what is there.
+//! Frames by two threads: one reads and checks, the other takes in what is there, in order.
 
 use std::{
     mem,
@@ -10,8 +10,7 @@ use std::{
 use crate::{
     error::{Error, Result},
     format::frame::FrameHeader,
-    inspect::walk::{End, Gap, Step, Walked, walk},
-    log::scan::{ChainEnd, ScannedFrame},
+    log::scan::ScannedFrame,
 };
 
 /// How much there is at least to be read for a second thread, in bytes: some milliseconds of work.
@@ -21,23 +20,32 @@ const SHARED_BYTES_MIN: u64 = 4 << 20;
 const BATCH_BYTES: usize = 1 << 20;
 
 /// How many batches wait at most.
-const BATCHES_MAX: usize = 4;
+const BATCHES_MAX: usize = 2;
 
-/// Walks over a segment, and has each step taken in, in order. Returns where it ends.
-pub(crate) fn pass(
-    walked: &Walked,
-    end: &End<'_>,
-    take: &mut dyn FnMut(Step<'_>) -> Result<()>,
-) -> Result<ChainEnd> {
-    let from = ChainEnd::beginning(&walked.segment.header);
-    let length = walked.segment.prepared().min(end.bytes_end());
-    if length < SHARED_BYTES_MIN {
-        return walk(walked, from, end, take);
+/// What a walk over a segment meets.
+pub(crate) enum Step<'a, Note> {
+    /// A valid frame.
+    Frame(ScannedFrame<'a>),
+    /// Whatever else there is to tell.
+    Note(Note),
+}
+
+/// Takes one step after the other.
+pub(crate) type Take<'a, Note> = &'a mut dyn FnMut(Step<'_, Note>) -> Result<()>;
+
+/// Walks as `walk` does, on a thread of its own where there is much to read, and takes each step in on this one.
+pub(crate) fn hand_over<Note: Send, Found: Send>(
+    bytes: u64,
+    walk: impl FnOnce(Take<'_, Note>) -> Result<Found> + Send,
+    take: Take<'_, Note>,
+) -> Result<Found> {
+    if bytes < SHARED_BYTES_MIN {
+        return walk(take);
     }
     thread::scope(|scope| {
         let (sender, batches) = sync_channel(BATCHES_MAX);
         let (give_back, used) = channel();
-        let walking = scope.spawn(move || hand_over(walked, from, end, &sender, &used));
+        let walking = scope.spawn(move || walk_ahead(walk, &sender, &used));
         for mut batch in batches {
             // An error drops the receiver, at which the walk ends.
             batch.each(take)?;
@@ -48,60 +56,63 @@ pub(crate) fn pass(
     })
 }
 
-/// Steps with the bytes of their frames.
-#[derive(Default)]
-struct Batch {
+/// Steps, with the bytes of their frames.
+struct Batch<Note> {
     payloads: Vec<u8>,
-    steps: Vec<Owned>,
+    steps: Vec<Owned<Note>>,
 }
 
-enum Owned {
+enum Owned<Note> {
     Frame(FrameHeader, u64, Range<usize>),
-    Gap(Gap),
+    Note(Note),
 }
 
-impl Batch {
+impl<Note> Default for Batch<Note> {
+    fn default() -> Self {
+        Self { payloads: Vec::new(), steps: Vec::new() }
+    }
+}
+
+impl<Note> Batch<Note> {
     fn cleared(mut self) -> Self {
         self.payloads.clear();
         self.steps.clear();
         self
     }
 
-    fn add(&mut self, step: Step<'_>) {
+    fn add(&mut self, step: Step<'_, Note>) {
         match step {
             Step::Frame(frame) => {
                 let start = self.payloads.len();
                 self.payloads.extend_from_slice(frame.payload);
                 self.steps.push(Owned::Frame(frame.header, frame.file_offset, start..self.payloads.len()));
             }
-            Step::Gap(gap) => self.steps.push(Owned::Gap(gap)),
+            Step::Note(note) => self.steps.push(Owned::Note(note)),
         }
     }
 
-    fn each(&mut self, take: &mut dyn FnMut(Step<'_>) -> Result<()>) -> Result<()> {
+    fn each(&mut self, take: Take<'_, Note>) -> Result<()> {
         for step in self.steps.drain(..) {
             match step {
                 Owned::Frame(header, file_offset, range) => {
                     let payload = &self.payloads[range];
                     take(Step::Frame(ScannedFrame { header, file_offset, payload }))?;
                 }
-                Owned::Gap(gap) => take(Step::Gap(gap))?,
+                Owned::Note(note) => take(Step::Note(note))?,
             }
         }
         Ok(())
     }
 }
 
-fn hand_over(
-    walked: &Walked,
-    from: ChainEnd,
-    end: &End<'_>,
-    sender: &SyncSender<Batch>,
-    used: &Receiver<Batch>,
-) -> Result<ChainEnd> {
+fn walk_ahead<Note, Found>(
+    walk: impl FnOnce(Take<'_, Note>) -> Result<Found>,
+    sender: &SyncSender<Batch<Note>>,
+    used: &Receiver<Batch<Note>>,
+) -> Result<Found> {
     let given_up = || Error::Failed { reason: "nobody takes what is read".into() };
     let mut batch = Batch::default();
-    let found = walk(walked, from, end, &mut |step| {
+    let found = walk(&mut |step| {
         batch.add(step);
         if batch.payloads.len() < BATCH_BYTES {
             return Ok(());
