@@ -1,6 +1,6 @@
 //! Repairing: a damaged store is made whole again, as far as its own bytes and a backup go, and the rest is set aside.
 //!
-//! What always holds: nothing is changed before all that is to be changed is copied into quarantine/, durably; a repair that is
+//! What always holds: nothing is changed before all that is to be changed is kept in quarantine/, durably; a repair that is
 //! cut off leaves a store that can be repaired again; and durable.mark, which tells that events are missing, says less only
 //! when the log is as it is to be.
 //!

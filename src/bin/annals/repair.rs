@@ -43,7 +43,10 @@ fn conclude_showing(arguments: &RepairArguments, plan: &RepairPlan) -> anyhow::R
     if !plan.is_needed() {
         return Ok(());
     }
-    let how = if plan.loses_events() {
+    let is_allowed = arguments.accept_loss || (arguments.backup.is_some() && !plan.loses_events());
+    let how = if is_allowed {
+        "Nothing was changed; to do it, leave out --dry-run"
+    } else if plan.loses_events() {
         "Nothing was changed. To do it, name a backup that has what is damaged (--backup DIR), or allow the loss \
          (--accept-loss)"
     } else {
