@@ -24,6 +24,7 @@
 //! stream_table   the version of each stream, in 64 bytes at most
 //! marks          what tells how long the log was: durable.mark, streams.dir
 //! index_check    index files and the stream directory against the log
+//! survey         whole segments ahead, several at once
 //! loose          a segment behind its first damage, and what its index knows of what is gone
 //! census         what the events of a log add up to
 //! gaps           the same for what is damaged
@@ -45,6 +46,7 @@ pub(crate) mod report;
 pub(crate) mod salvage;
 pub(crate) mod search;
 pub(crate) mod stream_table;
+pub(crate) mod survey;
 pub(crate) mod tolerant_file;
 pub(crate) mod verify;
 pub(crate) mod walk;

@@ -187,6 +187,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "inspect/stream_table",
             "inspect/marks",
             "inspect/index_check",
+            "inspect/survey",
             "inspect/loose",
             "inspect/census",
             "inspect/gaps",

@@ -91,6 +91,11 @@ impl StreamRun {
         StreamKey { hash: self.hash, check: self.check }
     }
 
+    /// The version of the first event here.
+    pub(crate) fn first_version(&self) -> Version {
+        Version::new(self.version.get() + 1 - self.offsets.len() as u64)
+    }
+
     /// The version of the last event here.
     pub(crate) fn version(&self) -> Version {
         self.version

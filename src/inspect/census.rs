@@ -1,10 +1,6 @@
 //! What the events of a log add up to: counted, followed by stream, and compared with what is made of them.
 
-use std::collections::HashMap;
-
 use crate::{
-    checkpoint::{CHECKPOINT_PREFIX, checkpoint_of},
-    cursor::Cursor,
     disk::contract::OpenMode,
     error::Result,
     format::{
@@ -18,16 +14,17 @@ use crate::{
         directory::{SegmentEntry, SegmentTable},
         files::IndexFiles,
         key::StreamKey,
-        memory::{LINK_UNKNOWN, MemoryIndex, StreamBefore},
+        memory::{LINK_UNKNOWN, MemoryIndex, StreamBefore, StreamRun},
         scanning::{add_record_behind, segment_number},
         sealed::SealedIndex,
     },
     inspect::{
-        index_check::{DirectoryCheck, IndexCheck, Links, LogAtEnd, creation_number},
+        index_check::{DirectoryCheck, IndexCheck, Links, LogAtEnd},
         loose::{Loose, Witness, account_for_missing},
         losses::{Losses, NameHint},
         report::{Damage, Finding, FindingKind, Verification},
         stream_table::StreamTable,
+        survey::{Survey, Tally},
         walk::Walked,
     },
     log::{
@@ -36,11 +33,7 @@ use crate::{
     },
     options::ReadMode,
     position::{LogOffset, Position, Version},
-    stream::is_system,
 };
-
-/// How many checkpoints are compared with the log at most.
-const CHECKPOINTS_MAX: usize = 10_000;
 
 /// How many missing segments are accounted for by their index files at most.
 const MISSING_MAX: u64 = 10_000;
@@ -55,8 +48,7 @@ pub(crate) struct Census<'a> {
     pub(crate) losses: Losses,
     pub(super) table: StreamTable,
     segments: SegmentTable,
-    /// Of all streams, without an order.
-    creations: u64,
+    pub(crate) tally: Tally,
     directory: Option<DirectoryCheck>,
     /// How far durable.mark says that the log was durable.
     durable: Option<LogOffset>,
@@ -64,7 +56,6 @@ pub(crate) struct Census<'a> {
     pub(super) expected: Position,
     /// Events are lost from there on, up to the first one that comes next.
     is_cut_off: bool,
-    pub(crate) checkpoints: HashMap<String, Option<Cursor>>,
     pub(super) taking: Taking,
     /// Whether something of the present segment is damaged.
     pub(super) is_broken: bool,
@@ -102,12 +93,11 @@ impl<'a> Census<'a> {
             losses: Losses::new(),
             table: StreamTable::new(),
             segments: SegmentTable::empty(segment_number(first_segment)),
-            creations: 0,
+            tally: Tally::default(),
             directory,
             durable,
             expected: Position::FIRST,
             is_cut_off: false,
-            checkpoints: HashMap::new(),
             taking: Taking::Nothing,
             is_broken: false,
             last_index: None,
@@ -184,6 +174,38 @@ impl<'a> Census<'a> {
         self.is_cut_off = false;
     }
 
+    /// Takes in what a survey has found of the segment that was just begun. False: that doesn't go on from what is
+    /// before, or an index file is of another end, and nothing was taken in.
+    pub(crate) fn take(&mut self, survey: Survey) -> Result<bool> {
+        let Taking::Indexed(memory, check) = &mut self.taking else { return Ok(false) };
+        let table = &self.table;
+        let goes_on = |run: &StreamRun| {
+            let known = table.get(run.key().hash);
+            let version = known.map_or(Version::NONE, |known| known.version);
+            let is_same = known.and_then(|known| known.check).is_none_or(|check| check == run.key().check);
+            is_same && run.first_version() == version.next()
+        };
+        let end = survey.end;
+        let is_known = self.losses.is_empty() && self.expected == memory.next_position();
+        let is_due = check.is_due(end.file_offset);
+        if !is_known || is_due != check.is_waiting() || !survey.memory.streams().all(goes_on) {
+            return Ok(false);
+        }
+        let first = self.expected;
+        *memory = survey.memory;
+        self.found.frames += survey.frames;
+        self.found.events += end.next_position.get() - first.get();
+        self.found.last_position = end.next_position.previous();
+        self.expected = end.next_position;
+        self.tally.join(survey.tally);
+        if is_due {
+            let finding = check.compare(self.files, memory, &end, Links::Known(table))?;
+            self.found.index_files += 1;
+            self.finding(finding);
+        }
+        Ok(true)
+    }
+
     /// Takes a valid frame in.
     pub(crate) fn frame(&mut self, walked: &Walked, frame: &ScannedFrame<'_>) -> Result<()> {
         self.found.frames += 1;
@@ -199,7 +221,7 @@ impl<'a> Census<'a> {
             at += length;
         }
         let end = frame.file_offset + bytes(frame.header.frame_bytes());
-        let links = if self.losses.is_empty() { Links::Known } else { Links::Unknown };
+        let links = if self.losses.is_empty() { Links::Known(&self.table) } else { Links::Unknown };
         if let Taking::Indexed(memory, check) = &mut self.taking
             && check.is_due(end)
         {
@@ -228,12 +250,8 @@ impl<'a> Census<'a> {
         self.found.events += 1;
         self.found.last_position = event.position;
         self.expected = event.position.next();
-        if event.version == Version::FIRST {
-            let key = StreamKey::of(event.stream, store_id);
-            self.creations = self.creations.wrapping_add(creation_number(key, event.timestamp));
-        }
-        if is_system(event.stream.as_bytes()) {
-            self.note_checkpoint(walked, record);
+        if let Err(reason) = self.tally.add(event, store_id) {
+            self.finding(Some(Finding::new(FindingKind::Checkpoint, &walked.segment.path, reason)));
         }
         let (table, losses) = (&self.table, &mut self.losses);
         let taken = match &mut self.taking {
@@ -270,24 +288,6 @@ impl<'a> Census<'a> {
         }
     }
 
-    fn note_checkpoint(&mut self, walked: &Walked, record: &Record<'_>) {
-        let event = &record.event;
-        let Some(name) = event.stream.strip_prefix(CHECKPOINT_PREFIX) else { return };
-        if self.checkpoints.len() >= CHECKPOINTS_MAX && !self.checkpoints.contains_key(name) {
-            return;
-        }
-        match checkpoint_of(event) {
-            Ok(checkpoint) => {
-                let cursor = checkpoint.map(|checkpoint| checkpoint.cursor);
-                self.checkpoints.insert(name.to_owned(), cursor);
-            }
-            Err(error) => {
-                let reason = format!("checkpoint {name:?} can't be read: {error}");
-                self.finding(Some(Finding::new(FindingKind::Checkpoint, &walked.segment.path, reason)));
-            }
-        }
-    }
-
     /// Events of the present segment are lost.
     pub(super) fn lose_here(&mut self, first: Position, beyond: Position) {
         self.losses.lose(first, Some(beyond));
@@ -319,7 +319,8 @@ impl<'a> Census<'a> {
         match std::mem::replace(&mut self.taking, Taking::Nothing) {
             Taking::Indexed(memory, check) => {
                 if !self.is_broken {
-                    let finding = check.conclude(self.files, &memory, end, self.found.extent)?;
+                    let finding =
+                        check.conclude(self.files, (&memory, &self.table), end, self.found.extent)?;
                     self.finding(finding);
                 }
                 index_is_right = check.is_right();
@@ -356,7 +357,8 @@ impl<'a> Census<'a> {
         let Some(directory) = self.directory.take_if(|directory| is_due(directory)) else { return };
         self.found.index_files += 1;
         if self.found.damage.is_empty() {
-            let log = LogAtEnd { table: &self.table, segments: &self.segments, creations: self.creations };
+            let log =
+                LogAtEnd { table: &self.table, segments: &self.segments, creations: self.tally.creations };
             let finding = directory.compare(&log);
             self.finding(finding);
         } else if !self.losses.is_empty() || self.is_cut_off {

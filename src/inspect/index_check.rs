@@ -46,9 +46,10 @@ enum State {
 }
 
 /// What is known of the segments that have a stream's events before a segment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Links {
-    Known,
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Links<'a> {
+    /// All streams, as they are before the segment.
+    Known(&'a StreamTable),
     /// Events before are lost: the file's own links are taken.
     Unknown,
 }
@@ -68,6 +69,11 @@ impl IndexCheck {
         matches!(self.state, State::Right)
     }
 
+    /// Whether the file is of an end of the segment, and which that is hasn't been seen yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting(_))
+    }
+
     /// Whether the file ends here.
     pub(crate) fn is_due(&self, file_offset: u64) -> bool {
         matches!(&self.state, State::Waiting(index) if index.chain_end().file_offset == file_offset)
@@ -79,12 +85,14 @@ impl IndexCheck {
         files: &IndexFiles,
         memory: &MemoryIndex,
         end: &ChainEnd,
-        links: Links,
+        links: Links<'_>,
     ) -> Result<Option<Finding>> {
         let State::Waiting(index) = &self.state else { return Ok(None) };
-        let link = |key: StreamKey| match links {
-            Links::Known => Ok(0),
-            Links::Unknown => Ok(index.run(key).ok().flatten().map_or(0, |run| run.previous)),
+        let link = |key: StreamKey| {
+            Ok(match links {
+                Links::Known(table) => table.latest(key),
+                Links::Unknown => index.run(key).ok().flatten().map_or(0, |run| run.previous),
+            })
         };
         let expected = sealed_writer::encode(memory, end, files.store_id, &link)?;
         let difference = self.difference(files, &expected)?;
@@ -117,7 +125,7 @@ impl IndexCheck {
     pub(crate) fn conclude(
         &self,
         files: &IndexFiles,
-        memory: &MemoryIndex,
+        (memory, table): (&MemoryIndex, &StreamTable),
         end: &ChainEnd,
         extent: Extent,
     ) -> Result<Option<Finding>> {
@@ -126,7 +134,7 @@ impl IndexCheck {
             // What a writer has appended since isn't looked at, and so isn't what it has indexed since.
             (State::Waiting(_), Extent::Committed) if end.seal.is_none() => return Ok(None),
             (State::Waiting(_), _) => STALE.to_owned(),
-            (State::Faulty(_), Extent::Committed) if self.is_on_its_way(files, memory, end)? => {
+            (State::Faulty(_), Extent::Committed) if self.is_on_its_way(files, (memory, table), end)? => {
                 return Ok(None);
             }
             (State::Faulty(reason), _) => reason.clone(),
@@ -135,11 +143,16 @@ impl IndexCheck {
     }
 
     /// Whether a writer may just be writing the file.
-    fn is_on_its_way(&self, files: &IndexFiles, memory: &MemoryIndex, end: &ChainEnd) -> Result<bool> {
+    fn is_on_its_way(
+        &self,
+        files: &IndexFiles,
+        (memory, table): (&MemoryIndex, &StreamTable),
+        end: &ChainEnd,
+    ) -> Result<bool> {
         if end.seal.is_none() {
             return Ok(true);
         }
-        let expected = sealed_writer::encode(memory, end, files.store_id, &|_| Ok(0))?;
+        let expected = sealed_writer::encode(memory, end, files.store_id, &|key| Ok(table.latest(key)))?;
         let read = || -> io::Result<bool> {
             let file = files.disk.open(&self.path, OpenMode::Read)?;
             let length = file.len()?.min(bytes(expected.len()));

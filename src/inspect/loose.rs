@@ -120,9 +120,11 @@ impl Loose {
     /// Goes on from what was indexed before the damage.
     pub(crate) fn new(number: u32, before: &MemoryIndex, witness: Option<Witness>) -> Self {
         let seen = before.streams().map(|run| {
-            let first = Version::new(run.version().get() + 1 - run.file_offsets().len() as u64);
             let first_offset = run.file_offsets().first().copied().map_or(0, u64::from);
-            (run.key().hash, Seen { key: run.key(), first, first_offset, last: run.version() })
+            (
+                run.key().hash,
+                Seen { key: run.key(), first: run.first_version(), first_offset, last: run.version() },
+            )
         });
         Self { number, witness, seen: seen.collect(), lost: Vec::new(), is_told: false }
     }

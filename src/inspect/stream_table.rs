@@ -62,6 +62,11 @@ impl StreamTable {
         Some(StreamState { version: Version::new(stream.version & !UNSEEN), check, latest: stream.latest })
     }
 
+    /// The segment that has a stream's latest event; 0: there is none.
+    pub(crate) fn latest(&self, key: StreamKey) -> u32 {
+        self.get(key.hash).map_or(0, |state| state.latest)
+    }
+
     /// Says what a stream is, of which an event was read.
     pub(crate) fn set(&mut self, key: StreamKey, version: Version, latest: u32) {
         let stream = Stream { hash: key.hash, version: version.get(), check: key.check, latest };

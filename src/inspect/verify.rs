@@ -1,6 +1,10 @@
 //! Verifying a store: segment by segment, and then what rests on the log.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, mpsc::Receiver},
+    thread,
+};
 
 use crate::{
     disk::{
@@ -20,6 +24,7 @@ use crate::{
         ordering::{Ordering, SegmentFile, Slot, Stranger, missing, order_segments},
         report::{Damage, Extent, Finding, Progress, Verification},
         search::infer_header,
+        survey::{Ahead, Message},
         tolerant_file::TolerantFile,
         walk::{End, Step, Walked, walk},
     },
@@ -142,7 +147,7 @@ pub(crate) fn inspect(
     found.extent = if bound.is_some() { Extent::Committed } else { Extent::Whole };
     let told: &mut Told<'_> = &mut |_, _, _| Ok(());
     let mut inspection = Inspection::begin(&files, believed, (writers, bound), found, progress, told)?;
-    inspection.segments(&slots)?;
+    inspection.segments(&slots, Looking::Ahead)?;
     let (verification, sound_up_to) = inspection.conclude(&slots)?;
     Ok(Inspected { verification, store_id: Some(store_id), meta, slots, strangers, sound_up_to })
 }
@@ -177,7 +182,7 @@ pub(crate) fn walk_from(
         bytes: 0,
         progress,
     };
-    inspection.segments(&slots)
+    inspection.segments(&slots, Looking::EventByEvent)
 }
 
 /// store.meta; none and a note of it, if it is damaged, or missing where segments are.
@@ -199,6 +204,15 @@ fn read_meta(disk: &dyn Disk, store: &Path, found: &mut Verification) -> Result<
         }
         read => read,
     }
+}
+
+/// How whole segments are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    /// Several at once.
+    Ahead,
+    /// In order, so that each event is told.
+    EventByEvent,
 }
 
 /// An inspection on its way.
@@ -254,7 +268,7 @@ impl<'a> Inspection<'a> {
         })
     }
 
-    fn segments(&mut self, slots: &[Slot]) -> Result<()> {
+    fn segments(&mut self, slots: &[Slot], looking: Looking) -> Result<()> {
         let is_looked_at = |slot: &&Slot| match (self.bound, slot.header()) {
             (Some(bound), Some(header)) => header.base < bound,
             _ => true,
@@ -266,19 +280,29 @@ impl<'a> Inspection<'a> {
             self.note(self.meta.first_segment, damage);
             self.census.cut_off();
         }
-        for (place, slot) in slots.iter().enumerate() {
-            let next = slots[place + 1..].iter().find_map(|slot| slot.file());
-            match slot {
-                Slot::Missing { first, last } => {
-                    let damage = missing(&self.files.store, *first, *last, next.map(|next| next.number));
-                    self.note(*first, damage);
-                    self.census.skip_missing(*first, *last);
-                    self.before = None;
+        let sealed = if looking == Looking::Ahead { slots.split_last() } else { None };
+        let sealed =
+            sealed.map_or(&[][..], |(_, sealed)| sealed).iter().filter_map(|slot| slot.file()).collect();
+        thread::scope(|scope| {
+            let mut ahead = Ahead::new(scope, self.files, sealed);
+            for (place, slot) in slots.iter().enumerate() {
+                let next = slots[place + 1..].iter().find_map(|slot| slot.file());
+                match slot {
+                    Slot::Missing { first, last } => {
+                        let damage = missing(&self.files.store, *first, *last, next.map(|next| next.number));
+                        self.note(*first, damage);
+                        self.census.skip_missing(*first, *last);
+                        self.before = None;
+                    }
+                    Slot::Present(file) => self.segment(file, next, ahead.survey(file.number))?,
                 }
-                Slot::Present(file) => self.segment(file, next)?,
+                if self.sound_up_to.is_some() {
+                    // What is lost is told by what comes, event by event.
+                    ahead.stop();
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Notes damage in a segment.
@@ -292,7 +316,12 @@ impl<'a> Inspection<'a> {
         self.sound_up_to.get_or_insert((number, before));
     }
 
-    fn segment(&mut self, file: &SegmentFile, next: Option<&SegmentFile>) -> Result<()> {
+    fn segment(
+        &mut self,
+        file: &SegmentFile,
+        next: Option<&SegmentFile>,
+        survey: Option<Receiver<Message>>,
+    ) -> Result<()> {
         let begun = self.bytes;
         self.last = (file.number, self.before);
         let Some(walked) = self.open(file)? else {
@@ -303,48 +332,79 @@ impl<'a> Inspection<'a> {
         };
         self.census.begin(&walked);
         let damage_before = self.census.found.damage.total();
-        let bound = self.bound.map(|bound| bound.get().saturating_sub(walked.segment.header.base.get()));
-        let end = {
-            let Self { marks, census, progress, bytes_total, .. } = self;
-            let judge = |walked: &Walked, end, stop| marks.judge_end(walked, end, stop);
-            let end = match (bound, next) {
-                (Some(bound), None) => End::Committed(bound),
-                (_, Some(next)) => End::Sealed(next.number),
-                (None, None) => End::Open(&judge),
-            };
-            walk(&walked, &end, &mut |step| {
-                let reached = match &step {
-                    Step::Frame(frame) => {
-                        census.frame(&walked, frame)?;
-                        frame.file_offset + bytes(frame.header.frame_bytes())
-                    }
-                    Step::Note(gap) => {
-                        census.gap(&walked, gap, next.and_then(|next| next.header.as_ref()))?;
-                        gap.end
-                    }
-                };
-                (progress)(Progress { bytes: begun + reached, bytes_total: *bytes_total });
-                Ok(())
-            })?
+        let end = match survey.map(|survey| self.take_survey(&survey, begun)).transpose()?.flatten() {
+            Some(end) => end,
+            None => self.walk(&walked, next, begun)?,
         };
         if self.census.found.damage.total() > damage_before {
             self.mark_unsound(file.number);
         }
         let ended = self.census.end(&walked, &end)?;
         self.before = end.seal.is_some().then_some(end);
+        let bytes_end = self.bytes_end(&walked, next);
         self.surveyed.push(Surveyed {
             path: file.path.clone(),
-            header: walked.segment.header.clone(),
+            header: walked.segment.header,
             next_position: ended.next_position,
             index_is_right: ended.index_is_right,
         });
-        self.advance(begun + file.bytes.min(bound.unwrap_or(u64::MAX)));
+        self.advance(begun + file.bytes.min(bytes_end.unwrap_or(u64::MAX)));
         Ok(())
+    }
+
+    /// Takes in what was found of a segment ahead. None: it has to be walked over.
+    fn take_survey(&mut self, survey: &Receiver<Message>, begun: u64) -> Result<Option<ChainEnd>> {
+        for message in survey {
+            match message {
+                Message::Read(read) => self.tell(begun + read),
+                Message::Ended(None) => break,
+                Message::Ended(Some(survey)) => {
+                    let end = survey.end;
+                    return Ok(self.census.take(*survey)?.then_some(end));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Beside a writer, where what is looked at of the last segment ends in its file.
+    fn bytes_end(&self, walked: &Walked, next: Option<&SegmentFile>) -> Option<u64> {
+        let bound = self.bound.filter(|_| next.is_none())?;
+        Some(bound.get().saturating_sub(walked.segment.header.base.get()))
+    }
+
+    fn walk(&mut self, walked: &Walked, next: Option<&SegmentFile>, begun: u64) -> Result<ChainEnd> {
+        let bytes_end = self.bytes_end(walked, next);
+        let Self { marks, census, progress, bytes_total, .. } = self;
+        let judge = |walked: &Walked, end, stop| marks.judge_end(walked, end, stop);
+        let end = match (bytes_end, next) {
+            (Some(bytes_end), _) => End::Committed(bytes_end),
+            (None, Some(next)) => End::Sealed(next.number),
+            (None, None) => End::Open(&judge),
+        };
+        walk(walked, &end, &mut |step| {
+            let reached = match &step {
+                Step::Frame(frame) => {
+                    census.frame(walked, frame)?;
+                    frame.file_offset + bytes(frame.header.frame_bytes())
+                }
+                Step::Note(gap) => {
+                    census.gap(walked, gap, next.and_then(|next| next.header.as_ref()))?;
+                    gap.end
+                }
+            };
+            (progress)(Progress { bytes: begun + reached, bytes_total: *bytes_total });
+            Ok(())
+        })
+    }
+
+    fn tell(&mut self, reached: u64) {
+        (self.progress)(Progress { bytes: reached, bytes_total: self.bytes_total });
     }
 
     fn advance(&mut self, reached: u64) {
         self.bytes = reached;
-        (self.progress)(Progress { bytes: reached, bytes_total: self.bytes_total });
+        self.tell(reached);
     }
 
     /// Opens a segment; none, and a note of it: nothing in it can be told to be of this place in the log.
@@ -396,7 +456,7 @@ impl<'a> Inspection<'a> {
         let last = slots.iter().filter_map(Slot::file).map(|file| file.number).max().unwrap_or(0);
         self.census.finish(last.max(self.meta.first_segment));
         let Self { files, marks, census, surveyed, bytes, sound_up_to, last: last_begun, .. } = self;
-        let Census { mut found, mut losses, checkpoints, last_index, .. } = census;
+        let Census { mut found, mut losses, tally, last_index, .. } = census;
         let reach = Reach { extent: found.extent, last_position: found.last_position };
         let mut lookup = Lookup::new(files, &surveyed, last_index.as_ref());
         for (hash, hints) in losses.unnamed() {
@@ -406,7 +466,7 @@ impl<'a> Inspection<'a> {
                 }
             }
         }
-        let saved = check_checkpoints(&checkpoints, &mut lookup, &files.store, reach)?;
+        let saved = check_checkpoints(&tally.checkpoints, &mut lookup, &files.store, reach)?;
         found.checkpoints = saved.count;
         let places = SnapshotPlaces::new(&files.store, files.store_id);
         let kept = check_snapshots(&*files.disk, &places, &mut lookup, reach)?;

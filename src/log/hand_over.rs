@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How much there is at least to be read for a second thread, in bytes: some milliseconds of work.
-const SHARED_BYTES_MIN: u64 = 4 << 20;
+pub(crate) const SHARED_BYTES_MIN: u64 = 4 << 20;
 
 /// How much is handed over at a time, in bytes of payload; one larger frame is handed over alone.
 const BATCH_BYTES: usize = 1 << 20;

@@ -515,6 +515,39 @@ fn a_store_is_verified_beside_its_writer() -> Outcome {
 }
 
 #[test]
+fn large_segments_which_are_looked_at_several_at_once_are_told_as_they_are() -> Outcome {
+    let store = store_with(buffered().segment_bytes(5 << 20));
+    let path = store.path().to_owned();
+    for number in 0..80 {
+        let name = stream(&format!("order-{}", number % 7));
+        let data = (0..4).map(|_| EventData::new("Scanned", vec![number; 64 << 10]));
+        store.append(&name, ExpectedVersion::Any, data)?;
+    }
+    let (store, _directory) = store.into_parts();
+    store.close()?;
+    let mut told = Vec::new();
+    let verification = annals::verify(&path, &mut |progress| told.push(progress))?;
+    assert!(verification.is_whole() && verification.findings.is_empty(), "{verification:#?}");
+    assert_eq!((verification.events, verification.streams, verification.segments), (320, 7, 5));
+    assert_eq!(verification.index_files, 6);
+    assert!(told.is_sorted_by_key(|progress| progress.bytes), "progress goes forwards");
+    assert!(
+        told.last().is_some_and(|last| last.bytes == last.bytes_total && last.bytes == verification.bytes)
+    );
+
+    let log = path.join("segments/000000000002.log");
+    let mut content = std::fs::read(&log)?;
+    let at = content.len() / 2;
+    content[at] ^= 1;
+    std::fs::write(&log, content)?;
+    let verification = annals::verify(&path, &mut |_| {})?;
+    assert_eq!((verification.damage.len(), verification.events), (1, 319), "{verification:#?}");
+    assert_eq!((verification.damage[0].path.as_path(), verification.lost.len()), (log.as_path(), 1));
+    assert_eq!(verification.lost_versions.len(), 1, "{verification:#?}");
+    Ok(())
+}
+
+#[test]
 fn damage_is_found_beside_a_writer_too() -> Outcome {
     let patient = Patient::new(End::Closed);
     flip(&patient, 20, 90);
