@@ -1,7 +1,7 @@
 //! Verifying: every byte of a store is read and compared, and nothing is changed.
 //!
 //! What always holds: the walk over the log is the same code that opening reads it by (`log/scan`), so what is called whole
-//! here is taken there. Memory grows with the number of streams and with the largest segment, never with the number of events.
+//! here is taken there. Memory grows with the number of streams and with the largest segments, never with the number of events.
 //! Where something is damaged, the walk goes on at the next place that its checksums vouch for.
 //!
 //! ```text

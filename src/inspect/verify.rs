@@ -46,7 +46,7 @@ use crate::{
 /// snapshots and checkpoints against the log. Changes nothing.
 ///
 /// A writer may go on beside it: then the log is looked at as far as it is committed now, which
-/// [`Verification::extent`] says. Memory is that of the largest segment's index, and 64 bytes a stream at most.
+/// [`Verification::extent`] says. Memory is that of a few segments' indexes, and 64 bytes a stream at most.
 ///
 /// ```
 /// use annals::{EventData, EventStore, ExpectedVersion, StreamId, verify};

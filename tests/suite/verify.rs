@@ -375,19 +375,22 @@ fn a_checkpoint_whose_event_is_another_is_found() {
 
 #[test]
 fn a_version_that_doesnt_go_on_from_an_earlier_segment_is_damage() {
-    let patient = Patient::new(End::Bare);
-    let last = patient.logs().len() as u64;
-    let stream_of = |event: &annals::StoredEvent| event.stream.clone();
-    let (before, here) = patient.events.split_at(usize::try_from(patient.first_in(last) - 1).expect("few"));
-    let first = here.iter().find(|event| before.iter().any(|other| other.stream == event.stream));
-    let first = first.expect("a stream that goes on in the last segment");
-    for event in here.iter().filter(|event| event.stream == stream_of(first)) {
-        forge(&patient, event.position.get(), |record| record[16] += 1);
+    let last = Patient::new(End::Bare).logs().len() as u64;
+    for number in [last - 1, last] {
+        let patient = Patient::new(End::Bare);
+        let begins = usize::try_from(patient.first_in(number) - 1).expect("few");
+        let (before, behind) = patient.events.split_at(begins);
+        let first = behind.iter().find(|event| before.iter().any(|other| other.stream == event.stream));
+        let first = first.expect("a stream that goes on in this segment");
+        for event in behind.iter().filter(|event| event.stream == first.stream) {
+            forge(&patient, event.position.get(), |record| record[16] += 1);
+        }
+        let verification = verified(&patient.disk);
+        assert_eq!(verification.damage.len(), 1, "{verification:#?}");
+        assert_eq!(verification.damage[0].path, log_path(number));
+        assert!(verification.damage[0].reason.ends_with("go on from those before"), "{verification:#?}");
+        assert_eq!(verification.damage[0].intact, Some(first.position.previous()));
     }
-    let verification = verified(&patient.disk);
-    assert_eq!(verification.damage.len(), 1, "{verification:#?}");
-    assert!(verification.damage[0].reason.ends_with("go on from those before"), "{verification:#?}");
-    assert_eq!(verification.damage[0].intact, Some(first.position.previous()));
 }
 
 /// Changes a record as another program would have written it: its checksums are right, and the chain behind it too.
