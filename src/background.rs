@@ -2,17 +2,7 @@
 //! in `Buffered` mode, and writing durable.mark. Each is a job that can be done at any moment; a thread does
 //! them when they are due, and the simulation when its seed says so.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering, fence},
-    },
-    thread::JoinHandle,
-    time::Duration,
-};
-
-use parking_lot::{Condvar, Mutex};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
     committed::Committed,
@@ -22,6 +12,7 @@ use crate::{
     log::{mark::Mark, segment::Growth, segmented_log::LogProgress},
     options::Durability,
     position::LogOffset,
+    sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering, fence, thread},
     trace,
     writer::core::Core,
 };
@@ -178,7 +169,7 @@ impl Jobs {
 #[derive(Debug)]
 pub(crate) struct Background {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -215,7 +206,7 @@ impl Background {
         });
         let its_own = Arc::clone(&shared);
         let thread =
-            std::thread::Builder::new().name("annals-background".to_owned()).spawn(move || its_own.work())?;
+            thread::Builder::new().name("annals-background".to_owned()).spawn(move || its_own.work())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -343,7 +334,7 @@ struct TellAtEnd<'a>(&'a Shared);
 impl Drop for TellAtEnd<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
-        if std::thread::panicking() {
+        if thread::panicking() {
             state.failure = Some(Error::Failed { reason: "the background thread panicked".into() });
         }
         if state.failure.is_some() {

@@ -134,8 +134,8 @@ pub(crate) fn find_stream(committed: &Committed, stream: &StreamId) -> Result<Op
 fn time_of(committed: &Committed, key: StreamKey, version: Version) -> Result<Timestamp> {
     let mut places = Vec::with_capacity(1);
     committed.stream_places(key, version, Direction::Forwards, 1, &mut places)?;
-    let view = committed.view_of(places[0])?;
-    look(&view, places[0], |record| record.event.timestamp)
+    let place = *places.first().ok_or_else(|| committed.settled().lost_event())?;
+    look(&*committed.view_of(place)?, place, |record| record.event.timestamp)
 }
 
 /// The streams that a filter admits, in the order of names. Costs a read of one event for each stream there is,

@@ -4,12 +4,7 @@
 //! lock for a look into the tail, the writer while a frame goes into it: neither while the disk is waited for.
 //! What is older than the tail is looked up without the lock, in [`Settled`], which is replaced whole.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
-};
-
-use parking_lot::{RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
 use crate::{
     error::Result,
@@ -25,6 +20,7 @@ use crate::{
     listeners::{Interest, Listeners},
     log::{segmented_log::SegmentChange, view::SegmentView},
     position::{LogOffset, Position, Version},
+    sync::{AtomicBool, AtomicU64, Ordering, RwLock, RwLockReadGuard},
 };
 
 /// What is committed, shared by the writer and all readers.

@@ -6,13 +6,8 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
-
-use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::{
     catalog::find_given_id_in,
@@ -32,6 +27,7 @@ use crate::{
     schema::{Breach, CompiledSchema, check_schema},
     schema_violation::SchemaViolation,
     stream::StreamId,
+    sync::{AtomicBool, Mutex, MutexGuard, Ordering, RwLock},
     trace,
 };
 

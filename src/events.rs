@@ -296,6 +296,13 @@ impl Events {
         let numbered = found.into_iter().map(|(position, place)| Found { number: position.get(), place });
         self.found.extend(numbered.take_while(|found| is_within(found.number)));
         if self.found.is_empty() {
+            let has_looked = match direction {
+                Direction::Forwards => looked_to >= from,
+                Direction::Backwards => looked_to <= from,
+            };
+            if !has_looked {
+                return Err(self.committed.settled().lost_event());
+            }
             // What was committed since isn't passed over: a subscription comes to it later.
             self.go_behind(match direction {
                 Direction::Forwards => looked_to.get().min(last),

@@ -8,11 +8,8 @@ use std::{
     path::Path,
     sync::{Arc, Weak},
     task::Waker,
-    thread,
     time::{Duration, Instant},
 };
-
-use parking_lot::{Mutex, RwLock};
 
 use crate::{
     chase::{Chase, Judgement},
@@ -28,6 +25,7 @@ use crate::{
     opening::check_directory,
     options::{Creation, Options},
     position::{LogOffset, Position},
+    sync::{Mutex, RwLock, thread},
 };
 
 /// How long it may take to notice that a writer has died or another page has come.

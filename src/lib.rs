@@ -110,6 +110,11 @@ mod store;
 mod stream;
 mod stream_list;
 mod subscription;
+#[cfg(not(interleavings))]
+mod sync;
+#[cfg(interleavings)]
+#[path = "../tests/interleavings/src/sync.rs"]
+mod sync;
 mod time;
 mod trace;
 mod typed;
@@ -179,7 +184,15 @@ pub use repair::{
 pub use schema_compatibility::schema_compatibility;
 pub use schema_violation::SchemaViolation;
 #[doc(hidden)]
-pub use simulation::scenario::{SimulationCounts, simulate, simulate_every_operation};
+pub use simulation::{
+    errors::{SimulatedDuration, SimulatedRefusal, simulate_every_error},
+    failure::{BrokenPromise, Promise},
+    loops::{simulate_every_operation, simulate_nested_recovery},
+    moments::{SimulatedMoment, simulate_moment, simulate_old_frames},
+    reference::SurgeryAnswer,
+    scenario::{SimulationCounts, simulate},
+    surgery::{Surgery, SurgeryGroup, SurgeryKind},
+};
 pub use snapshot::{
     IgnoredReason, IgnoredSnapshot, SNAPSHOT_BYTES_MAX, STATE_TYPE_BYTES_MAX, Snapshot, SnapshotData,
     SnapshotInfo, SnapshotList, SnapshotSearch,

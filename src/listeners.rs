@@ -3,19 +3,12 @@
 //! Who publishes looks at one number, and does nothing more where nobody waits. Else one call wakes all threads,
 //! and each task is called once. Nothing is kept for anybody: who is woken looks at the log.
 
-use std::{
-    mem,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering, fence},
-    },
-    task::Waker,
-    time::Instant,
+use std::{mem, sync::Arc, task::Waker, time::Instant};
+
+use crate::{
+    sync::{AtomicBool, AtomicU32, Mutex, Ordering, fence},
+    writer::bell::Bell,
 };
-
-use parking_lot::Mutex;
-
-use crate::writer::bell::Bell;
 
 /// What somebody waits for, and what a frame brings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

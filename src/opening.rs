@@ -225,3 +225,6 @@ fn read_holder(disk: &dyn Disk, store: &Path) -> String {
         _ => "another process".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

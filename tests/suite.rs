@@ -57,6 +57,8 @@ mod cli_queries;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_repair.rs"]
 mod cli_repair;
+#[path = "suite/cli_selftest.rs"]
+mod cli_selftest;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_snapshots.rs"]
 mod cli_snapshots;
@@ -95,6 +97,11 @@ mod full_disk;
 mod given;
 #[path = "suite/golden.rs"]
 mod golden;
+#[allow(dead_code, reason = "the fuzzer uses more of it")]
+#[path = "fuzz/src/hostile/mod.rs"]
+mod hostile;
+#[path = "suite/hostile_bytes.rs"]
+mod hostile_bytes;
 #[path = "suite/idempotency.rs"]
 mod idempotency;
 #[path = "suite/idempotency_table.rs"]
@@ -117,6 +124,9 @@ mod metadata;
 mod names;
 #[path = "suite/opening.rs"]
 mod opening;
+#[cfg(feature = "cli")]
+#[path = "suite/operator_errors.rs"]
+mod operator_errors;
 #[path = "suite/patient.rs"]
 mod patient;
 #[path = "suite/pending.rs"]
@@ -151,6 +161,8 @@ mod restore;
 mod run_ends;
 #[path = "suite/runners.rs"]
 mod runners;
+#[path = "suite/slow_syncs.rs"]
+mod slow_syncs;
 #[path = "suite/snapshot_faults.rs"]
 mod snapshot_faults;
 #[path = "suite/snapshot_policies.rs"]

@@ -1,6 +1,11 @@
 //! The format's own tests: the tables of docs/file-format.md, and what is refused. Records have theirs in
 //! format/record/tests.
 
+#![allow(
+    non_snake_case,
+    reason = "tests are named after behaviours, with the items of the fault list behind __"
+)]
+
 use proptest::prelude::*;
 
 use crate::{
@@ -311,7 +316,7 @@ fn segment_header() -> SegmentHeader {
 }
 
 #[test]
-fn no_damaged_structure_is_read() {
+fn no_damaged_structure_is_read__F20() {
     let meta = StoreMeta { store_id: 7, created: -8, first_segment: 1 }.encode();
     is_refused_when_damaged(&meta, |bytes| StoreMeta::decode(bytes).is_ok());
     let mark = DurableMark { store_id: 7, sequence: 8, durable: 9 }.encode();

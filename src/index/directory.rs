@@ -20,6 +20,7 @@ use crate::{
         layout::{bytes, get_i64, get_u32, get_u64, index, layout, put_i64, put_u32, put_u64},
         paged::{CONTENT_BYTES, PagedIdentity, PagedKind, PagedWriter},
         paged_file::{PagedFile, SectionReader},
+        segment_header::SEGMENT_NUMBER_MAX,
     },
     index::{
         chain_end::{self, CHAIN_END_BYTES},
@@ -375,12 +376,32 @@ impl SegmentTable {
         if !rest.is_empty() || entries.is_empty() != end.is_none() {
             return Err(IndexFault::Damaged("a directory file covers a part of a segment"));
         }
-        Ok(Self {
+        let table = Self {
             first_segment: get_u32(content, FIRST_SEGMENT),
             entries: entries.iter().map(|entry| SegmentEntry::decode(entry)).collect(),
             end,
             last_timestamp: Timestamp::from_micros(get_i64(content, LAST_TIMESTAMP)),
-        })
+        };
+        if table.is_in_order() {
+            Ok(table)
+        } else {
+            Err(IndexFault::Damaged("the segments of a directory file aren't in order"))
+        }
+    }
+
+    /// Whether each segment begins behind the one before it, as who looks something up by halving relies on. A segment
+    /// may have no event.
+    fn is_in_order(&self) -> bool {
+        let number_max = u64::from(self.first_segment) + bytes(self.entries.len());
+        let ascends = |pair: &[SegmentEntry]| {
+            pair[0].base < pair[1].base && pair[0].first_position <= pair[1].first_position
+        };
+        let ends_behind = |last: &SegmentEntry| {
+            last.base < self.log_end() && self.end.is_some_and(|end| last.first_position <= end.next_position)
+        };
+        number_max <= SEGMENT_NUMBER_MAX
+            && self.entries.windows(2).all(ascends)
+            && self.entries.last().is_none_or(ends_behind)
     }
 }
 

@@ -63,6 +63,13 @@ struct OpenParts {
     order: VecDeque<usize>,
 }
 
+/// Where the next segment begins.
+#[derive(Clone, Copy, Debug)]
+struct NextSegment {
+    base: LogOffset,
+    first_position: Position,
+}
+
 impl SealedPart {
     /// A segment that is shown as far as `end`, with its index.
     pub(crate) fn new(number: u32, view: Arc<SegmentView>, end: u64, part: Arc<dyn IndexPart>) -> Self {
@@ -180,20 +187,24 @@ impl SealedParts {
     }
 
     /// Where a segment begins, and where the next one does.
-    fn entry(&self, number: u32) -> Option<(SegmentEntry, LogOffset)> {
+    fn entry(&self, number: u32) -> Option<(SegmentEntry, NextSegment)> {
         let table = self.table.read();
         let place = index(u64::from(number.checked_sub(self.first_segment)?));
         let entry = *table.entries.get(place)?;
-        let next = table.entries.get(place + 1).map_or_else(|| table.log_end(), |entry| entry.base);
-        (next > entry.base).then_some((entry, next))
+        let next = match table.entries.get(place + 1) {
+            Some(next) => NextSegment { base: next.base, first_position: next.first_position },
+            None => NextSegment { base: table.log_end(), first_position: table.end?.next_position },
+        };
+        (next.base > entry.base).then_some((entry, next))
+    }
+
+    fn no_entry(&self) -> Error {
+        let reason = "the index names a segment that isn't there; remove streams.dir, and it is made anew";
+        Error::corrupt(self.files.directory_path(), 0, reason, None)
     }
 
     fn open(&self, number: u32) -> Result<SealedPart> {
-        let (entry, next) = self.entry(number).ok_or_else(|| {
-            let reason =
-                "the index names a segment that isn't there; remove streams.dir, and it is made anew";
-            Error::corrupt(self.files.directory_path(), 0, reason, None)
-        })?;
+        let (entry, next) = self.entry(number).ok_or_else(|| self.no_entry())?;
         let segment = Segment::open(&*self.files.disk, &self.files.store, u64::from(number), OpenMode::Read)?;
         let header = &segment.header;
         let is_it = header.store_id == self.files.store_id
@@ -202,22 +213,28 @@ impl SealedParts {
         if !is_it {
             return Err(segment.corrupt(0, "the segment isn't the one that stood here"));
         }
-        let end = header.file_offset(next);
+        let end = header.file_offset(next.base);
         if segment.prepared() < end {
             return Err(segment.corrupt(segment.prepared(), "the file is shorter than the segment was"));
         }
         let view = segment.view(self.files.read, end)?;
         view.publish(end);
         let opened = self.files.open_index_of(&segment);
-        let part: Arc<dyn IndexPart> = match opened.and_then(|index| index_until_end(index, end)) {
+        let part: Arc<dyn IndexPart> = match opened.and_then(|index| index_until_end(index, end, next)) {
             Ok(index) => Arc::new(index),
-            Err(fault) => self.make_index(header, end, &fault)?,
+            Err(fault) => self.make_index(header, end, next, &fault)?,
         };
         Ok(SealedPart::new(number, Arc::new(view), end, part))
     }
 
     /// Makes a segment's index from its log, and its file, if this is who writes it.
-    fn make_index(&self, header: &SegmentHeader, end: u64, fault: &IndexFault) -> Result<Arc<dyn IndexPart>> {
+    fn make_index(
+        &self,
+        header: &SegmentHeader,
+        end: u64,
+        next: NextSegment,
+        fault: &IndexFault,
+    ) -> Result<Arc<dyn IndexPart>> {
         let (files, number) = (&self.files, segment_number(header.number));
         trace::warn(
             "made an index anew",
@@ -225,6 +242,10 @@ impl SealedParts {
             format_args!("{fault:?}"),
         );
         let (memory, chain_end) = index_until(&*files.disk, &files.store, number, end)?;
+        if chain_end.next_position != next.first_position {
+            let reason = "it names other events than the log has; remove it, and it is made anew";
+            return Err(Error::corrupt(files.directory_path(), 0, reason, None));
+        }
         if files.access == Access::Owner {
             // In order, so that making one never waits for the making of another that waits for a third.
             for earlier in self.first_segment..number {
@@ -232,7 +253,7 @@ impl SealedParts {
             }
             let link = |key| self.latest_before(number, key);
             files.write_index(number, &sealed_writer::encode(&memory, &chain_end, files.store_id, &link)?);
-            if let Ok(index) = files.open_index(header).and_then(|index| index_until_end(index, end)) {
+            if let Ok(index) = files.open_index(header).and_then(|index| index_until_end(index, end, next)) {
                 return Ok(Arc::new(index));
             }
         }
@@ -262,7 +283,8 @@ impl SealedParts {
             Ok(answer) => return Ok(answer),
             Err(fault) => fault,
         };
-        let made = self.make_index(&part.view.header, part.end, &fault)?;
+        let (_, next) = self.entry(part.number).ok_or_else(|| self.no_entry())?;
+        let made = self.make_index(&part.view.header, part.end, next, &fault)?;
         *part.part.write() = Arc::clone(&made);
         question(&*made).map_err(|fault| {
             let path = index_path(&self.files.store, u64::from(part.number));
@@ -271,9 +293,10 @@ impl SealedParts {
     }
 }
 
-/// The index, if it is one of its segment as far as `end`.
-fn index_until_end(index: SealedIndex, end: u64) -> IndexResult<SealedIndex> {
-    if index.chain_end().file_offset == end {
+/// The index, if it is one of its segment as far as `end`, with all events before the next segment's.
+fn index_until_end(index: SealedIndex, end: u64, next: NextSegment) -> IndexResult<SealedIndex> {
+    let chain_end = index.chain_end();
+    if chain_end.file_offset == end && chain_end.next_position == next.first_position {
         Ok(index)
     } else {
         Err(IndexFault::Damaged("it is of another end of the segment"))

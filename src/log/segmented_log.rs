@@ -6,13 +6,8 @@
 use std::{
     mem,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
-
-use parking_lot::Mutex;
 
 use crate::{
     disk::contract::{Disk, DiskFile, OpenMode},
@@ -26,6 +21,7 @@ use crate::{
     log::{mark::Mark, recovery::Recovered, scan::ChainEnd, segment::Segment, view::SegmentView},
     options::ReadMode,
     position::{LogOffset, Position},
+    sync::{AtomicU64, Mutex, Ordering},
 };
 
 /// What the log needs to know of the store.

@@ -1,5 +1,10 @@
 //! The log's own tests: each rule of the decision torn or corrupt, and their order.
 
+#![allow(
+    non_snake_case,
+    reason = "tests are named after behaviours, with the items of the fault list behind __"
+)]
+
 use std::path::Path;
 
 use crate::{
@@ -44,7 +49,7 @@ fn payload(zero_pieces: u32, zero_pieces_named: u32) -> TailStop {
 }
 
 #[test]
-fn each_rule_decides_where_those_before_it_do_not() {
+fn each_rule_decides_where_those_before_it_do_not__F25() {
     use EpochMode::{Buffered, Fsync};
     let corrupt = |reason: &'static str| Some(reason);
     let lost = corrupt("frames are missing or damaged that were durable");
@@ -219,7 +224,7 @@ fn a_scan_sees_what_the_rules_ask_for() {
 }
 
 #[test]
-fn frames_behind_the_chain_are_witnesses_of_what_was_durable() {
+fn frames_behind_the_chain_are_witnesses_of_what_was_durable__F25() {
     let mut bytes = segment_bytes(EpochMode::Buffered);
     bytes[600] ^= 1;
     let found = facts_of(bytes.clone());

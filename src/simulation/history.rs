@@ -3,7 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    disk::sim::random::Random, error::Result, event::StoredEvent, options::Durability, position::Version,
+    disk::sim::random::Random,
+    error::{Error, Result},
+    event::StoredEvent,
+    options::Durability,
+    position::Version,
+    simulation::failure::{BrokenPromise, Promise},
     stream::StreamId,
 };
 
@@ -23,8 +28,7 @@ pub(crate) struct Event {
 /// The payload of a tag: of any length, of any bytes, and with long runs of zeros in some.
 pub(crate) fn payload(tag: u64) -> Vec<u8> {
     let mut random = Random::new(tag);
-    let length_max = if random.one_in(40) { LARGE_PAYLOAD_BYTES_MAX } else { PAYLOAD_BYTES_MAX };
-    let length = random.below(length_max + 1);
+    let length = choose_length(&mut random);
     let kind = random.below(4);
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
@@ -38,6 +42,16 @@ pub(crate) fn payload(tag: u64) -> Vec<u8> {
         _ => {}
     }
     bytes
+}
+
+/// How long the payload of a tag is, in bytes.
+pub(crate) fn payload_bytes(tag: u64) -> usize {
+    choose_length(&mut Random::new(tag))
+}
+
+fn choose_length(random: &mut Random) -> usize {
+    let length_max = if random.one_in(40) { LARGE_PAYLOAD_BYTES_MAX } else { PAYLOAD_BYTES_MAX };
+    random.below(length_max + 1)
 }
 
 /// All that was handed over and may be in the log, in the order of the log.
@@ -71,23 +85,24 @@ impl History {
         &self,
         before: usize,
         found: impl Iterator<Item = Result<StoredEvent>>,
-    ) -> Result<usize, String> {
+    ) -> Result<usize, BrokenPromise> {
         let mut count = before;
         for event in found {
-            let event = event.map_err(|error| format!("event {} can't be read: {error}", count + 1))?;
+            let event = event.map_err(|error| unreadable(count + 1, &error))?;
             let Some(expected) = self.events.get(count) else {
-                return Err(format!("event {} was never appended", count + 1));
+                return Err(format!("event {} was never appended", count + 1).into());
             };
             count += 1;
             let is_expected = event.position.get() == count as u64
                 && event.stream == expected.stream
                 && event.data == payload(expected.tag);
             if !is_expected {
-                return Err(format!("event {count} isn't the one that was appended"));
+                return Err(format!("event {count} isn't the one that was appended").into());
             }
         }
         if count > 0 && !self.commit_ends.contains(&count) {
-            return Err(format!("what is shown ends after event {count}, inside a commit"));
+            let what = format!("what is shown ends after event {count}, inside a commit");
+            return Err(BrokenPromise::new(Promise::WholeCommits, what));
         }
         Ok(count)
     }
@@ -128,13 +143,16 @@ impl History {
     }
 
     /// Compares what is found at an opening. It becomes the history: it was shown, so it must stay.
-    pub(crate) fn settle(&mut self, found: impl Iterator<Item = Result<StoredEvent>>) -> Result<(), String> {
+    pub(crate) fn settle(
+        &mut self,
+        found: impl Iterator<Item = Result<StoredEvent>>,
+    ) -> Result<(), BrokenPromise> {
         let mut versions: BTreeMap<StreamId, u64> = BTreeMap::new();
         let mut count = 0;
         for event in found {
-            let event = event.map_err(|error| format!("event {} can't be read: {error}", count + 1))?;
+            let event = event.map_err(|error| unreadable(count + 1, &error))?;
             let Some(expected) = self.events.get(count) else {
-                return Err(format!("event {} was never appended", count + 1));
+                return Err(format!("event {} was never appended", count + 1).into());
             };
             count += 1;
             let version = versions.entry(event.stream.clone()).or_default();
@@ -144,15 +162,17 @@ impl History {
                 && event.stream == expected.stream
                 && event.data == payload(expected.tag);
             if !is_expected {
-                return Err(format!("event {count} isn't the one that was appended"));
+                return Err(format!("event {count} isn't the one that was appended").into());
             }
         }
         let expected = self.certain.max(self.cached);
         if count < expected {
-            return Err(format!("{expected} events must be there, and {count} are"));
+            let what = format!("{expected} events must be there, and {count} are");
+            return Err(BrokenPromise::new(Promise::NothingLost, what));
         }
         if count > 0 && !self.commit_ends.contains(&count) {
-            return Err(format!("the log ends after event {count}, inside a commit"));
+            let what = format!("the log ends after event {count}, inside a commit");
+            return Err(BrokenPromise::new(Promise::WholeCommits, what));
         }
         self.events.truncate(count);
         self.commit_ends = self.commit_ends.range(..=count).copied().collect();
@@ -161,4 +181,10 @@ impl History {
         self.cached = 0;
         Ok(())
     }
+}
+
+/// Of what was written by this program and never damaged, every event can be read.
+fn unreadable(number: usize, error: &Error) -> BrokenPromise {
+    let promise = if error.is_corruption() { Promise::NoFalseRefusal } else { Promise::RightAnswers };
+    BrokenPromise::new(promise, format!("event {number} can't be read: {error}"))
 }

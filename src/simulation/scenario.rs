@@ -1,4 +1,4 @@
-//! Runs by a seed, and a run that is cut at every operation.
+//! Lives by a seed, and what all lives share: a store on its disk, and what it must hold.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -7,13 +7,15 @@ use crate::{
         faults::{DiskOperation, Fault, SyncFailure},
         random::Random,
         simulated::SimDisk,
+        survival::CutStyle,
     },
     error::Error,
     inspect::verify::verify_on,
     options::{Durability, Options, SEGMENT_BYTES_MIN},
     simulation::{
+        failure::{BrokenPromise, Promise},
         history::History,
-        session::{STORE, Session, options},
+        session::{Reading, STORE, Session, options},
         watcher::Watcher,
     },
 };
@@ -27,27 +29,37 @@ const STEPS_MAX: usize = 12;
 /// At which operation of an opening the power is cut at the latest, where it is cut in its midst.
 const CUT_MAX: usize = 70;
 
+/// How many further outcomes of a power cut are looked at.
+const OTHER_OUTCOMES: usize = 2;
+
 /// What simulations did.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct SimulationCounts {
-    /// How often the power was cut or the program killed.
+    /// How many states of the disk that a power cut or a kill left were opened and checked.
     pub cuts: u64,
-    /// How often the store was opened again, and found right.
+    /// How many more such states there were, whose opening was itself cut off, or failed with the disk.
+    pub recoveries_cut: u64,
+    /// How often the store was opened, and found right.
     pub openings: u64,
     /// How many events were found at all these openings.
     pub events: u64,
     /// How often a follower beside the store looked, and was right.
     pub looks: u64,
+    /// How many operations of the disk there were that can be cut off or refused.
+    pub operations: u64,
 }
 
 impl SimulationCounts {
     /// Adds up two counts.
     pub fn add(&mut self, other: Self) {
-        self.cuts += other.cuts;
-        self.openings += other.openings;
-        self.events += other.events;
-        self.looks += other.looks;
+        let Self { cuts, recoveries_cut, openings, events, looks, operations } = other;
+        self.cuts += cuts;
+        self.recoveries_cut += recoveries_cut;
+        self.openings += openings;
+        self.events += events;
+        self.looks += looks;
+        self.operations += operations;
     }
 }
 
@@ -57,7 +69,7 @@ impl SimulationCounts {
 /// # Errors
 ///
 /// What didn't hold.
-pub fn simulate(seed: u64) -> Result<SimulationCounts, String> {
+pub fn simulate(seed: u64) -> Result<SimulationCounts, BrokenPromise> {
     let mut random = Random::new(seed);
     let durability = if random.one_in(2) { Durability::Buffered } else { Durability::Fsync };
     let disk = SimDisk::new(random.next());
@@ -73,74 +85,91 @@ pub fn simulate(seed: u64) -> Result<SimulationCounts, String> {
     }
     run.disk.clear_faults();
     run.check_whole(durability)?;
-    Ok(run.counts)
-}
-
-/// Cuts the power at every operation of a life that makes a store and crosses segments, and again at every
-/// operation of the recovery that follows; by a seed, which also says what each cut leaves.
-///
-/// # Errors
-///
-/// What didn't hold, and where the cut was.
-pub fn simulate_every_operation(durability: Durability, seed: u64) -> Result<SimulationCounts, String> {
-    let mut counts = SimulationCounts::default();
-    for nth in 1.. {
-        let at = |what: String| format!("cut at operation {nth} with seed {seed} ({durability:?}): {what}");
-        let mut run = Run::new(SimDisk::new(seed.wrapping_mul(1_000_003).wrapping_add(nth)));
-        // A follower syncs what it shows beside no writer: every second life goes without.
-        run.watcher = (nth % 2 == 1).then(Watcher::default);
-        run.disk.cut_at(nth);
-        run.live_straight(durability, seed).map_err(at)?;
-        let was_cut = run.disk.is_cut();
-        run.cut_power();
-        run.recover_cut_at_every_operation(durability).map_err(at)?;
-        counts.add(run.counts);
-        if !was_cut {
-            break;
-        }
-    }
-    Ok(counts)
+    Ok(run.counts())
 }
 
 /// Whether a sync may have failed in an opening.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum SyncsFailed {
+pub(crate) enum SyncsFailed {
     No,
     Perhaps,
 }
 
 /// A store on its disk, and what it must hold.
-struct Run {
-    disk: SimDisk,
-    history: History,
+pub(crate) struct Run {
+    pub(crate) disk: SimDisk,
+    pub(crate) history: History,
+    pub(crate) watcher: Option<Watcher>,
+    pub(crate) reading: Reading,
     counts: SimulationCounts,
+    /// How many operations of the disk others have counted.
+    operations_before: u64,
     /// The present writer's mount.
     writer: SimDisk,
-    watcher: Option<Watcher>,
     /// Whether all openings so far were in `Fsync` mode.
     is_always_synced: bool,
+    /// Whether the disk is as a cut or a kill left it, and nobody has looked.
+    is_unchecked: bool,
 }
 
 impl Run {
-    fn new(disk: SimDisk) -> Self {
-        let writer = disk.mount();
-        let (history, counts) = (History::default(), SimulationCounts::default());
-        Self { disk, history, counts, writer, watcher: None, is_always_synced: true }
+    pub(crate) fn new(disk: SimDisk) -> Self {
+        Self {
+            writer: disk.mount(),
+            disk,
+            history: History::default(),
+            watcher: None,
+            reading: Reading::Works,
+            counts: SimulationCounts::default(),
+            operations_before: 0,
+            is_always_synced: true,
+            is_unchecked: false,
+        }
+    }
+
+    /// The same store on another disk that is as this one is, for a future of its own. It counts anew.
+    pub(crate) fn fork(&self, seed: u64) -> Self {
+        let disk = self.disk.fork(seed);
+        Self {
+            writer: disk.mount(),
+            disk,
+            history: self.history.clone(),
+            watcher: None,
+            reading: self.reading,
+            counts: SimulationCounts::default(),
+            operations_before: self.disk.operations(),
+            is_always_synced: self.is_always_synced,
+            is_unchecked: self.is_unchecked,
+        }
+    }
+
+    pub(crate) fn counts(&self) -> SimulationCounts {
+        let mut counts = self.counts;
+        counts.operations += self.disk.operations() - self.operations_before;
+        counts
     }
 
     /// Opens the store in a new program.
-    fn open(&mut self, options: &Options) -> Result<Result<Session, Error>, String> {
+    pub(crate) fn open(&mut self, options: &Options) -> Result<Result<Session, Error>, BrokenPromise> {
         self.writer = self.disk.mount();
-        Session::open(&self.writer, options, &mut self.history)
+        let session = Session::open(&self.writer, options, &mut self.history, self.reading)?;
+        if session.is_ok() {
+            self.counts.openings += 1;
+            self.counts.events += self.history.len() as u64;
+            self.counts.cuts += u64::from(self.is_unchecked);
+        } else {
+            self.counts.recoveries_cut += u64::from(self.is_unchecked);
+        }
+        self.is_unchecked = false;
+        Ok(session)
     }
 
     /// Lets the follower look, if there is one, beside a writer that lives.
-    fn watch(&mut self, durability: Durability) -> Result<(), String> {
+    pub(crate) fn watch(&mut self, durability: Durability) -> Result<(), BrokenPromise> {
         let Some(shown) = self.look()? else { return Ok(()) };
         if shown < self.history.acknowledged() {
-            return Err(format!(
-                "a follower shows {shown} events beside a writer, and more are acknowledged"
-            ));
+            let what = format!("a follower shows {shown} events beside a writer, and more are acknowledged");
+            return Err(BrokenPromise::new(Promise::NothingLost, what));
         }
         if durability == Durability::Fsync {
             self.history.make_certain(shown);
@@ -149,24 +178,46 @@ impl Run {
     }
 
     /// Lets the follower look, if there is one, beside no writer: what it shows must stay in any mode.
-    fn watch_alone(&mut self) -> Result<(), String> {
+    pub(crate) fn watch_alone(&mut self) -> Result<(), BrokenPromise> {
         if let Some(shown) = self.look()? {
             self.history.make_certain(shown);
         }
         Ok(())
     }
 
-    fn look(&mut self) -> Result<Option<usize>, String> {
+    fn look(&mut self) -> Result<Option<usize>, BrokenPromise> {
         let Some(watcher) = &mut self.watcher else { return Ok(None) };
         let shown = watcher.look(&self.disk, &self.history)?;
         self.counts.looks += u64::from(shown.is_some());
         Ok(shown)
     }
 
-    fn cut_power(&mut self) {
+    pub(crate) fn cut_power(&mut self) {
         self.disk.power_cut();
-        self.counts.cuts += 1;
+        self.history.cut();
+        self.note_cut();
         self.end_watcher();
+    }
+
+    /// The same with a choice of what is left.
+    pub(crate) fn cut_power_keeping(&mut self, style: CutStyle) {
+        self.disk.power_cut_keeping(style);
+        self.history.cut();
+        self.note_cut();
+        self.end_watcher();
+    }
+
+    /// Kills the program, and the system goes on.
+    pub(crate) fn kill(&mut self) {
+        self.disk.crash_process();
+        self.history.kill();
+        self.note_cut();
+    }
+
+    /// Nobody has looked at what the disk holds now. Where the state before was never looked at either, its opening was
+    /// counted when it failed.
+    fn note_cut(&mut self) {
+        self.is_unchecked = true;
     }
 
     fn end_watcher(&mut self) {
@@ -176,7 +227,7 @@ impl Run {
     }
 
     /// One opening, from a reopening that may be cut to an end of any kind.
-    fn live(&mut self, random: &mut Random, durability: Durability) -> Result<(), String> {
+    fn live(&mut self, random: &mut Random, durability: Durability) -> Result<(), BrokenPromise> {
         let segment_bytes = SEGMENT_BYTES_MIN << random.below(3);
         self.plan_faults(random);
         self.is_always_synced &= durability == Durability::Fsync;
@@ -192,7 +243,6 @@ impl Run {
                 return self.end(random, SyncsFailed::Perhaps);
             }
         };
-        self.note_opening();
         let mut syncs_failed = SyncsFailed::No;
         for _ in 0..random.below(STEPS_MAX) {
             let goes_on = if random.one_in(3) {
@@ -243,9 +293,13 @@ impl Run {
     }
 
     /// Ends an opening as the world does: by a power cut, or by a kill with the system going on.
-    fn end(&mut self, random: &mut Random, syncs_failed: SyncsFailed) -> Result<(), String> {
+    pub(crate) fn end(
+        &mut self,
+        random: &mut Random,
+        syncs_failed: SyncsFailed,
+    ) -> Result<(), BrokenPromise> {
         if random.one_in(3) {
-            self.counts.cuts += 1;
+            self.note_cut();
             self.writer.kill();
             // A sync that failed may have taken from the cache what was acknowledged without it.
             if syncs_failed == SyncsFailed::No {
@@ -254,83 +308,64 @@ impl Run {
                 self.end_watcher();
             }
         } else {
+            self.check_other_outcomes(random)?;
             self.cut_power();
-            self.history.cut();
         }
         self.disk.clear_faults();
         if syncs_failed == SyncsFailed::No { self.watch_alone() } else { Ok(()) }
     }
 
-    /// A fixed life that makes a store, crosses segments, does every job, and closes.
-    fn live_straight(&mut self, durability: Durability, seed: u64) -> Result<(), String> {
-        let mut random = Random::new(seed);
-        let options = options(durability, SEGMENT_BYTES_MIN);
-        let Ok(mut session) = self.open(&options)? else {
+    /// The same cut could have left other sectors, lengths and names: the store opens on some of those too.
+    fn check_other_outcomes(&mut self, random: &mut Random) -> Result<(), BrokenPromise> {
+        if !self.disk.has_unsynced() {
             return Ok(());
-        };
-        for _ in 0..4 {
-            self.watch(durability)?;
-            let goes_on = session.append(&mut random, &mut self.history)?;
-            self.watch(durability)?;
-            let job = session.choose_job(&mut random);
-            if !goes_on || !session.run_job(job, &mut self.history) {
-                return Ok(());
-            }
         }
-        session.close(&mut self.history);
-        self.watch_alone()
+        for _ in 0..OTHER_OUTCOMES {
+            let mut other = self.fork(random.next());
+            other.disk.clear_faults();
+            other.cut_power();
+            let durability = if random.one_in(2) { Durability::Buffered } else { Durability::Fsync };
+            other.open_whole(durability)?;
+            self.counts.add(other.counts());
+        }
+        Ok(())
     }
 
-    /// Opens again and again, cut one operation later each time, until an opening comes through.
-    fn recover_cut_at_every_operation(&mut self, durability: Durability) -> Result<(), String> {
-        let options = options(durability, SEGMENT_BYTES_MIN);
-        for nth in 1.. {
-            self.watch_alone()?;
-            self.disk.cut_at(nth);
-            let session =
-                self.open(&options).map_err(|what| format!("recovery cut at operation {nth}: {what}"))?;
-            if let Err(error) = &session {
-                refuse_corruption(error)
-                    .map_err(|what| format!("recovery cut at operation {nth}: {what}"))?;
-            }
-            let is_open = session.is_ok();
-            drop(session);
-            self.cut_power();
-            if is_open {
-                break;
-            }
-        }
-        self.check_whole(durability)
+    /// Opens a store that nothing keeps from being opened.
+    pub(crate) fn open_whole(&mut self, durability: Durability) -> Result<Session, BrokenPromise> {
+        self.open(&options(durability, SEGMENT_BYTES_MIN))?.map_err(|error| {
+            BrokenPromise::new(Promise::NoFalseRefusal, format!("the store doesn't open: {error}"))
+        })
     }
 
     /// The store opens, verifies, and opening changes no byte of the log and leaves no temporary file.
-    fn check_whole(&mut self, durability: Durability) -> Result<(), String> {
-        let options = options(durability, SEGMENT_BYTES_MIN);
+    pub(crate) fn check_whole(&mut self, durability: Durability) -> Result<(), BrokenPromise> {
         let mut logs = Vec::new();
         for _ in 0..2 {
-            let session = self.open(&options)?;
-            session.map_err(|error| format!("the store doesn't open: {error}"))?;
-            self.note_opening();
+            drop(self.open_whole(durability)?);
             logs.push(self.log_bytes());
             // What was shown must stay, also if the power goes at once.
             self.cut_power();
             self.watch_alone()?;
         }
         if logs[0] != logs[1] {
-            return Err("opening twice changed the log".to_owned());
+            return Err("opening twice changed the log".to_owned().into());
         }
         let left: Vec<_> =
             self.disk.files().into_iter().filter(|path| path.extension() == Some("tmp".as_ref())).collect();
         if !left.is_empty() {
-            return Err(format!("temporary files stay: {left:?}"));
+            return Err(format!("temporary files stay: {left:?}").into());
         }
         let found =
             verify_on(Arc::new(self.disk.clone()), STORE, &mut |_| {}).map_err(|error| error.to_string())?;
-        if found.damage.is_empty() { Ok(()) } else { Err(format!("damage: {:?}", found.damage)) }
+        if found.damage.is_empty() {
+            return Ok(());
+        }
+        Err(BrokenPromise::new(Promise::NoFalseRefusal, format!("damage: {:?}", found.damage)))
     }
 
     /// The segments' bytes, without the zeros behind them: a cut may bring back what was trimmed.
-    fn log_bytes(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    pub(crate) fn log_bytes(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let is_segment = |path: &PathBuf| path.extension() == Some("log".as_ref());
         let written = |path: PathBuf| {
             let mut content = self.disk.read_file(&path).unwrap_or_default();
@@ -339,18 +374,14 @@ impl Run {
         };
         self.disk.files().into_iter().filter(is_segment).map(written).collect()
     }
-
-    fn note_opening(&mut self) {
-        self.counts.openings += 1;
-        self.counts.events += self.history.len() as u64;
-    }
 }
 
 /// No cut may look like damage.
-fn refuse_corruption(error: &Error) -> Result<(), String> {
+pub(crate) fn refuse_corruption(error: &Error) -> Result<(), BrokenPromise> {
     match error {
         Error::Corrupt { .. } | Error::NotAStore { .. } | Error::NewerFormat { .. } => {
-            Err(format!("an honest cut was refused: {error}"))
+            let what = format!("an honest cut was refused: {error}");
+            Err(BrokenPromise::new(Promise::NoFalseRefusal, what))
         }
         _ => Ok(()),
     }

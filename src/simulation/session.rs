@@ -9,16 +9,19 @@ use crate::{
         sim::{random::Random, simulated::SimDisk},
     },
     error::Error,
-    event::EventData,
+    event::{EventData, StoredEvent},
     event_id::{EventId, IdGenerator},
     events::Events,
     opening::{self, Opened},
     options::{Durability, Options},
     position::{ExpectedVersion, Version},
     query::Query,
-    simulation::history::{Event, History, payload},
+    simulation::{
+        failure::{BrokenPromise, Promise},
+        history::{Event, History, payload},
+    },
     stream::StreamId,
-    time::Timestamp,
+    time::{Clock, Timestamp},
     writer::{
         answer::{self, Patience, PendingOutcome},
         bell::Meeting,
@@ -43,9 +46,27 @@ impl IdGenerator for FixedId {
     }
 }
 
+/// A clock that stands still: a seed is the same life on every day.
+#[derive(Debug)]
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(0)
+    }
+}
+
 /// How the store is opened in a simulation.
 pub(crate) fn options(durability: Durability, segment_bytes: u64) -> Options {
-    Options::new().durability(durability).segment_bytes(segment_bytes).id_generator(Arc::new(FixedId))
+    let options = Options::new().durability(durability).segment_bytes(segment_bytes);
+    options.id_generator(Arc::new(FixedId)).clock(Arc::new(FixedClock))
+}
+
+/// Whether the disk may refuse to open a file to read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reading {
+    Works,
+    MayFail,
 }
 
 /// A store that is open, with its engine in our hands.
@@ -53,12 +74,18 @@ pub(crate) struct Session {
     opened: Opened,
     jobs: Jobs,
     durability: Durability,
+    reading: Reading,
     now: i64,
+    /// An answer was given behind which no append may succeed.
+    is_done: bool,
 }
+
+/// What an append says to each of its streams: what it expects, and the tags of its events.
+pub(crate) type Parts = Vec<(StreamId, ExpectedVersion, Vec<u64>)>;
 
 /// A commit that was handed over, and what it says.
 struct Handed {
-    parts: Vec<(StreamId, ExpectedVersion, Vec<u64>)>,
+    parts: Parts,
     pending: PendingOutcome,
 }
 
@@ -68,31 +95,51 @@ impl Session {
         mount: &SimDisk,
         options: &Options,
         history: &mut History,
-    ) -> Result<Result<Self, Error>, String> {
+        reading: Reading,
+    ) -> Result<Result<Self, Error>, BrokenPromise> {
         let disk: Arc<dyn Disk> = Arc::new(mount.clone());
         let opened = match opening::open(&disk, Path::new(STORE), options) {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
-        let found = history.settle(Events::new(&opened.committed, Query::all().select()));
+        let mut refused = None;
+        let events = Events::new(&opened.committed, Query::all().select());
+        let found = history.settle(events.inspect(|event| refused = refusal(event, reading)));
         // An opening goes on where it can't write the page for other processes or the index's files, and reading
         // opens sealed segments: the cut was there.
         if mount.is_cut() {
             return Ok(Err(Error::io("open", STORE, std::io::Error::other("the disk was cut off"))));
         }
+        if let (Err(_), Some(error)) = (&found, refused) {
+            return Ok(Err(error));
+        }
         found?;
         let jobs = Jobs::new(disk, &opened.core, options.durability);
-        Ok(Ok(Self { opened, jobs, durability: options.durability, now: 0 }))
+        let durability = options.durability;
+        Ok(Ok(Self { opened, jobs, durability, reading, now: 0, is_done: false }))
     }
 
     /// Hands over some commits, lets the writer take a turn for each frame, and checks its answers. False: the
     /// store has failed.
-    pub(crate) fn append(&mut self, random: &mut Random, history: &mut History) -> Result<bool, String> {
+    pub(crate) fn append(
+        &mut self,
+        random: &mut Random,
+        history: &mut History,
+    ) -> Result<bool, BrokenPromise> {
+        let commits = (0..=random.below(COMMITS_MAX)).map(|_| choose_parts(random, history)).collect();
+        self.append_commits(commits, history)
+    }
+
+    /// The same with commits of the caller's.
+    pub(crate) fn append_commits(
+        &mut self,
+        commits: Vec<Parts>,
+        history: &mut History,
+    ) -> Result<bool, BrokenPromise> {
         let meeting = Arc::new(Meeting::default());
         let mut requests = VecDeque::new();
         let mut handed = Vec::new();
-        for _ in 0..=random.below(COMMITS_MAX) {
-            let parts = choose_parts(random, history);
+        for parts in commits {
             let mut commit = Commit::new();
             for (stream, expected, tags) in &parts {
                 commit = commit.append(stream, *expected, tags.iter().map(|tag| event(*tag)));
@@ -108,17 +155,55 @@ impl Session {
             self.opened.core.turn(&mut requests, Timestamp::from_micros(self.now));
         }
         let mut goes_on = true;
+        let was_done = self.is_done;
         for commit in handed {
-            goes_on &= check_answer(&commit, history, self.durability)?;
+            goes_on &= self.check_answer(&commit, was_done, history)?;
         }
         self.note_certain(history);
         Ok(goes_on)
+    }
+
+    /// Compares all that is shown with the history.
+    pub(crate) fn check_reading(&self, history: &History) -> Result<(), BrokenPromise> {
+        let mut refused = None;
+        let events = Events::new(&self.opened.committed, Query::all().select());
+        match history.compare_shown(0, events.inspect(|event| refused = refusal(event, self.reading))) {
+            Ok(shown) if shown < history.acknowledged() => {
+                let what =
+                    format!("{} events are acknowledged, and {shown} are shown", history.acknowledged());
+                Err(BrokenPromise::new(Promise::NothingLost, what))
+            }
+            Err(broken) if refused.is_none() => Err(broken),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// All events that are shown.
+    pub(crate) fn events(&self) -> crate::error::Result<Vec<StoredEvent>> {
+        Events::new(&self.opened.committed, Query::all().select()).collect()
+    }
+
+    /// How long the log is, with its segments' headers, in bytes.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        let log = self.opened.core.log();
+        log.active().log_offset(log.end_in_file()).get()
+    }
+
+    /// How long the segment is that is written, in bytes.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.opened.core.log().end_in_file()
+    }
+
+    /// The number of the segment that is written.
+    pub(crate) fn segment_number(&self) -> u64 {
+        self.opened.core.log().active().header.number
     }
 
     /// Does a job of the background. False: the store has failed.
     pub(crate) fn run_job(&mut self, job: Job, history: &mut History) -> bool {
         if let Err(error) = self.jobs.run(job) {
             self.opened.core.fail(&error);
+            self.is_done = true;
             return false;
         }
         self.note_certain(history);
@@ -151,41 +236,72 @@ impl Session {
             history.make_certain(usize::try_from(head).expect("a small log"));
         }
     }
-}
 
-/// Compares an answer with what the history says it must be. False: the store has failed.
-fn check_answer(commit: &Handed, history: &mut History, durability: Durability) -> Result<bool, String> {
-    if !commit.pending.is_done() {
-        return Err("a turn left a commit without an answer".to_owned());
-    }
-    let events = commit
-        .parts
-        .iter()
-        .flat_map(|(stream, _, tags)| tags.iter().map(|tag| Event { stream: stream.clone(), tag: *tag }));
-    match commit.pending.wait() {
-        Ok(reached) => {
-            check_reached(&commit.parts, &reached, history)?;
-            if commit.parts.iter().any(|(_, _, tags)| !tags.is_empty()) {
-                history.add_commit(events);
-            }
-            history.acknowledge(durability);
-            Ok(true)
+    /// Compares an answer with what the history says it must be. False: the store has failed.
+    fn check_answer(
+        &mut self,
+        commit: &Handed,
+        was_done: bool,
+        history: &mut History,
+    ) -> Result<bool, BrokenPromise> {
+        if !commit.pending.is_done() {
+            return Err("a turn left a commit without an answer".to_owned().into());
         }
-        Err(Error::VersionConflict { stream, actual, .. }) => {
-            if actual == history.version(&stream) {
+        let events = commit
+            .parts
+            .iter()
+            .flat_map(|(stream, _, tags)| tags.iter().map(|tag| Event { stream: stream.clone(), tag: *tag }));
+        let answer = commit.pending.wait();
+        let is_failure = match &answer {
+            Err(Error::Failed { .. }) => true,
+            // All who are in the frame that failed hear why.
+            Err(Error::OutcomeUnknown { .. } | Error::Io { .. }) => !was_done,
+            _ => false,
+        };
+        if self.is_done && !is_failure {
+            return Err(format!("the store has failed, and yet an append was answered {answer:?}").into());
+        }
+        match answer {
+            Ok(reached) => {
+                check_reached(&commit.parts, &reached, history)?;
+                if commit.parts.iter().any(|(_, _, tags)| !tags.is_empty()) {
+                    history.add_commit(events);
+                }
+                history.acknowledge(self.durability);
                 return Ok(true);
             }
-            Err(format!("a conflict names version {actual} of {stream}, which it doesn't have"))
+            Err(Error::VersionConflict { stream, actual, .. }) => {
+                if actual == history.version(&stream) {
+                    return Ok(true);
+                }
+                let what = format!("a conflict names version {actual} of {stream}, which it doesn't have");
+                return Err(what.into());
+            }
+            Err(Error::OutcomeUnknown { .. }) => history.add_commit(events),
+            Err(Error::Io { source, action, .. }) if action != "sync" && is_full(&source) => return Ok(true),
+            // The commit was refused, since its streams couldn't be looked up.
+            Err(Error::Io { action: "open" | "read", .. }) => {
+                return Ok(!self.opened.core.log().progress().has_failed());
+            }
+            // Something failed before the frame was written: nothing of it is there, and the store is done.
+            Err(Error::Failed { .. } | Error::Io { .. }) => {}
+            Err(error) => return Err(format!("an append failed in a way that it can't: {error}").into()),
         }
-        Err(Error::OutcomeUnknown { .. }) => {
-            history.add_commit(events);
-            Ok(false)
-        }
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => Ok(true),
-        // Something failed before the frame was written: nothing of it is there, and the store is done.
-        Err(Error::Failed { .. } | Error::Io { .. }) => Ok(false),
-        Err(error) => Err(format!("an append failed in a way that it can't: {error}")),
+        self.is_done = true;
+        Ok(false)
     }
+}
+
+/// The disk refused to open a file that had to be read, and may.
+fn refusal(event: &crate::error::Result<StoredEvent>, reading: Reading) -> Option<Error> {
+    match event {
+        Err(error @ Error::Io { .. }) if reading == Reading::MayFail => Some(error.clone()),
+        _ => None,
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 fn event(tag: u64) -> EventData {
@@ -195,7 +311,7 @@ fn event(tag: u64) -> EventData {
 }
 
 /// A commit over one to three streams, most of which expect the right version.
-fn choose_parts(random: &mut Random, history: &History) -> Vec<(StreamId, ExpectedVersion, Vec<u64>)> {
+fn choose_parts(random: &mut Random, history: &History) -> Parts {
     let first = random.below(STREAMS.len());
     let count = if random.one_in(4) { 1 + random.below(3) } else { 1 };
     (first..first + count)
@@ -215,21 +331,19 @@ fn choose_parts(random: &mut Random, history: &History) -> Vec<(StreamId, Expect
 }
 
 /// Compares what an append reached with what the history says it must.
-fn check_reached(
-    parts: &[(StreamId, ExpectedVersion, Vec<u64>)],
-    reached: &[Appended],
-    history: &History,
-) -> Result<(), String> {
+fn check_reached(parts: &Parts, reached: &[Appended], history: &History) -> Result<(), BrokenPromise> {
     let mut position = history.len() as u64;
     for ((stream, expected, tags), reached) in parts.iter().zip(reached) {
         let before = history.version(stream);
         if !expected.is_met_by(before) {
-            return Err(format!("an append to {stream} expected {expected}, and succeeded at {before}"));
+            let what = format!("an append to {stream} expected {expected}, and succeeded at {before}");
+            return Err(what.into());
         }
         position += tags.len() as u64;
         let version = Version::new(before.get() + tags.len() as u64);
         if reached.version != version || !tags.is_empty() && reached.position.get() != position {
-            return Err(format!("an append to {stream} reached {reached:?}, not {version} at {position}"));
+            let what = format!("an append to {stream} reached {reached:?}, not {version} at {position}");
+            return Err(what.into());
         }
     }
     Ok(())

@@ -9,7 +9,11 @@ use crate::{
     options::Options,
     position::Position,
     query::Query,
-    simulation::{history::History, session::STORE},
+    simulation::{
+        failure::{BrokenPromise, Promise},
+        history::History,
+        session::STORE,
+    },
 };
 
 /// A follower that is opened when it isn't there, and looks when it is told to.
@@ -23,19 +27,22 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Shows all it can, and compares it with the history. Returns how many events it shows; none if the disk
     /// was cut off meanwhile, or if there is no store yet.
-    pub(crate) fn look(&mut self, disk: &SimDisk, history: &History) -> Result<Option<usize>, String> {
+    pub(crate) fn look(&mut self, disk: &SimDisk, history: &History) -> Result<Option<usize>, BrokenPromise> {
         let follower = match self.take_follower(disk) {
             Ok(follower) => follower,
             Err(Error::NotAStore { .. }) if history.len() == 0 => return Ok(None),
             Err(_) if disk.is_cut() => return Ok(None),
-            Err(error) => return Err(format!("a follower doesn't see the store: {error}")),
+            Err(error) => {
+                let what = format!("a follower doesn't see the store: {error}");
+                return Err(BrokenPromise::new(Promise::NoFalseRefusal, what));
+            }
         };
         let news = Query::all().after(Position::new(self.shown as u64));
         let shown = history.compare_shown(self.shown, follower.read(news));
         if disk.is_cut() {
             return Ok(None);
         }
-        self.shown = shown.map_err(|what| format!("a follower: {what}"))?;
+        self.shown = shown.map_err(|broken| broken.at("a follower"))?;
         self.follower = Some(follower);
         Ok(Some(self.shown))
     }

@@ -10,18 +10,15 @@ use std::{
     future::Future,
     hint, mem,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use crate::{
     error::{Error, Result},
+    sync::{AtomicBool, Mutex, Ordering},
     writer::{
         bell::{Meeting, Processor},
         request::{Appended, EncodedCommit, Reached},

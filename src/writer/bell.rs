@@ -1,11 +1,11 @@
 //! A bell: one word on which many sleep, and one call that wakes them all.
 
-use std::{
-    sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence},
-    time::Instant,
-};
+use std::time::Instant;
 
-use crate::writer::futex::{self, UNKNOWN_PROCESSOR};
+use crate::{
+    sync::{AtomicU32, AtomicUsize, Ordering, fence},
+    writer::futex::{self, UNKNOWN_PROCESSOR},
+};
 
 /// Rung for each frame: for the callers who are answered, and for those who wait for news.
 #[derive(Debug, Default)]

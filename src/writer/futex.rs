@@ -3,6 +3,9 @@
 //! On Linux it is a futex; elsewhere a condition variable for the whole process, with the same promises. Beside it stands the
 //! one thing that who looks before it sleeps wants to know of the system.
 
+#[cfg(interleavings)]
+pub(crate) use crate::sync::{wait, wake_all, wake_one};
+#[cfg(not(interleavings))]
 pub(crate) use system::{wait, wake_all, wake_one};
 
 /// What stands for a processor's number where that isn't known.
@@ -20,7 +23,7 @@ pub(crate) fn processor() -> usize {
     UNKNOWN_PROCESSOR
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(interleavings)))]
 mod system {
     use std::{sync::atomic::AtomicU32, time::Duration};
 
@@ -46,7 +49,7 @@ mod system {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", interleavings)))]
 mod system {
     use std::{
         sync::atomic::{AtomicU32, Ordering},

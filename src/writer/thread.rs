@@ -1,17 +1,6 @@
 //! The thread that drives the writer's core: a bounded queue in, answers out.
 
-use std::{
-    collections::VecDeque,
-    mem,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
-    },
-    thread::JoinHandle,
-};
-
-use parking_lot::{Condvar, Mutex};
+use std::{collections::VecDeque, mem, path::Path, sync::Arc};
 
 use crate::{
     background::Background,
@@ -19,6 +8,7 @@ use crate::{
     disk::process::HomeProcess,
     error::{Error, Result},
     options::Durability,
+    sync::{AtomicU32, AtomicUsize, Condvar, Mutex, Ordering, thread},
     time::Clock,
     trace,
     writer::{
@@ -52,7 +42,7 @@ pub(crate) enum WhenFull {
 #[derive(Debug)]
 pub(crate) struct Writer {
     entrance: Entrance,
-    thread: Option<JoinHandle<Result<()>>>,
+    thread: Option<thread::JoinHandle<Result<()>>>,
 }
 
 /// Where commits are handed to the writer; clones are the same one. It outlives the writer, and refuses then.
@@ -112,7 +102,7 @@ impl Writer {
         let close_at_end =
             CloseAtEnd { shared: Arc::clone(&shared), committed: Arc::clone(core.committed()) };
         let drive = Drive { shared: Arc::clone(&shared), core, background, clock, patience, bell: 0 };
-        let thread = std::thread::Builder::new().name("annals-writer".to_owned()).spawn(move || {
+        let thread = thread::Builder::new().name("annals-writer".to_owned()).spawn(move || {
             // Dropped last, behind all answers that the drive still owes: no one may wait for ever, however
             // this ends.
             let _close_at_end = close_at_end;
@@ -304,7 +294,7 @@ impl Drop for CloseAtEnd {
     fn drop(&mut self) {
         let mut queue = self.shared.queue.lock();
         queue.is_closed = true;
-        queue.has_panicked = std::thread::panicking();
+        queue.has_panicked = thread::panicking();
         let left = mem::take(&mut queue.requests);
         drop(queue);
         // Answers wake their callers, whose wakers may come back to the queue.

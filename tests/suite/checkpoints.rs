@@ -146,7 +146,7 @@ fn a_checkpoint_that_isnt_of_this_log_is_refused() -> Outcome {
 }
 
 #[test]
-fn a_cursor_of_moments_that_a_power_cut_took_is_refused() -> Outcome {
+fn a_cursor_of_moments_that_a_power_cut_took_is_refused__F25() -> Outcome {
     let open = |disk: &SimDisk| EventStore::open_on(Arc::new(disk.mount()), "/store", buffered());
     let disk = SimDisk::new(1);
     let store = open(&disk)?;

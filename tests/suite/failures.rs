@@ -73,7 +73,7 @@ fn check_healing(disk: &SimDisk, told: &str) -> Outcome {
 }
 
 #[test]
-fn a_failed_sync_acknowledges_nothing_and_is_final_until_reopened() -> Outcome {
+fn a_failed_sync_acknowledges_nothing_and_is_final_until_reopened__F10() -> Outcome {
     let options = synced();
     for (seed, failure) in (0..32).zip(SYNC_FAILURES.into_iter().cycle()) {
         // The first two syncs of an opening are those before and behind the EPOCH, the third the first append's.
@@ -104,7 +104,7 @@ fn a_failed_sync_acknowledges_nothing_and_is_final_until_reopened() -> Outcome {
 }
 
 #[test]
-fn everyone_in_a_failed_frame_is_told_and_none_succeeds() -> Outcome {
+fn everyone_in_a_failed_frame_is_told_and_none_succeeds__F10() -> Outcome {
     let disk = prepared(1, &buffered());
     let (gate, clock) = crate::support::gate();
     let store = open(&disk, &buffered().clock(clock))?;
@@ -135,7 +135,7 @@ fn everyone_in_a_failed_frame_is_told_and_none_succeeds() -> Outcome {
 }
 
 #[test]
-fn where_the_writers_sync_failed_the_background_doesnt_try_it_again() -> Outcome {
+fn where_the_writers_sync_failed_the_background_doesnt_try_it_again__F10() -> Outcome {
     let options = buffered();
     for seed in 0..2 {
         let disk = prepared(seed, &options);
@@ -158,7 +158,7 @@ fn where_the_writers_sync_failed_the_background_doesnt_try_it_again() -> Outcome
 }
 
 #[test]
-fn a_failed_sync_in_the_background_is_final_too() -> Outcome {
+fn a_failed_sync_in_the_background_is_final_too__F10() -> Outcome {
     let options = buffered();
     for (seed, failure) in (0..4).zip(SYNC_FAILURES) {
         let disk = prepared(seed, &options);
@@ -191,7 +191,7 @@ fn a_failed_sync_in_the_background_is_final_too() -> Outcome {
 }
 
 #[test]
-fn a_write_error_is_final_and_leaves_nothing_half() -> Outcome {
+fn a_write_error_is_final_and_leaves_nothing_half__F12() -> Outcome {
     for options in [Options::new(), buffered(), small_segments()] {
         for (seed, nth) in (0..).zip([1, 2]) {
             let disk = prepared(seed, &options);
@@ -222,7 +222,7 @@ fn large() -> EventData {
 }
 
 #[test]
-fn a_full_disk_refuses_an_append_and_goes_on_when_there_is_room() -> Outcome {
+fn a_full_disk_refuses_an_append_and_goes_on_when_there_is_room__F12() -> Outcome {
     for options in [Options::new(), buffered()] {
         let disk = prepared(1, &options);
         let store = open(&disk, &options)?;
@@ -257,7 +257,7 @@ fn fill(store: &EventStore, from: u64) -> (u64, Error) {
 }
 
 #[test]
-fn a_disk_that_fills_up_loses_nothing_that_was_acknowledged() -> Outcome {
+fn a_disk_that_fills_up_loses_nothing_that_was_acknowledged__F12() -> Outcome {
     let roomy = |options: Options| options.segment_bytes(256 << 10);
     for (seed, options) in (0..).zip([roomy(Options::new()), roomy(buffered()), small_segments()]) {
         let disk = prepared(seed, &options);
@@ -287,7 +287,7 @@ fn a_disk_that_fills_up_loses_nothing_that_was_acknowledged() -> Outcome {
 }
 
 #[test]
-fn a_store_opens_on_a_full_disk_and_is_read() -> Outcome {
+fn a_store_opens_on_a_full_disk_and_is_read__F12() -> Outcome {
     let disk = prepared(1, &buffered());
     disk.set_quota_bytes(Some(0));
     let store = open(&disk, &buffered())?;
@@ -300,7 +300,7 @@ fn a_store_opens_on_a_full_disk_and_is_read() -> Outcome {
 }
 
 #[test]
-fn where_the_writer_panics_none_waits_for_ever__C18() -> Outcome {
+fn where_the_writer_panics_none_waits_for_ever__F09__C18() -> Outcome {
     let disk = SimDisk::new(1);
     let clock = Arc::new(PanickingClock::default());
     let options = buffered().clock(Arc::clone(&clock) as Arc<dyn Clock>);
@@ -330,7 +330,7 @@ fn where_the_writer_panics_none_waits_for_ever__C18() -> Outcome {
 }
 
 #[test]
-fn a_store_whose_writer_panicked_lets_go_of_its_disk() -> Outcome {
+fn a_store_whose_writer_panicked_lets_go_of_its_disk__F09() -> Outcome {
     let disk = SimDisk::new(1);
     let clock = Arc::new(PanickingClock::default());
     let options = buffered().clock(Arc::clone(&clock) as Arc<dyn Clock>);
@@ -389,7 +389,7 @@ fn check_small(store: &EventStore) {
 
 /// A sync that fails for want of room is a failed sync: nobody knows what is on the disk.
 #[test]
-fn a_sync_that_a_full_disk_fails_is_final_too() -> Outcome {
+fn a_sync_that_a_full_disk_fails_is_final_too__F11() -> Outcome {
     let options = small_segments();
     let disk = prepared(7, &options);
     let store = open(&disk, &options)?;
@@ -405,7 +405,7 @@ fn a_sync_that_a_full_disk_fails_is_final_too() -> Outcome {
 }
 
 #[test]
-fn a_file_whose_preparation_failed_is_not_appended_to_beyond_what_the_disk_has() -> Outcome {
+fn a_file_whose_preparation_failed_is_not_appended_to_beyond_what_the_disk_has__F10() -> Outcome {
     for seed in 0..20 {
         let disk = prepared(seed, &synced());
         let segment = disk.open("/store/segments/000000000001.log".as_ref(), OpenMode::ReadWrite)?;

@@ -197,7 +197,7 @@ fn where_nothing_can_be_followed_the_error_says_why() -> Outcome {
 }
 
 #[test]
-fn a_log_that_goes_back_is_told_and_not_shown_otherwise() -> Outcome {
+fn a_log_that_goes_back_is_told_and_not_shown_otherwise__F25() -> Outcome {
     let (store, directory) = store_with(buffered()).into_parts();
     let path = store.path().to_owned();
     store.append(&stream("a"), ExpectedVersion::Any, events(1, 3))?;
@@ -261,7 +261,7 @@ fn a_damaged_page_hides_nothing_and_shows_nothing_wrong() -> Outcome {
 }
 
 #[test]
-fn what_a_killed_writer_left_unsynced_is_synced_before_it_is_shown() -> Outcome {
+fn what_a_killed_writer_left_unsynced_is_synced_before_it_is_shown__F08() -> Outcome {
     for seed in 0..50 {
         let disk = SimDisk::new(seed);
         let writer = disk.mount();

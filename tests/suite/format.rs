@@ -145,7 +145,7 @@ impl Closed {
 }
 
 #[test]
-fn a_newer_format_version_is_refused_wherever_it_stands() {
+fn a_newer_format_version_is_refused_wherever_it_stands__F26() {
     for (file, checked_end) in [("store.meta", 44), (SEGMENT_1, 512), ("durable.mark", 44)] {
         let closed = Closed::new(Durability::Fsync);
         closed.change(file, |bytes| {
@@ -162,7 +162,7 @@ fn a_newer_format_version_is_refused_wherever_it_stands() {
 }
 
 #[test]
-fn an_unknown_flag_of_a_file_counts_as_a_newer_version() {
+fn an_unknown_flag_of_a_file_counts_as_a_newer_version__F26() {
     for (file, checked_end) in [("store.meta", 44), (SEGMENT_1, 512)] {
         let closed = Closed::new(Durability::Fsync);
         closed.change(file, |bytes| {
@@ -174,7 +174,7 @@ fn an_unknown_flag_of_a_file_counts_as_a_newer_version() {
 }
 
 #[test]
-fn a_frame_of_an_unknown_kind_is_refused_and_never_cut_off() {
+fn a_frame_of_an_unknown_kind_is_refused_and_never_cut_off__F26() {
     for durability in [Durability::Fsync, Durability::Buffered] {
         let closed = Closed::new(durability);
         closed.change(SEGMENT_1, |segment| {
@@ -189,7 +189,7 @@ fn a_frame_of_an_unknown_kind_is_refused_and_never_cut_off() {
 }
 
 #[test]
-fn an_event_with_an_unknown_flag_is_refused_and_never_cut_off() {
+fn an_event_with_an_unknown_flag_is_refused_and_never_cut_off__F26() {
     for durability in [Durability::Fsync, Durability::Buffered] {
         let closed = Closed::new(durability);
         closed.change(SEGMENT_1, |segment| {
@@ -204,7 +204,7 @@ fn an_event_with_an_unknown_flag_is_refused_and_never_cut_off() {
 }
 
 #[test]
-fn a_frame_of_another_store_is_refused() {
+fn a_frame_of_another_store_is_refused__F22() {
     let (closed, other) = (Closed::new(Durability::Fsync), Closed::new(Durability::Fsync));
     let foreign = other.read(SEGMENT_1);
     let last = last_frame(&foreign, DATA);
@@ -218,7 +218,7 @@ fn a_frame_of_another_store_is_refused() {
 }
 
 #[test]
-fn a_frame_at_another_offset_is_refused() {
+fn a_frame_at_another_offset_is_refused__F22() {
     let closed = Closed::new(Durability::Fsync);
     closed.change(SEGMENT_1, |segment| {
         let last = last_frame(segment, DATA);
@@ -228,7 +228,7 @@ fn a_frame_at_another_offset_is_refused() {
 }
 
 #[test]
-fn a_frame_that_leaves_one_out_is_refused() {
+fn a_frame_that_leaves_one_out_is_refused__F22() {
     let closed = Closed::new(Durability::Fsync);
     closed.change(SEGMENT_1, |segment| {
         let all = frames(segment);
@@ -244,8 +244,39 @@ fn a_frame_that_leaves_one_out_is_refused() {
     closed.is_corrupt(SEGMENT_1, "doesn't go on from the one before it");
 }
 
+/// Two copies of a store go on apart: what one writes stands where the other's would, with the right place, epoch and position.
 #[test]
-fn a_missing_segment_is_named() {
+fn a_frame_of_another_history_of_the_store_is_refused__F22() -> Outcome {
+    let (closed, other) = (Closed::new(Durability::Fsync), tempfile::tempdir()?);
+    let copy = Closed { directory: other };
+    fs::create_dir_all(copy.path().join("segments"))?;
+    for (name, bytes) in closed.files() {
+        fs::write(copy.path().join(name), bytes)?;
+    }
+    for (history, byte) in [(&closed, b'a'), (&copy, b'b')] {
+        let store = EventStore::open(history.path())?;
+        for _ in 0..2 {
+            let event = EventData::new("Counted", vec![byte; 10]);
+            store.append(&stream("count-1"), ExpectedVersion::Any, [event])?;
+        }
+        store.close()?;
+        history.remove_indexes();
+    }
+    let foreign = copy.read(SEGMENT_1);
+    closed.change(SEGMENT_1, |segment| {
+        let (own, all) = (frames(segment), frames(&foreign));
+        assert_eq!(own, all, "the histories differ in nothing but what was written");
+        let first = own[own.len() - 2];
+        segment[first.start..first.end].copy_from_slice(&foreign[first.start..first.end]);
+    });
+    closed.is_corrupt(SEGMENT_1, "frames are missing or damaged that were durable");
+    closed.remove("durable.mark");
+    closed.is_corrupt(SEGMENT_1, "doesn't go on from the one before it");
+    Ok(())
+}
+
+#[test]
+fn a_missing_segment_is_named__F23() {
     for (missing, file) in [(SEGMENT_1, SEGMENT_1), (SEGMENT_2, SEGMENT_2)] {
         let closed = Closed::of_three_segments();
         closed.remove(missing);
@@ -260,7 +291,7 @@ fn a_missing_segment_is_named() {
 }
 
 #[test]
-fn a_segment_under_another_number_is_named() {
+fn a_segment_under_another_number_is_named__F23() {
     let closed = Closed::of_three_segments();
     closed.write(SEGMENT_4, &closed.read(SEGMENT_3));
     closed.is_corrupt(SEGMENT_3, "segment 4 is there");
@@ -277,14 +308,14 @@ fn a_segment_under_another_number_is_named() {
 }
 
 #[test]
-fn a_segment_of_another_store_is_named() {
+fn a_segment_of_another_store_is_named__F23() {
     let (closed, other) = (Closed::of_three_segments(), Closed::of_three_segments());
     closed.write(SEGMENT_2, &other.read(SEGMENT_2));
     closed.is_corrupt(SEGMENT_2, "another store");
 }
 
 #[test]
-fn a_segment_that_does_not_go_on_is_named() {
+fn a_segment_that_does_not_go_on_is_named__F23() {
     for field in [36, 40, 48, 64] {
         let closed = Closed::of_three_segments();
         closed.change(SEGMENT_2, |segment| {

@@ -20,7 +20,7 @@ fn is_full(result: annals::Result<()>) -> bool {
 }
 
 #[test]
-fn a_new_segment_whose_first_frame_finds_no_room_is_read_later() -> Outcome {
+fn a_new_segment_whose_first_frame_finds_no_room_is_read_later__F12() -> Outcome {
     let disk = SimDisk::new(1);
     let store = open(&disk)?;
     append(&store, b'a')?;

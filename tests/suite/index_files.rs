@@ -7,8 +7,8 @@ use std::{
 };
 
 use annals::{
-    EventData, EventId, EventStore, ExpectedVersion, Follower, Options, Query, SEGMENT_BYTES_MIN, SimDisk,
-    StoredEvent, StreamFilter, StreamInfo, Version,
+    Error, EventData, EventId, EventStore, ExpectedVersion, Follower, Options, Query, SEGMENT_BYTES_MIN,
+    SimDisk, StoredEvent, StreamFilter, StreamInfo, Version,
 };
 
 use crate::support::{Outcome, all, stream};
@@ -108,7 +108,7 @@ fn every_segment_and_the_directory_has_a_file_when_a_store_is_closed() {
 }
 
 #[test]
-fn index_files_can_be_deleted() {
+fn index_files_can_be_deleted__F24() {
     let (disk, answers) = patient();
     let files = index_files(&disk);
     for path in &files {
@@ -126,7 +126,7 @@ fn index_files_can_be_deleted() {
 }
 
 #[test]
-fn index_files_can_be_cut_short_and_damaged() {
+fn index_files_can_be_cut_short_and_damaged__F24() {
     let (disk, answers) = patient();
     let mut seed = 7_u64;
     let mut random = |below: usize| {
@@ -152,7 +152,7 @@ fn index_files_can_be_cut_short_and_damaged() {
 }
 
 #[test]
-fn index_files_of_other_segments_and_other_times_are_not_believed() {
+fn index_files_of_other_segments_and_other_times_are_not_believed__F24() {
     let (disk, answers) = patient();
     let files = index_files(&disk);
     for (path, other) in files.iter().flat_map(|path| files.iter().map(move |other| (path, other))) {
@@ -175,7 +175,7 @@ fn index_files_of_other_segments_and_other_times_are_not_believed() {
 }
 
 #[test]
-fn index_files_of_another_history_of_the_same_length_are_not_believed() {
+fn index_files_of_another_history_of_the_same_length_are_not_believed__F24() {
     let (disk, _) = patient();
     let append = |disk: &SimDisk, kind: &str| {
         let store = EventStore::open_on(Arc::new(disk.mount()), STORE, options()).expect("it opens");
@@ -201,7 +201,7 @@ fn index_files_of_another_history_of_the_same_length_are_not_believed() {
 }
 
 #[test]
-fn mapped_index_files_can_be_damaged() -> Outcome {
+fn mapped_index_files_can_be_damaged__F24() -> Outcome {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("store");
     let store = EventStore::open_with(&path, options())?;
@@ -232,7 +232,7 @@ fn mapped_index_files_can_be_damaged() -> Outcome {
 }
 
 #[test]
-fn a_missing_segment_is_named_though_its_index_is_there() {
+fn a_missing_segment_is_named_though_its_index_is_there__F23() {
     let (disk, answers) = patient();
     let last = format!("{STORE}/segments/{:012}.log", answers.count.2);
     disk.remove_file(&last).expect("it is there");
@@ -275,4 +275,28 @@ fn what_was_appended_is_read_while_its_segments_are_sealed() -> Outcome {
     }
     assert_eq!(all(store.read_all()).len(), 200);
     Ok(())
+}
+
+/// The last segments are gone, and durable.mark with them: what is left ends with a SEAL, as a store may.
+#[test]
+fn a_stream_directory_that_knows_of_more_log_is_a_witness_of_loss__F25() {
+    let (disk, answers) = patient();
+    for number in [answers.count.2, answers.count.2 - 1] {
+        for extension in ["log", "idx"] {
+            let path = format!("{STORE}/segments/{number:012}.{extension}");
+            disk.remove_file(path).expect("it is there");
+        }
+    }
+    disk.remove_file(format!("{STORE}/durable.mark")).expect("it is there");
+    let before: Vec<_> = disk.files().into_iter().map(|path| disk.read_file(path)).collect();
+    let told = EventStore::open_on(Arc::new(disk.mount()), STORE, options());
+    assert!(matches!(told, Err(Error::Corrupt { .. })), "{told:?}");
+    let log = |path: &PathBuf| path.extension() == Some("log".as_ref());
+    assert!(disk.files().iter().any(log), "segments are left");
+    let kept: Vec<_> = disk.files().into_iter().map(|path| disk.read_file(path)).collect();
+    assert!(before.iter().all(|content| kept.contains(content)), "a store that is refused isn't touched");
+    // Nothing else knows of what is gone.
+    disk.remove_file(format!("{STORE}/streams.dir")).expect("it is there");
+    let store = EventStore::open_on(Arc::new(disk.mount()), STORE, options()).expect("an ordinary end");
+    assert!(store.last_position().get() < answers.count.0);
 }

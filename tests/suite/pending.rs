@@ -114,7 +114,7 @@ fn only_the_last_waker_is_woken_and_once() -> Outcome {
 }
 
 #[test]
-fn a_dropped_pending_append_is_stored_all_the_same() -> Outcome {
+fn a_dropped_pending_append_is_stored_all_the_same__F37() -> Outcome {
     let (store, gate) = gated_store(buffered());
     let order = stream("order-1");
     drop(store.submit(&order, ExpectedVersion::NoStream, events(1, 2))?);
@@ -188,7 +188,7 @@ fn a_full_queue_refuses_or_makes_wait() -> Outcome {
 }
 
 #[test]
-fn what_waits_for_a_slow_writer_is_bounded() -> Outcome {
+fn what_waits_for_a_slow_writer_is_bounded__F15() -> Outcome {
     // Frames take one of these appends each, so the writer leaves some of what waited.
     const APPEND_BYTES: usize = 700 << 10;
     const QUEUED_MAX: usize = 3;
@@ -232,7 +232,7 @@ fn appends_of_nothing_fill_the_queue_too() -> Outcome {
 }
 
 #[test]
-fn ten_thousand_wait_at_once() -> Outcome {
+fn ten_thousand_wait_at_once__F37() -> Outcome {
     let (store, gate) = gated_store(buffered());
     let order = stream("order-1");
     let pending: Vec<PendingAppend> = (0..10_000)

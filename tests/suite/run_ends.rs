@@ -314,7 +314,7 @@ fn a_conflict_that_a_projection_tells_itself_is_an_error_like_others() -> Outcom
 }
 
 #[test]
-fn a_run_that_ends_since_the_writer_panicked_says_so() -> Outcome {
+fn a_run_that_ends_since_the_writer_panicked_says_so__F09() -> Outcome {
     let (disk, clock) = (SimDisk::new(1), Arc::new(PanickingClock::default()));
     let options = buffered().clock(Arc::clone(&clock) as Arc<dyn Clock>);
     let store = EventStore::open_on(Arc::new(disk), Path::new("/store"), options)?;

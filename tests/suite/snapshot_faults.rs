@@ -84,7 +84,7 @@ fn ignored_for(disk: &SimDisk, store: &EventStore, path: &Path, bytes: Vec<u8>) 
 }
 
 #[test]
-fn a_snapshot_that_is_cut_off_or_has_a_bit_flipped_is_ignored_and_told() -> Outcome {
+fn a_snapshot_that_is_cut_off_or_has_a_bit_flipped_is_ignored_and_told__F24() -> Outcome {
     let disk = prepared(1);
     let store = open(&disk)?;
     let path = file_of(&store, 3);
@@ -108,7 +108,7 @@ fn a_snapshot_that_is_cut_off_or_has_a_bit_flipped_is_ignored_and_told() -> Outc
 }
 
 #[test]
-fn a_snapshot_of_something_else_is_ignored_whatever_its_name_says() -> Outcome {
+fn a_snapshot_of_something_else_is_ignored_whatever_its_name_says__F24() -> Outcome {
     let (disk, other_disk) = (prepared(1), prepared(2));
     let (store, other) = (open(&disk)?, open(&other_disk)?);
     let path = file_of(&store, 3);
@@ -130,7 +130,7 @@ fn a_snapshot_of_something_else_is_ignored_whatever_its_name_says() -> Outcome {
 }
 
 #[test]
-fn a_snapshot_of_a_newer_version_is_ignored_and_left_alone() -> Outcome {
+fn a_snapshot_of_a_newer_version_is_ignored_and_left_alone__F26() -> Outcome {
     let disk = prepared(1);
     let store = open(&disk)?;
     let path = file_of(&store, 3);
@@ -193,7 +193,7 @@ fn snapshots_that_cant_be_listed_are_told_and_can_be_looked_past() -> Outcome {
 }
 
 #[test]
-fn a_snapshot_whose_event_went_with_the_power_is_ignored() -> Outcome {
+fn a_snapshot_whose_event_went_with_the_power_is_ignored__F25() -> Outcome {
     let (mut gone, mut replaced, mut kept) = (0, 0, 0);
     for seed in 0..150 {
         let disk = prepared(seed);
@@ -319,7 +319,7 @@ fn check_going_on(disk: &SimDisk, store: &EventStore, name: &str) -> Outcome {
 }
 
 #[test]
-fn whichever_operation_of_a_save_fails_the_store_goes_on() -> Outcome {
+fn whichever_operation_of_a_save_fails_the_store_goes_on__F12() -> Outcome {
     for (before, latest) in [(Before::Nothing, 0), (Before::Full, 3)] {
         let (mut nth, mut refused) = (0, 0);
         loop {
@@ -347,7 +347,7 @@ fn whichever_operation_of_a_save_fails_the_store_goes_on() -> Outcome {
 }
 
 #[test]
-fn wherever_a_save_is_cut_off_the_store_opens_and_finds_what_is_right() -> Outcome {
+fn wherever_a_save_is_cut_off_the_store_opens_and_finds_what_is_right__F07() -> Outcome {
     for (before, mode) in [
         (Before::Nothing, Durability::Fsync),
         (Before::Full, Durability::Fsync),
@@ -379,7 +379,7 @@ fn wherever_a_save_is_cut_off_the_store_opens_and_finds_what_is_right() -> Outco
 }
 
 #[test]
-fn a_full_disk_refuses_the_snapshot_and_nothing_else() -> Outcome {
+fn a_full_disk_refuses_the_snapshot_and_nothing_else__F12() -> Outcome {
     let disk = before_save(1, Before::Full);
     let store = open_with(&disk, buffered().snapshots_kept(2))?;
     let used: usize = disk.files().iter().map(|path| read(&disk, path).len()).sum();

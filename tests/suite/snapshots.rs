@@ -248,7 +248,7 @@ fn snapshots_are_deleted_by_type_by_stream_or_all__C16() -> Outcome {
 }
 
 #[test]
-fn the_folder_may_be_deleted_at_any_time() -> Outcome {
+fn the_folder_may_be_deleted_at_any_time__F24() -> Outcome {
     let store = store_of(9);
     for number in 1..4 {
         save(&store, number);

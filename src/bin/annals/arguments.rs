@@ -19,6 +19,7 @@ use crate::{
         ExportArguments, InfoArguments, NamesArguments, ReadArguments, StreamsArguments, TailArguments,
     },
     repair_arguments::RepairArguments,
+    selftest_arguments::SelftestArguments,
     snapshot_arguments::SnapshotArguments,
 };
 
@@ -91,6 +92,8 @@ pub(crate) enum Command {
     Repair(RepairArguments),
     /// Measure what a store does on this machine's disk.
     Bench(BenchArguments),
+    /// Test this program's engine against simulated power cuts, failing disks and damage.
+    Selftest(SelftestArguments),
 }
 
 impl Arguments {
@@ -105,6 +108,9 @@ impl Arguments {
                     .to_owned(),
             ),
             Command::Bench(bench) => bench.problem(),
+            Command::Selftest(_) if names_store(&matches) => {
+                Some("selftest works on simulated disks in memory, and touches no store".to_owned())
+            }
             _ => None,
         };
         if let Some(problem) = problem {

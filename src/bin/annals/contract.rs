@@ -130,6 +130,15 @@ fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, 
     serializer.collect_str(value)
 }
 
+/// The number of the metadata's content type, where a reader can't know it; also of metadata that aren't there.
+fn unexpected_of_metadata(event: &EventRef<'_>, metadata: Option<&Payload<'_>>) -> Option<u8> {
+    let content_type = event.metadata_content_type;
+    match metadata {
+        Some(metadata) => metadata.unexpected(content_type),
+        None => (content_type != ContentType::JSON).then(|| content_type.number()),
+    }
+}
+
 /// Appends the event's line to `line`, with its end.
 pub(crate) fn write_event(event: &EventRef<'_>, line: &mut Vec<u8>) -> serde_json::Result<()> {
     let data = Payload::of_data(event);
@@ -148,7 +157,7 @@ pub(crate) fn write_event(event: &EventRef<'_>, line: &mut Vec<u8>) -> serde_jso
         content_type: data.unexpected(event.content_type),
         metadata: metadata.as_ref().and_then(Payload::json),
         metadata_base64: metadata.as_ref().and_then(Payload::base64),
-        metadata_content_type: metadata.as_ref().and_then(|it| it.unexpected(event.metadata_content_type)),
+        metadata_content_type: unexpected_of_metadata(event, metadata.as_ref()),
     };
     serde_json::to_writer(&mut *line, &outgoing)?;
     line.push(b'\n');

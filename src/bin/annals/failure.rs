@@ -57,6 +57,10 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         }
         output::push_safe(&mut message, &part.to_string());
     }
+    if let Some(advice) = advice(error) {
+        message.push_str("\n  what to do: ");
+        message.push_str(advice);
+    }
     message.push('\n');
     // Where standard error is closed, the exit code has to say it alone.
     write(&message);
@@ -73,6 +77,26 @@ pub(crate) fn tell(message: &str) {
 
 fn write(message: &str) {
     io::stderr().lock().write_all(message.as_bytes()).ok();
+}
+
+/// What helps against what the system refused, where it isn't known from the message.
+fn advice(error: &anyhow::Error) -> Option<&'static str> {
+    use io::ErrorKind as Kind;
+    let of_store = |part: &Error| match part {
+        Error::Io { source, .. } | Error::OutcomeUnknown { source, .. } => Some(source.kind()),
+        _ => None,
+    };
+    match error.chain().filter_map(|part| part.downcast_ref()).find_map(of_store)? {
+        Kind::PermissionDenied => {
+            Some("run it as the user who owns the store's files, or have them give you access")
+        }
+        Kind::StorageFull | Kind::QuotaExceeded => {
+            Some("make room on that disk and try again; what is stored stays, and can be read meanwhile")
+        }
+        Kind::ReadOnlyFilesystem => Some("mount that disk for writing; what is stored can be read meanwhile"),
+        Kind::NotFound => Some("name another path, or make the directory that it is to be in"),
+        _ => None,
+    }
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {

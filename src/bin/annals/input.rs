@@ -195,13 +195,12 @@ impl<'a> Line<'a> {
 
 impl Lines {
     pub(crate) fn open(source: &Source) -> anyhow::Result<Self> {
-        Ok(Self {
-            reader: source.open()?,
-            name: source.to_string(),
-            number: 0,
-            bytes_read: 0,
-            line: Vec::new(),
-        })
+        Ok(Self::of(source.open()?, source.to_string()))
+    }
+
+    /// The lines that a reader has, under a name for messages.
+    pub(crate) fn of(reader: Box<dyn BufRead>, name: String) -> Self {
+        Self { reader, name, number: 0, bytes_read: 0, line: Vec::new() }
     }
 
     /// The source's name, for messages.
@@ -268,13 +267,7 @@ mod tests {
     }
 
     fn lines_of(text: &'static str) -> Lines {
-        Lines {
-            reader: Box::new(text.as_bytes()),
-            name: "text".to_owned(),
-            number: 0,
-            bytes_read: 0,
-            line: Vec::new(),
-        }
+        Lines::of(Box::new(text.as_bytes()), "text".to_owned())
     }
 
     #[test]
@@ -291,7 +284,7 @@ mod tests {
     #[test]
     fn a_line_without_end_is_refused_before_it_fills_the_memory() {
         let endless = BufReader::new(io::repeat(b' '));
-        let mut lines = Lines { reader: Box::new(endless), ..lines_of("") };
+        let mut lines = Lines::of(Box::new(endless), "text".to_owned());
         let error = lines.next().expect_err("too long");
         assert_eq!(error.to_string(), "text, line 1: the line has more than 67108864 bytes");
     }

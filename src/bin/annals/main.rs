@@ -6,9 +6,9 @@
 //!
 //! ```text
 //! arguments  reading_arguments  snapshot_arguments  backup_arguments  repair_arguments  bench_arguments  selection
-//!                                                          what can be asked, and the help
+//! selftest_arguments                                       what can be asked, and the help
 //! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify
-//! repair  backup  restore  bench                           the commands
+//! repair  backup  restore  bench  selftest                 the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
 //! identity    ids for lines that have none                 line_time  times for the store from lines
@@ -49,6 +49,8 @@ mod repair_arguments;
 mod restore;
 mod saving;
 mod selection;
+mod selftest;
+mod selftest_arguments;
 mod sizes;
 mod snapshot;
 mod snapshot_arguments;
@@ -56,6 +58,11 @@ mod streams;
 mod tail;
 mod types;
 mod verify;
+
+/// The fuzz target over what `import` reads, run here over its corpus.
+#[cfg(test)]
+#[path = "../../../tests/fuzz/src/lines.rs"]
+mod lines;
 
 use std::process::ExitCode;
 
@@ -89,5 +96,23 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Backup(arguments) => backup::run(store, arguments),
         Command::Restore(arguments) => restore::run(store, arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Selftest(arguments) => selftest::run(arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    #[test]
+    fn hostile_lines_are_refused_or_come_back_as_they_were__F28() {
+        let corpus = fs::read_dir("tests/fuzz/corpus/import").expect("it is there");
+        let mut count = 0;
+        for entry in corpus {
+            let input = fs::read(entry.expect("a name").path()).expect("a file");
+            crate::lines::run(&input);
+            count += 1;
+        }
+        assert!(count > 0, "the target has a corpus");
     }
 }

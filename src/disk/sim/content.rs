@@ -61,6 +61,11 @@ impl Content {
         &self.cached
     }
 
+    /// Whether a power cut could take anything.
+    pub(crate) fn has_unsynced(&self) -> bool {
+        !self.dirty.is_empty() || !self.lens.is_empty()
+    }
+
     pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let end = offset.saturating_add(buffer.len() as u64);
         if self.unreadable.iter().any(|range| range.start < end && offset < range.end) {

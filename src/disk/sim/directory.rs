@@ -88,6 +88,11 @@ impl Directory {
         }
     }
 
+    /// Whether a power cut could take anything.
+    pub(crate) fn has_unsynced(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Makes what was done since the last sync durable.
     pub(crate) fn sync(&mut self) {
         for change in self.pending.drain(..) {

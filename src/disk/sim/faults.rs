@@ -143,6 +143,8 @@ pub(crate) enum Verdict {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Faults {
     pub(crate) operations: u64,
+    /// How many of them were refused.
+    pub(crate) refusals: u64,
     /// How many operations go through before the cut.
     cut_after: Option<u64>,
     pub(crate) is_cut: bool,
@@ -191,6 +193,7 @@ impl Faults {
             }
         }
         let Some(index) = firing else { return Verdict::Goes };
+        self.refusals += 1;
         let error = match self.planned[index].error {
             FaultError::Kind(kind) => kind.into(),
             FaultError::OsCode(code) => io::Error::from_raw_os_error(code),

@@ -178,6 +178,16 @@ impl SimDisk {
         self.state.lock().faults.operations
     }
 
+    /// Whether a power cut could take anything.
+    pub(crate) fn has_unsynced(&self) -> bool {
+        self.state.lock().has_unsynced()
+    }
+
+    /// How many operations were refused by planned faults.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.state.lock().faults.refusals
+    }
+
     /// Plans a fault.
     pub fn fail(&self, fault: Fault) {
         self.state.lock().faults.add(fault);

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use crate::disk::{
@@ -133,6 +133,15 @@ impl State {
         self.forget_unreachable();
     }
 
+    /// Whether a power cut could take anything.
+    pub(crate) fn has_unsynced(&self) -> bool {
+        self.nodes.iter().any(|node| match node {
+            Node::Unused => false,
+            Node::File(content) => content.has_unsynced(),
+            Node::Directory(directory) => directory.has_unsynced(),
+        })
+    }
+
     /// Makes all bytes readable.
     pub(crate) fn make_readable(&mut self) {
         for node in &mut self.nodes {
@@ -233,11 +242,15 @@ impl State {
     }
 
     pub(crate) fn parent<'a>(&self, path: &'a Path) -> io::Result<(NodeId, &'a str)> {
-        let mut all = names(path).collect::<io::Result<Vec<_>>>()?;
-        let name = all.pop().ok_or(io::ErrorKind::InvalidInput)?;
-        let parent = self.resolve(&all.iter().collect::<PathBuf>())?;
-        self.directory(parent)?;
-        Ok((parent, name))
+        let mut names = names(path);
+        let mut name = names.next().ok_or(io::ErrorKind::InvalidInput)??;
+        let mut node = ROOT;
+        for next in names {
+            node = self.directory(node)?.get(name).ok_or(io::ErrorKind::NotFound)?;
+            name = next?;
+        }
+        self.directory(node)?;
+        Ok((node, name))
     }
 
     /// The directory and the name of a path that nothing stands at.
@@ -304,9 +317,11 @@ fn boot_id(random: &mut Random) -> u128 {
 
 /// The names that a path goes through. With or without a slash at its beginning, it begins at the root.
 fn names(path: &Path) -> impl Iterator<Item = io::Result<&str>> {
-    path.components().filter_map(|component| match component {
-        Component::RootDir | Component::CurDir => None,
-        Component::Normal(name) => Some(name.to_str().ok_or_else(|| io::ErrorKind::InvalidInput.into())),
-        Component::ParentDir | Component::Prefix(_) => Some(Err(io::ErrorKind::InvalidInput.into())),
-    })
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    let (text, not_text) = match path.to_str() {
+        Some(text) => (text, None),
+        None => ("", Some(Err(invalid()))),
+    };
+    let names = text.split('/').filter(|name| !name.is_empty() && *name != ".");
+    not_text.into_iter().chain(names.map(move |name| if name == ".." { Err(invalid()) } else { Ok(name) }))
 }

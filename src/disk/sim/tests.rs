@@ -1,5 +1,10 @@
 //! What the simulated disk may do, does over enough seeds; and what it can't do, it never does.
 
+#![allow(
+    non_snake_case,
+    reason = "tests are named after behaviours, with the items of the fault list behind __"
+)]
+
 use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use crate::disk::{
@@ -32,7 +37,7 @@ fn sectors(disk: &SimDisk) -> Vec<u8> {
 }
 
 #[test]
-fn every_subset_of_the_unsynced_sectors_can_survive() {
+fn every_subset_of_the_unsynced_sectors_can_survive__F02() {
     let found = outcomes(|seed| {
         let (disk, file) = disk_with_file(seed, 3);
         file.write_all_at(&[1; 3 * 512], 0).expect("a write");
@@ -63,7 +68,7 @@ fn what_was_synced_never_vanishes() {
 }
 
 #[test]
-fn lengths_survive_apart_from_bytes() {
+fn lengths_survive_apart_from_bytes__F04() {
     let found = outcomes(|seed| {
         let (disk, file) = disk_with_file(seed, 1);
         file.write_all_at(&[1; 512], 512).expect("a write");
@@ -78,7 +83,7 @@ fn lengths_survive_apart_from_bytes() {
 }
 
 #[test]
-fn only_a_sector_written_again_before_a_sync_is_mixed() {
+fn only_a_sector_written_again_before_a_sync_is_mixed__F03() {
     let scene = |between: fn(&dyn DiskFile)| {
         outcomes(|seed| {
             let (disk, file) = disk_with_file(seed, 1);
@@ -213,7 +218,7 @@ fn after_failed_sync(failure: SyncFailure) -> BTreeSet<(Vec<u8>, Vec<u8>)> {
 }
 
 #[test]
-fn a_failed_sync_leaves_one_of_four_states() {
+fn a_failed_sync_leaves_one_of_four_states__F10() {
     let pair = |cached: [u8; 2], left: [u8; 2]| (cached.to_vec(), left.to_vec());
     assert_eq!(after_failed_sync(SyncFailure::StaysDirty), BTreeSet::from([pair([1; 2], [1; 2])]));
     assert_eq!(after_failed_sync(SyncFailure::RevertsCache), BTreeSet::from([pair([0; 2], [0; 2])]));
@@ -223,7 +228,7 @@ fn a_failed_sync_leaves_one_of_four_states() {
 }
 
 #[test]
-fn a_failed_directory_sync_may_forget_names() {
+fn a_failed_directory_sync_may_forget_names__F11() {
     let found = outcomes(|seed| {
         let disk = SimDisk::new(seed);
         disk.open(Path::new("/file"), OpenMode::CreateNew).expect("a file");
@@ -332,7 +337,7 @@ fn a_full_disk_takes_the_sectors_that_fit() {
 }
 
 #[test]
-fn short_writes_end_at_sectors_and_go_on() {
+fn short_writes_end_at_sectors_and_go_on__F13() {
     let (disk, file) = disk_with_file(1, 0);
     disk.set_short_writes(1);
     let written = file.write_at(&[1; 3000], 100).expect("a write");

@@ -123,7 +123,7 @@ proptest! {
 }
 
 #[test]
-fn no_damaged_record_is_read() {
+fn no_damaged_record_is_read__F20() {
     is_refused_when_damaged(&full_sample().record(), |bytes| record::decode(bytes).is_ok());
 }
 

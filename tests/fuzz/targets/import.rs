@@ -1,0 +1,11 @@
+//! JSON lines, as `annals import` takes them.
+
+#![no_main]
+
+use annals_fuzz::Target;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| annals_fuzz::run(Target::Import, input));
+
+libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    annals_fuzz::mutate(Target::Import, data, size, max_size, seed)
+});

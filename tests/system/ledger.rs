@@ -1,0 +1,143 @@
+//! What was told of a store, and what must hold of it after whatever has happened.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use annals::{EventStore, Follower, Options, Query, ReadMode, Reader, Version, verify};
+
+use crate::{Outcome, child::Told, work::Reading};
+
+/// What a program told before it ended, of all programs that wrote a store.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    /// The commits that are stored: the position of the first event of each.
+    stored: BTreeMap<u64, u64>,
+    /// The highest position that a reader was shown.
+    shown: u64,
+    /// The highest position that a backup was told to have.
+    backed_up: u64,
+}
+
+/// What was found in a store.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) commits: BTreeMap<u64, u64>,
+    pub(crate) last_position: u64,
+}
+
+impl Ledger {
+    /// Notes what was told; an error, if a program found something wrong itself.
+    pub(crate) fn note(&mut self, told: &[Told]) -> Outcome<()> {
+        for told in told {
+            match told {
+                Told::Stored { number, position } => {
+                    self.stored.insert(*number, *position);
+                }
+                Told::Shown { position } => self.shown = self.shown.max(*position),
+                Told::BackedUp { position } => self.backed_up = self.backed_up.max(*position),
+                Told::Wrong { what } => return Err(what.clone().into()),
+                Told::Begun | Told::Closed | Told::Failed { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// How many commits are stored, by what was told.
+    pub(crate) fn commits(&self) -> u64 {
+        u64::try_from(self.stored.len()).expect("a small number")
+    }
+
+    /// Opens the store, and checks all that must hold. Returns what is in it.
+    pub(crate) fn check(&self, store: &Path) -> Outcome<Found> {
+        let open = || EventStore::open_with(store, Options::new().read(ReadMode::Pread));
+        let opened = open().map_err(|error| format!("it can't be opened: {error}"))?;
+        let found = read(opened.reader())?;
+        opened.close()?;
+        let verified = verify(store, &mut |_| {})?;
+        if let Some(damage) = verified.damage.first() {
+            return Err(format!("verify finds damage: {damage:?}").into());
+        }
+        let again = Follower::open(store)?;
+        if again.last_position().get() != found.last_position {
+            return Err("it has other events when it is opened again".into());
+        }
+        for (number, position) in &self.stored {
+            match found.commits.get(number) {
+                Some(there) if there == position => {}
+                Some(there) => {
+                    return Err(format!(
+                        "commit {number}: told to be at position {position}, found at {there}"
+                    )
+                    .into());
+                }
+                None => return Err(format!("LOST: commit {number} at position {position}").into()),
+            }
+        }
+        if self.shown > found.last_position {
+            return Err(format!(
+                "shown up to position {}, but it ends at {}",
+                self.shown, found.last_position
+            )
+            .into());
+        }
+        Ok(found)
+    }
+
+    /// Checks a backup, if one was made: it is a store, and a beginning of what was found.
+    pub(crate) fn check_backup(&self, backup: &Path, found: &Found) -> Outcome<()> {
+        // The very first one has its store.meta last.
+        if !backup.join("store.meta").exists() {
+            return if self.backed_up == 0 { Ok(()) } else { Err("LOST: a whole backup".into()) };
+        }
+        let verified = verify(backup, &mut |_| {})?;
+        if let Some(damage) = verified.damage.first() {
+            return Err(format!("verify finds damage in the backup: {damage:?}").into());
+        }
+        if verified.interrupted_bytes > 0 {
+            return Err("the backup would be cut when it is opened".into());
+        }
+        let saved = read(Follower::open(backup)?.reader())?;
+        if saved.last_position < self.backed_up {
+            return Err(
+                format!("the backup ends at {}, not at {}", saved.last_position, self.backed_up).into()
+            );
+        }
+        let is_beginning = saved
+            .commits
+            .iter()
+            .all(|(number, position)| found.commits.get(number).is_none_or(|there| there == position));
+        if is_beginning { Ok(()) } else { Err("the backup isn't a beginning of the store".into()) }
+    }
+
+    /// Believes what was found from now on, of a store that may have lost its last moments, or that a backup wasn't made of.
+    pub(crate) fn begin_from(&mut self, found: &Found) {
+        self.stored.clone_from(&found.commits);
+        self.shown = found.last_position;
+    }
+}
+
+/// Reads everything, and checks that it is whole commits, each event as it was appended, without a gap.
+fn read(reader: &Reader) -> Outcome<Found> {
+    let (mut found, mut reading) = (Found::default(), Reading::default());
+    let mut versions: HashMap<String, Version> = HashMap::new();
+    for event in reader.read(Query::all()) {
+        let event = event?;
+        let version = versions.entry(event.stream.to_string()).or_insert(Version::NONE);
+        if event.version.get() != version.get() + 1 {
+            return Err(format!("{}: version {} follows {version}", event.stream, event.version).into());
+        }
+        *version = event.version;
+        if let Some(number) = reading.take(&event)?
+            && found.commits.insert(number, event.position.get()).is_some()
+        {
+            return Err(format!("commit {number} is there twice").into());
+        }
+    }
+    if !reading.is_whole() {
+        return Err("the last commit is there in half".into());
+    }
+    found.last_position = reader.last_position().get();
+    Ok(found)
+}

@@ -1,0 +1,258 @@
+//! Power cuts on the real kernel: a file system is shut down under a program, and what had not reached the disk is gone.
+
+use std::{
+    fs, io,
+    num::NonZero,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Outcome,
+    child::{Running, Told},
+    job::{Job, Role},
+    ledger::{Found, Ledger},
+    mix::mix,
+    mounting::{self, Volume},
+    say,
+    shutdown::shut_down,
+};
+
+/// xfs makes none that is smaller.
+const VOLUME_BYTES: u64 = 320 << 20;
+
+/// After so many cuts a store is big enough to begin with another.
+const CUTS_A_STORE: u64 = 12;
+
+/// How often it is told how far the run is, in cuts.
+const TELL_CUTS: u64 = 2_000;
+
+/// Room for the numbers of a life's commits.
+const NUMBERS_A_CUT: u64 = 1 << 20;
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum FileSystem {
+    #[default]
+    Ext4,
+    Xfs,
+}
+
+impl FileSystem {
+    pub(crate) fn named(name: &str) -> Outcome<Self> {
+        match name {
+            "ext4" => Ok(Self::Ext4),
+            "xfs" => Ok(Self::Xfs),
+            other => Err(format!("no file system {other}: ext4 or xfs").into()),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct PowerCuts {
+    pub(crate) cuts: u64,
+    pub(crate) file_system: FileSystem,
+    pub(crate) directory: Option<PathBuf>,
+}
+
+/// What all workers count together.
+#[derive(Default)]
+struct Counts {
+    cuts: AtomicU64,
+    in_recovery: AtomicU64,
+    /// Commits that were told to be durable before a cut.
+    stored: AtomicU64,
+    backups: AtomicU64,
+    /// Commits that were told to be durable while the file system was being shut down, and are gone: what no power cut does.
+    told_meanwhile: AtomicU64,
+}
+
+pub(crate) fn run(asked: &PowerCuts) -> Outcome<()> {
+    let mkfs = format!("mkfs.{}", asked.file_system.name());
+    if let Some(obstacle) = mounting::obstacle(&["losetup", &mkfs]) {
+        return say(format!("power cuts: skipped, {obstacle}"));
+    }
+    let (counts, begin) = (Counts::default(), Instant::now());
+    // Most of the time a worker waits for the kernel.
+    let workers = 4 * u64::try_from(thread::available_parallelism().map_or(1, NonZero::get))?;
+    thread::scope(|scope| -> Outcome<()> {
+        let counts = &counts;
+        let workers: Vec<_> =
+            (0..workers).map(|worker| scope.spawn(move || work(asked, worker, counts, begin))).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker panicked")?)
+    })?;
+    report(asked, &counts, begin)
+}
+
+fn report(asked: &PowerCuts, counts: &Counts, begin: Instant) -> Outcome<()> {
+    let count = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
+    let (cuts, seconds) = (count(&counts.cuts), begin.elapsed().as_secs().max(1));
+    say(format!(
+        "power cuts on {}: {cuts} cuts, {} of them during a recovery, {} durable commits, {} backups, 0 lost \
+         ({} told while the file system was being shut down); {} a second",
+        asked.file_system.name(),
+        count(&counts.in_recovery),
+        count(&counts.stored),
+        count(&counts.backups),
+        count(&counts.told_meanwhile),
+        cuts / seconds
+    ))
+}
+
+/// Cuts, one after another, on a volume of its own, until there are enough of all workers.
+fn work(asked: &PowerCuts, worker: u64, counts: &Counts, begin: Instant) -> Outcome<()> {
+    let directory = match &asked.directory {
+        Some(directory) => tempfile::tempdir_in(directory)?,
+        None => tempfile::tempdir()?,
+    };
+    let volume = Volume::make(directory.path(), asked.file_system.name(), VOLUME_BYTES)?;
+    let mut patient = Patient { volume, ledger: Ledger::default(), chance: worker << 32 };
+    let mut nth = 0;
+    while counts.cuts.load(Ordering::SeqCst) < asked.cuts {
+        if nth % CUTS_A_STORE == 0 {
+            patient.begin_anew()?;
+        }
+        nth += 1;
+        if let Err(error) = patient.live(nth * NUMBERS_A_CUT, counts) {
+            // The file system's image tells more than the message.
+            drop(patient);
+            let kept = directory.keep();
+            return Err(format!("worker {worker}, cut {nth}: {error}; see {}", kept.display()).into());
+        }
+        if counts.cuts.load(Ordering::SeqCst).is_multiple_of(TELL_CUTS) {
+            report(asked, counts, begin)?;
+        }
+    }
+    Ok(())
+}
+
+/// A volume with a store, which lives from cut to cut.
+struct Patient {
+    volume: Volume,
+    ledger: Ledger,
+    chance: u64,
+}
+
+impl Patient {
+    fn store(&self) -> PathBuf {
+        self.volume.path().join("store")
+    }
+
+    fn backup(&self) -> PathBuf {
+        self.volume.path().join("backup")
+    }
+
+    /// A number by chance, below a bound.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.chance += 1;
+        mix(self.chance) % bound
+    }
+
+    fn begin_anew(&mut self) -> Outcome<()> {
+        for path in [self.store(), self.backup()] {
+            match fs::remove_dir_all(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        self.ledger = Ledger::default();
+        Ok(())
+    }
+
+    /// Programs write and make backups until the power goes, and all that must hold is checked.
+    fn live(&mut self, first: u64, counts: &Counts) -> Outcome<()> {
+        let is_buffered = self.below(4) == 0;
+        let job = Job {
+            role: Role::Write,
+            store: self.store(),
+            backup: self.backup(),
+            first,
+            commits: [20, 60, NUMBERS_A_CUT][usize::try_from(self.below(3))?],
+            threads: 1 + self.below(4),
+            is_buffered,
+            segment_bytes: [4 << 10, 16 << 10, 256 << 10][usize::try_from(self.below(3))?],
+        };
+        let mut writer = Running::start(&job, &[])?;
+        writer.wait_for(self.below(30))?;
+        let mut copier = match self.below(4) {
+            0 => Some(Running::start(&Job { role: Role::BackUp, ..job.clone() }, &[])?),
+            _ => None,
+        };
+        if let Some(copier) = &mut copier {
+            copier.wait_for(self.below(4))?;
+        }
+        self.pause(3_000);
+        // A shutdown takes its time, in which a sync may succeed that has reached nothing. What counts was told before it.
+        let told = writer.told()?;
+        let before = copier.as_mut().map(Running::told).transpose()?;
+        self.cut()?;
+        let late = writer.kill()?.split_off(told.len());
+        copier.map(Running::kill).transpose()?;
+        self.mount_again(counts)?;
+        // With Buffered, what was told and not synced may be gone; a store that was closed has all.
+        let is_certain = !is_buffered || told.iter().any(|told| matches!(told, Told::Closed));
+        if is_certain {
+            self.ledger.note(&told)?;
+        }
+        self.ledger.note(before.as_deref().unwrap_or_default())?;
+        if self.below(4) == 0 {
+            self.cut_in_recovery(&job, counts)?;
+        }
+        let found = self.check(counts)?;
+        counts.stored.fetch_add(self.ledger.commits(), Ordering::SeqCst);
+        if !is_buffered {
+            let is_gone = |told: &&Told| matches!(told, Told::Stored { number, .. } if !found.commits.contains_key(number));
+            let gone = late.iter().filter(is_gone).count();
+            counts.told_meanwhile.fetch_add(u64::try_from(gone)?, Ordering::SeqCst);
+        }
+        self.ledger.begin_from(&found);
+        Ok(())
+    }
+
+    fn check(&self, counts: &Counts) -> Outcome<Found> {
+        let found = self.ledger.check(&self.store())?;
+        if self.backup().join("backup.manifest").exists() {
+            counts.backups.fetch_add(1, Ordering::SeqCst);
+        }
+        self.ledger.check_backup(&self.backup(), &found)?;
+        Ok(found)
+    }
+
+    /// The store is opened, and the power goes meanwhile.
+    fn cut_in_recovery(&mut self, job: &Job, counts: &Counts) -> Outcome<()> {
+        let opening = Running::start(&Job { role: Role::Open, ..job.clone() }, &[])?;
+        self.pause(2_500);
+        self.cut()?;
+        opening.kill()?;
+        counts.in_recovery.fetch_add(1, Ordering::SeqCst);
+        self.mount_again(counts)
+    }
+
+    /// Lets some time go by, up to so many microseconds: when the cut comes is up to chance.
+    fn pause(&mut self, micros_max: u64) {
+        let pause = Duration::from_micros(self.below(micros_max));
+        let begin = Instant::now();
+        while begin.elapsed() < pause {
+            std::hint::spin_loop();
+        }
+    }
+
+    fn cut(&self) -> Outcome<()> {
+        shut_down(self.volume.path())
+    }
+
+    fn mount_again(&self, counts: &Counts) -> Outcome<()> {
+        self.volume.unmount()?;
+        self.volume.mount()?;
+        counts.cuts.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Writers, followers, backups and repairs that are killed at random times, over and over.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Outcome,
+    child::Running,
+    job::{Job, Role},
+    ledger::Ledger,
+    mix::mix,
+    say,
+};
+
+/// How many are enough to see that all works.
+pub(crate) const ROUNDS_SHORT: u64 = 12;
+
+/// After so many rounds a store is big enough to begin with another.
+const ROUNDS_A_STORE: u64 = 25;
+
+/// Room for the numbers of a round's commits.
+const NUMBERS_A_ROUND: u64 = 1 << 20;
+
+/// Who is killed in a round; the others are killed behind it, in whatever order.
+const VICTIMS: [Role; 4] = [Role::Write, Role::Follow, Role::BackUp, Role::Open];
+
+pub(crate) fn run(rounds: u64) -> Outcome<()> {
+    let mut kills = [0_u64; VICTIMS.len()];
+    let mut done = 0;
+    let mut stored = 0;
+    while done < rounds {
+        let directory = tempfile::tempdir()?;
+        let mut ledger = Ledger::default();
+        for nth in done..rounds.min(done + ROUNDS_A_STORE) {
+            live(directory.path(), nth, &mut ledger, &mut kills)
+                .map_err(|error| format!("round {nth}: {error}"))?;
+        }
+        stored += ledger.commits();
+        done += ROUNDS_A_STORE;
+    }
+    let [writers, followers, backups, openings] = kills;
+    say(format!(
+        "rounds of kill -9: {rounds} rounds, {writers} writers, {followers} followers, {backups} backups and {openings} \
+         recoveries killed, {stored} commits stored, 0 lost"
+    ))
+}
+
+/// Waits a moment by chance.
+fn pause(chance: u64, micros_max: u64) {
+    let (pause, begin) = (Duration::from_micros(mix(chance) % micros_max), Instant::now());
+    while begin.elapsed() < pause {
+        std::thread::yield_now();
+    }
+}
+
+/// One round.
+fn live(directory: &Path, nth: u64, ledger: &mut Ledger, kills: &mut [u64; 4]) -> Outcome<()> {
+    let job = Job {
+        role: Role::Write,
+        store: directory.join("store"),
+        backup: directory.join("backup"),
+        first: (nth + 1) * NUMBERS_A_ROUND,
+        commits: NUMBERS_A_ROUND,
+        threads: 1 + mix(nth) % 4,
+        is_buffered: nth.is_multiple_of(3),
+        segment_bytes: [4 << 10, 64 << 10][usize::from(nth.is_multiple_of(2))],
+    };
+    let as_role = |role| Running::start(&Job { role, ..job.clone() }, &[]);
+    let mut writer = as_role(Role::Write)?;
+    writer.wait_for(2 + mix(nth ^ 1) % 20)?;
+    let (follower, saver) = (as_role(Role::Follow)?, as_role(Role::BackUp)?);
+    pause(nth ^ 2, 30_000);
+    let mut running = vec![(0, writer), (1, follower), (2, saver)];
+    while !running.is_empty() {
+        let victim = usize::try_from(mix(nth ^ 3) % 3)? % running.len();
+        let (role, process) = running.swap_remove(victim);
+        ledger.note(&process.kill()?)?;
+        kills[role] += 1;
+        pause(nth ^ 4, 2_000);
+    }
+    let opening = as_role(Role::Open)?;
+    pause(nth ^ 5, 3_000);
+    ledger.note(&opening.kill()?)?;
+    kills[3] += 1;
+    let found = ledger.check(&job.store)?;
+    ledger.check_backup(&job.backup, &found)
+}
