@@ -15,6 +15,8 @@
 //! ```text
 //! transfer      a segment, frame by frame: checked, hashed, written
 //! destination   a directory that backups go to
+//! source        the store that a backup is made of
+//! history       how far two are the same
 //! making        a backup, of what is new since the one before
 //! cut           where a log ends as of a moment
 //! placing       the directory that a store is restored to
@@ -23,7 +25,9 @@
 
 pub(crate) mod cut;
 pub(crate) mod destination;
+pub(crate) mod history;
 pub(crate) mod making;
 pub(crate) mod placing;
 pub(crate) mod restoring;
+pub(crate) mod source;
 pub(crate) mod transfer;

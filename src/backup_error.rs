@@ -4,7 +4,8 @@ use std::{fmt, path::PathBuf};
 
 use crate::position::Position;
 
-/// Why a backup wasn't made, or not restored. What was there before is there still.
+/// Why a backup wasn't made, or not restored. What was there before is there still, except as [`NotPutBack`](Self::NotPutBack)
+/// says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum BackupError {
@@ -45,6 +46,17 @@ pub enum BackupError {
         common: Position,
     },
 
+    /// A restored store couldn't be put in place of the one that was there, nor that one back. No file of either is
+    /// changed.
+    NotPutBack {
+        /// The destination.
+        path: PathBuf,
+        /// Where the store is that was there.
+        set_aside: PathBuf,
+        /// Why it couldn't be put in place.
+        reason: String,
+    },
+
     /// It was stopped by who was told of its progress.
     Stopped {
         /// Where it was writing.
@@ -72,6 +84,13 @@ impl fmt::Display for BackupError {
                 "{} has another history of this store: {reason}. They agree up to position {common} at least. The backup \
                  there is as it was: choose another destination",
                 path.display()
+            ),
+            Self::NotPutBack { path, set_aside, reason } => write!(
+                formatter,
+                "the restored store wasn't put in place at {}: {reason}. The store that was there is {} now, whole: rename \
+                 it back, or restore again",
+                path.display(),
+                set_aside.display()
             ),
             Self::Stopped { path } => write!(
                 formatter,

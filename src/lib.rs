@@ -125,7 +125,7 @@ mod upcasting;
 mod writer;
 
 pub use backup::{
-    making::{BackupOptions, BackupReport, Linking, backup, backup_on},
+    making::{BackupOptions, BackupReport, Checking, Linking, backup, backup_on},
     placing::ExistingStore,
     restoring::{RestoreOptions, RestoreReport, restore, restore_on},
 };

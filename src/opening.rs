@@ -66,6 +66,9 @@ pub(crate) fn open_locked(
     lock: Box<dyn DirectoryLock>,
 ) -> Result<Opened> {
     let meta = read_or_create(&**disk, path, options)?;
+    let mark = Mark::read(&**disk, path, meta.store_id)?;
+    let (numbers, last) = list_segments(&**disk, path, &meta)?;
+    // In a directory that is no store yet nothing is written.
     write_holder(&**disk, path);
     let files = IndexFiles {
         disk: Arc::clone(disk),
@@ -82,8 +85,6 @@ pub(crate) fn open_locked(
         read: options.read,
         mode: epoch_mode(options.durability),
     };
-    let mark = Mark::read(&**disk, path, meta.store_id)?;
-    let (numbers, last) = list_segments(&**disk, path, &meta)?;
     let loaded = load(&files, &meta, &numbers, &mut |progress| options.tell_progress(progress))?;
     let (before, sealed_timestamp) = loaded.sealed.end();
     let segment = open_last(&**disk, path, &meta, last, before.as_ref())?;
@@ -159,7 +160,11 @@ fn epoch_mode(durability: Durability) -> EpochMode {
 pub(crate) fn check_directory(disk: &dyn Disk, path: &Path, creation: Creation) -> Result<()> {
     let not_a_store = |reason: &str| Error::NotAStore { path: path.to_owned(), reason: reason.to_owned() };
     // A link to a directory is followed: people put stores where there is room.
-    match (disk.kind(path).map_err(|error| Error::io("look at", path, error))?, creation) {
+    let kind = disk.kind(path).map_err(|error| Error::io("look at", path, error))?;
+    if kind.is_none() {
+        creation::refuse_unrestored(disk, path)?;
+    }
+    match (kind, creation) {
         (None, Creation::Never) => Err(not_a_store("nothing is there")),
         (None, Creation::IfMissing) => creation::create_directory(disk, path),
         (Some(EntryKind::File), _) => Err(not_a_store("it is a file, not a directory")),

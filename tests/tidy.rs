@@ -65,6 +65,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "disk/contract",
             "disk/shared_futex",
+            "disk/os_lock",
             "disk/os",
             "disk/process",
             "disk/sim/random",
@@ -196,7 +197,9 @@ const FLOORS: &[(&str, &[&str])] = &[
             "inspect/cache_check",
             "inspect/verify",
             "backup/transfer",
+            "backup/source",
             "backup/destination",
+            "backup/history",
             "backup/making",
             "backup/cut",
             "backup/placing",

@@ -131,6 +131,13 @@ impl Destination {
         opened.and_then(|file| file.len()).map(Some).map_err(|error| Error::io("read", &path, error))
     }
 
+    /// Whether a segment's file has other names too, such as the store's.
+    pub(crate) fn is_linked(&self, number: u64) -> Result<bool> {
+        let path = segment_path(&self.path, number);
+        let count = self.disk.open(&path, OpenMode::Read).and_then(|file| file.link_count());
+        count.map(|count| count > 1).map_err(|error| Error::io("look at", &path, error))
+    }
+
     /// Opens a segment that is there.
     pub(crate) fn segment(&self, number: u64) -> Result<Segment> {
         Segment::open(&*self.disk, &self.path, number, OpenMode::Read)
@@ -182,7 +189,7 @@ impl Destination {
 
 /// Says durably that a directory is to have backups of a store, if it is empty.
 fn begin(disk: &dyn Disk, path: &Path, meta: &StoreMeta) -> Result<BackupManifest> {
-    let entries = disk.list(path).map_err(|error| Error::io("list", path, error))?;
+    let entries = creation::list_used(disk, path)?;
     let taken = entries.iter().find(|entry| !NAMES_OF_BEGUN.contains(&entry.name.as_str()));
     if let Some(taken) = taken {
         let reason = format!(

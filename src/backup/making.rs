@@ -1,33 +1,23 @@
 //! Making a backup: what is new since the one before is checked and copied, or linked.
 
-use std::{
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use crate::{
     backup::{
         destination::Destination,
+        history,
+        source::Source,
         transfer::{Extent, NewFile, Teller, Walked, walk},
     },
     backup_error::BackupError,
-    committed::Committed,
-    disk::{
-        contract::{Disk, OpenMode},
-        os::OsDisk,
-    },
+    disk::{contract::Disk, os::OsDisk},
     error::{Error, Result},
     follower::Follower,
-    format::{
-        control::StoreMeta,
-        manifest::{BackupManifest, ManifestSegment},
-    },
+    format::manifest::{BackupManifest, ManifestSegment},
     inspect::report::Progress,
     log::{
-        creation,
         recovery::check_link,
-        scan::{ChainEnd, is_end_of_chain},
+        scan::ChainEnd,
         segment::{Segment, segment_path},
     },
     options::{Options, ReadMode},
@@ -42,18 +32,29 @@ pub enum Linking {
     /// no room, and their bytes are on the disk once. What damages these bytes damages both.
     #[default]
     WherePossible,
-    /// Every file of the backup is its own.
+    /// Every file of the backup is its own; what an earlier backup has linked is copied.
     Never,
+}
+
+/// What of a backup's directory is read, besides what is new.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum Checking {
+    /// Nothing: what an earlier backup has put there is left alone, if it has its length.
+    #[default]
+    New,
+    /// All segments: what isn't as it was put there is brought from the store again.
+    Everything,
 }
 
 /// How a backup is made; the default suits a first copy on the same disk, and any copy on another.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct BackupOptions {
     linking: Linking,
+    checking: Checking,
 }
 
 impl BackupOptions {
-    /// The default: [`Linking::WherePossible`].
+    /// The default: [`Linking::WherePossible`] and [`Checking::New`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -63,6 +64,13 @@ impl BackupOptions {
     #[must_use]
     pub fn linking(mut self, linking: Linking) -> Self {
         self.linking = linking;
+        self
+    }
+
+    /// What of the directory is read again.
+    #[must_use]
+    pub fn checking(mut self, checking: Checking) -> Self {
+        self.checking = checking;
         self
     }
 }
@@ -81,6 +89,8 @@ pub struct BackupReport {
     pub segments_linked: u64,
     /// How many were there from an earlier backup, and were left alone.
     pub segments_kept: u64,
+    /// How many of those that were copied or linked were there already, damaged. Known with [`Checking::Everything`].
+    pub segments_mended: u64,
     /// How much was written, in bytes.
     pub bytes_copied: u64,
 }
@@ -165,48 +175,7 @@ impl Reader {
         let destination = Destination::open(&source.disk, path, &source.meta)?;
         let manifest = BackupManifest::begun(source.meta.clone());
         let (teller, report) = (Teller::new(tell, path), BackupReport::default());
-        Making { source, destination, linking: options.linking, teller, manifest, reached: None, report }
-            .run()
-    }
-}
-
-/// What is backed up: the log up to an end that never moves.
-struct Source {
-    disk: Arc<dyn Disk>,
-    store: PathBuf,
-    meta: StoreMeta,
-    /// The number of the last segment.
-    last: u64,
-    /// Where the log ends in it.
-    end: u64,
-    /// The position of the last event.
-    position: Position,
-}
-
-impl Source {
-    fn of(committed: &Committed) -> Result<Self> {
-        let (active, settled, position) = {
-            let state = committed.state();
-            (Arc::clone(&state.active), Arc::clone(&state.settled), state.last_position())
-        };
-        let files = settled.sealed().files();
-        let (disk, store) = (Arc::clone(&files.disk), files.store.clone());
-        let meta = creation::read_meta(&*disk, &store)?.ok_or_else(|| creation::no_meta(&store))?;
-        let (last, end) = (active.header.number, active.published());
-        Ok(Self { disk, store, meta, last, end, position })
-    }
-
-    fn segment(&self, number: u64) -> Result<Segment> {
-        Segment::open(&*self.disk, &self.store, number, OpenMode::Read)
-    }
-
-    /// Whether a frame of this segment ends there, as the chain names it: then all before it is the same too.
-    fn passes(&self, segment: &Segment, end: &ChainEnd) -> Result<bool> {
-        let bytes_max = if segment.header.number == self.last { self.end } else { segment.prepared() };
-        let passes = end.file_offset <= bytes_max
-            && is_end_of_chain(&*segment.file, &segment.header, end)
-                .map_err(|error| Error::io("read", &segment.path, error))?;
-        Ok(passes)
+        Making { source, destination, options: *options, teller, manifest, reached: None, report }.run()
     }
 }
 
@@ -214,7 +183,7 @@ impl Source {
 struct Making<'a> {
     source: Source,
     destination: Destination,
-    linking: Linking,
+    options: BackupOptions,
     teller: Teller<'a>,
     /// What is in place so far.
     manifest: BackupManifest,
@@ -280,9 +249,20 @@ impl Making<'_> {
             self.source.segment(*number).is_ok_and(|segment| known.is_of(&segment.header))
         };
         let same = self.destination.manifest.numbered().rev().find(is_same);
-        let common = same.map_or(Position::NONE, |(_, known)| Position::new(known.first_position).previous());
+        let common = same.map_or(Position::NONE, |(number, known)| {
+            let before = Position::new(known.first_position).previous();
+            // What can't be read here is told by who needs it.
+            self.last_common(number).map_or(before, |common| common.max(before))
+        });
         let path = self.destination.path().to_owned();
         Error::Backup(BackupError::OtherHistory { path, reason, common })
+    }
+
+    /// The last position up to which a segment is the same in both.
+    fn last_common(&self, number: u64) -> Result<Position> {
+        let segment = self.source.segment(number)?;
+        let bytes_max = if number == self.source.last { self.source.end } else { segment.prepared() };
+        history::last_common(&segment, bytes_max, &self.destination.segment(number)?)
     }
 
     /// Reckons how much there is to be read: what stands behind the sealed segments of the backup before.
@@ -300,6 +280,7 @@ impl Making<'_> {
         if let Some(known) = &known
             && file_bytes == Some(known.bytes)
             && (is_sealed_there || self.is_end(number, known.bytes))
+            && self.may_stay(number, known)?
         {
             return Ok(self.keep_known(known.clone()));
         }
@@ -324,11 +305,31 @@ impl Making<'_> {
                 return Ok(found);
             }
         }
-        let brought = self.transfer(&segment)?;
-        if known.is_some_and(|known| is_sealed_there && known != brought) {
-            return Err(self.differs());
+        self.transfer(&segment, known.as_ref().filter(|_| is_sealed_there))
+    }
+
+    /// Whether a segment that the manifest knows is left alone, as far as the options say.
+    fn may_stay(&mut self, number: u64, known: &ManifestSegment) -> Result<bool> {
+        if self.options.checking == Checking::Everything && !self.is_intact(number, known)? {
+            self.report.segments_mended += 1;
+            return Ok(false);
         }
-        Ok(brought)
+        Ok(self.options.linking == Linking::WherePossible || !self.destination.is_linked(number)?)
+    }
+
+    /// Whether a segment has the bytes that the manifest names.
+    fn is_intact(&mut self, number: u64, known: &ManifestSegment) -> Result<bool> {
+        self.teller.expect(known.bytes);
+        let walked = self
+            .destination
+            .segment(number)
+            .and_then(|found| walk(&found, Extent::UpTo(known.bytes), &mut self.teller, None));
+        match walked {
+            Ok(walked) => Ok(walked.hash == known.hash),
+            // A disk that can't read it any more is one of the reasons to look.
+            Err(Error::Corrupt { .. } | Error::Io { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the log ends there.
@@ -380,15 +381,19 @@ impl Making<'_> {
         Ok(Some(self.reach(segment, &walked)))
     }
 
-    /// Checks a segment, and puts it in place.
-    fn transfer(&mut self, segment: &Segment) -> Result<ManifestSegment> {
+    /// Checks a segment, and puts it in place, if it is what the manifest has promised.
+    fn transfer(&mut self, segment: &Segment, promised: Option<&ManifestSegment>) -> Result<ManifestSegment> {
         let number = segment.header.number;
         let brought = match self.link(segment) {
             Ok(Some(walked)) => Ok(walked),
             Ok(None) => self.copy(segment),
             Err(error) => Err(error),
         };
-        let walked = brought.inspect_err(|_| {
+        let expected = brought.and_then(|walked| match promised {
+            Some(promised) if walked.entry(&segment.header) != *promised => Err(self.differs()),
+            _ => Ok(walked),
+        });
+        let walked = expected.inspect_err(|_| {
             // What is left of it is removed by the next backup at the latest.
             self.destination.remove_temporary(number).ok();
         })?;
@@ -400,7 +405,7 @@ impl Making<'_> {
     fn link(&mut self, segment: &Segment) -> Result<Option<Walked>> {
         let number = segment.header.number;
         // What isn't sealed changes, and the backup's last segment may be written to, where the backup is opened as a store.
-        if self.linking == Linking::Never || number == self.source.last {
+        if self.options.linking == Linking::Never || number == self.source.last {
             return Ok(None);
         }
         let path = segment_path(&self.source.store, number);

@@ -12,7 +12,6 @@
 //! ```
 
 use std::{
-    ffi::OsString,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -23,7 +22,9 @@ use crate::{
     error::{Error, Result},
     format::control::StoreMeta,
     log::{
-        creation::{SEGMENTS_RESTORING, create_directory, parent_of, sync_directory, write_meta},
+        creation::{
+            self, SEGMENTS_RESTORING, create_directory, list_used, parent_of, sync_directory, write_meta,
+        },
         mark::Mark,
         segment::{segment_name, segments_directory},
     },
@@ -63,17 +64,17 @@ impl<'a> Place<'a> {
     pub(crate) fn begin(disk: &'a dyn Disk, destination: &Path, existing: ExistingStore) -> Result<Self> {
         let mut locks = Vec::new();
         let (site, replaces) = match kind(disk, destination)? {
-            None => (beside(destination, ".restoring")?, false),
+            None => (restoring_path(destination)?, false),
             Some(EntryKind::File) => return Err(taken(destination, "it is a file; name a directory")),
             // A link to a directory is followed.
             Some(found) => {
-                let entries = list(disk, destination)?;
+                let entries = list_used(disk, destination)?;
                 let is_free = is_free(&entries);
                 if !is_free {
                     refuse(destination, found, &entries, existing)?;
                     locks.push(take_lock(disk, destination, Duration::ZERO)?);
                 }
-                let site = if is_free { destination.to_owned() } else { beside(destination, ".restoring")? };
+                let site = if is_free { destination.to_owned() } else { restoring_path(destination)? };
                 (site, !is_free)
             }
         };
@@ -81,7 +82,7 @@ impl<'a> Place<'a> {
             create_directory(disk, &site)?;
         }
         locks.push(take_lock(disk, &site, Duration::ZERO)?);
-        if !is_free(&list(disk, &site)?) {
+        if !is_free(&list_used(disk, &site)?) {
             let reason = "a restore makes the store there first, and it holds something else; move that away";
             return Err(taken(&site, reason));
         }
@@ -122,19 +123,41 @@ impl<'a> Place<'a> {
         Mark::read(disk, site, meta.store_id)?.write(disk, end)?;
         write_meta(disk, site, meta)?;
         sync_directory(disk, parent)?;
-        let mut set_aside = None;
-        if self.replaces {
-            let aside = self.free_name_beside()?;
-            rename(disk, &self.destination, &aside)?;
-            set_aside = Some(aside);
+        let mut renames = Renames { disk, done: Vec::new() };
+        let aside = if self.replaces { Some(self.free_name_beside()?) } else { None };
+        match self.put_in_place(aside.as_deref(), &mut renames) {
+            Ok(()) => Ok(aside),
+            Err(error) => Err(self.put_back(error, aside, renames)),
         }
-        if site != self.destination {
-            rename(disk, site, &self.destination)?;
-            sync_directory(disk, parent)?;
+    }
+
+    /// The last steps, from the first that can be seen at the destination.
+    fn put_in_place(&self, aside: Option<&Path>, renames: &mut Renames<'_>) -> Result<()> {
+        let destination = self.destination.as_path();
+        if let Some(aside) = aside {
+            renames.rename(destination, aside)?;
         }
-        rename(disk, &self.destination.join(SEGMENTS_RESTORING), &segments_directory(&self.destination))?;
-        sync_directory(disk, &self.destination)?;
-        Ok(set_aside)
+        if self.site != destination {
+            renames.rename(&self.site, destination)?;
+            sync_directory(self.disk, parent_of(destination))?;
+        }
+        renames.rename(&destination.join(SEGMENTS_RESTORING), &segments_directory(destination))?;
+        sync_directory(self.disk, destination)
+    }
+
+    /// Makes what stood at the destination stand there again, and returns what is to be told.
+    fn put_back(&self, error: Error, aside: Option<PathBuf>, renames: Renames<'_>) -> Error {
+        let undone = renames.undo();
+        // Whether this is durable or not, a cut leaves what an interrupted restore leaves.
+        sync_directory(self.disk, parent_of(&self.destination)).ok();
+        match (undone, aside) {
+            (Err(_), Some(set_aside)) => Error::Backup(BackupError::NotPutBack {
+                path: self.destination.clone(),
+                set_aside,
+                reason: error.to_string(),
+            }),
+            _ => error,
+        }
     }
 
     fn free_name_beside(&self) -> Result<PathBuf> {
@@ -146,6 +169,28 @@ impl<'a> Place<'a> {
             }
             number += 1;
         }
+    }
+}
+
+/// Renames that can be undone.
+struct Renames<'a> {
+    disk: &'a dyn Disk,
+    /// From where to where, in order.
+    done: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Renames<'_> {
+    fn rename(&mut self, from: &Path, to: &Path) -> Result<()> {
+        self.disk.rename(from, to).map_err(|error| Error::io("rename", from, error))?;
+        self.done.push((from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    fn undo(self) -> Result<()> {
+        for (from, to) in self.done.iter().rev() {
+            self.disk.rename(to, from).map_err(|error| Error::io("rename", to, error))?;
+        }
+        Ok(())
     }
 }
 
@@ -190,12 +235,15 @@ fn taken(path: &Path, reason: &str) -> Error {
 
 /// The path with something behind its last name.
 fn beside(path: &Path, ending: &str) -> Result<PathBuf> {
-    let Some(name) = path.file_name() else {
-        return Err(taken(path, "it has no name of its own; name the directory by its name"));
-    };
-    let mut name = OsString::from(name);
-    name.push(ending);
-    Ok(path.with_file_name(name))
+    creation::beside(path, ending).ok_or_else(|| no_name(path))
+}
+
+fn restoring_path(destination: &Path) -> Result<PathBuf> {
+    creation::restoring_path(destination).ok_or_else(|| no_name(destination))
+}
+
+fn no_name(path: &Path) -> Error {
+    taken(path, "it has no name of its own; name the directory by its name")
 }
 
 fn kind(disk: &dyn Disk, path: &Path) -> Result<Option<EntryKind>> {
@@ -204,8 +252,4 @@ fn kind(disk: &dyn Disk, path: &Path) -> Result<Option<EntryKind>> {
 
 fn list(disk: &dyn Disk, path: &Path) -> Result<Vec<DirectoryEntry>> {
     disk.list(path).map_err(|error| Error::io("list", path, error))
-}
-
-fn rename(disk: &dyn Disk, from: &Path, to: &Path) -> Result<()> {
-    disk.rename(from, to).map_err(|error| Error::io("rename", from, error))
 }

@@ -196,15 +196,20 @@ impl Restoring<'_> {
     /// The number of the segment in which the store is to end: the last one that has an event which was there at the
     /// moment, or the first.
     fn last_number(&self) -> u64 {
-        let was_begun = |entry: &ManifestSegment| match self.moment {
-            None => true,
-            Some(AsOf::Position(position)) => entry.first_position <= position.get(),
-            Some(AsOf::Time(time)) => {
-                entry.first_position <= self.manifest.position && entry.first_timestamp <= time.micros()
-            }
+        let (manifest, first) = (self.manifest, self.manifest.meta.first_segment);
+        let Some(moment) = self.moment else { return manifest.last_number().unwrap_or(first) };
+        let was_begun = |entry: &ManifestSegment| match moment {
+            AsOf::Position(position) => entry.first_position <= position.get(),
+            AsOf::Time(time) => entry.first_timestamp <= time.micros(),
         };
-        let found = self.manifest.numbered().rev().find(|(_, entry)| was_begun(entry));
-        found.map_or(self.manifest.meta.first_segment, |(number, _)| number)
+        let later = manifest.segments.iter().skip(1).map(|entry| entry.first_position);
+        let ends = later.chain([manifest.position().plus(1).get()]);
+        // A segment without events, which ends where it begins, was begun at no time.
+        let has_begun = manifest
+            .numbered()
+            .zip(ends)
+            .filter(|((_, entry), end)| entry.first_position < *end && was_begun(entry));
+        has_begun.last().map_or(first, |((number, _), _)| number)
     }
 
     fn open(&self, number: u64, entry: &ManifestSegment) -> Result<Segment> {

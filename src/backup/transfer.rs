@@ -13,7 +13,7 @@ use crate::{
     disk::contract::{Disk, DiskFile, OpenMode},
     error::{Error, Result},
     format::{
-        layout::{bytes, index},
+        layout::bytes,
         manifest::ManifestSegment,
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
     },
@@ -192,18 +192,6 @@ impl NewFile {
             return self.write(content);
         }
         self.buffer.extend_from_slice(content);
-        Ok(())
-    }
-
-    /// Puts in the first `length` bytes of a file that has this path.
-    pub(crate) fn put_all(&mut self, path: &Path, file: &dyn DiskFile, length: u64) -> Result<()> {
-        let mut at = 0;
-        while at < length {
-            let mut chunk = vec![0; index(length - at).min(WRITE_BYTES)];
-            file.read_exact_at(&mut chunk, at).map_err(|error| Error::io("read", path, error))?;
-            self.put(&chunk)?;
-            at += bytes(chunk.len());
-        }
         Ok(())
     }
 

@@ -264,6 +264,15 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
         Ok(self.len()? == 0)
     }
 
+    /// How many names the file has: 1, unless the disk [gives files further ones](Disk::hard_link).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn link_count(&self) -> io::Result<u64> {
+        Ok(1)
+    }
+
     /// Maps `capacity` bytes from the beginning for reading, also beyond the file's present end; none where
     /// the disk doesn't map.
     ///

@@ -11,9 +11,9 @@
 
 use std::{
     fmt,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
     slice,
     sync::{
@@ -30,6 +30,7 @@ use crate::disk::contract::{
     DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, FileLock, LockKind, Mapping, OpenMode,
     SHARED_PAGE_BYTES, ShareMode, SharedPage,
 };
+use crate::disk::os_lock::{lock, lock_named};
 use crate::disk::shared_futex;
 
 /// Only the owner reads a store: events are as private as what they tell.
@@ -91,7 +92,7 @@ impl Disk for OsDisk {
     }
 
     fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>> {
-        let lock = lock(open_dir(path)?, LockKind::Exclusive)?;
+        let lock = lock_named(path, &mut open_dir)?;
         Ok(lock.map(|lock| Box::new(lock) as Box<dyn DirectoryLock>))
     }
 
@@ -147,7 +148,7 @@ fn open_file(path: &Path, mode: OpenMode) -> io::Result<File> {
 }
 
 /// Opens a directory; the link that its path may end in is followed.
-fn open_dir(path: &Path) -> io::Result<File> {
+pub(crate) fn open_dir(path: &Path) -> io::Result<File> {
     let directory = OpenOptions::new().read(true).custom_flags(flags::NONBLOCK).open(path)?;
     if !directory.metadata()?.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
@@ -180,40 +181,6 @@ mod flags {
     pub(super) const NONBLOCK: i32 = 0x0004;
     pub(super) const OPEN: i32 = 0x0100 | NONBLOCK;
 }
-
-fn lock(file: File, kind: LockKind) -> io::Result<Option<OsLock>> {
-    let locked = match kind {
-        LockKind::Exclusive => file.try_lock(),
-        LockKind::Shared => file.try_lock_shared(),
-    };
-    match locked {
-        Ok(()) => Ok(Some(OsLock { file, process: std::process::id() })),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// `flock` on a file, or on a directory itself, which goes with the process however that ends. It is let go by name: a
-/// program that another thread is just starting has a copy of the descriptor until its exec, which would keep
-/// the lock for that long. A forked child lets go of nothing, since the lock is its parent's.
-#[derive(Debug)]
-struct OsLock {
-    file: File,
-    process: u32,
-}
-
-impl Drop for OsLock {
-    fn drop(&mut self) {
-        if self.process == std::process::id() {
-            // Closing the descriptor does the same, only later.
-            self.file.unlock().ok();
-        }
-    }
-}
-
-impl DirectoryLock for OsLock {}
-
-impl FileLock for OsLock {}
 
 struct OsFile {
     file: Arc<File>,
@@ -258,6 +225,10 @@ impl DiskFile for OsFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    fn link_count(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.nlink())
     }
 
     fn map(&self, capacity: u64) -> io::Result<Option<Arc<dyn Mapping>>> {

@@ -8,7 +8,7 @@ use crate::{
     format::{
         control::{self, ENVELOPE_BYTES, EnvelopeFault, Magic, StoreMeta},
         layout::{FRAME_ALIGNMENT, bytes},
-        segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
+        segment_header::{LOG_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentHeader},
     },
     position::{LogOffset, Position},
     time::Timestamp,
@@ -76,22 +76,19 @@ impl BackupManifest {
 
     fn is_consistent(&self) -> bool {
         let goes_on = |pair: &[ManifestSegment]| {
-            let end = pair[0].base.saturating_add(pair[0].bytes);
-            pair[1].base >= end && pair[1].first_position >= pair[0].first_position
+            pair[0].end().is_some_and(|end| pair[1].base >= end)
+                && pair[1].first_position >= pair[0].first_position
         };
         let is_whole = |segment: &ManifestSegment| {
             segment.bytes >= bytes(SEGMENT_HEADER_BYTES)
                 && segment.bytes.is_multiple_of(bytes(FRAME_ALIGNMENT))
                 && segment.first_position > 0
         };
-        let end = self
-            .segments
-            .last()
-            .map_or((0, 1), |last| (last.base.saturating_add(last.bytes), last.first_position));
+        let end = self.segments.last().map_or((Some(0), 1), |last| (last.end(), last.first_position));
         self.meta.first_segment.checked_add(bytes(self.segments.len())).is_some()
             && self.segments.iter().all(is_whole)
             && self.segments.windows(2).all(goes_on)
-            && self.log_offset == end.0
+            && end.0 == Some(self.log_offset)
             && self.position.checked_add(1).is_some_and(|next| next >= end.1)
     }
 
@@ -131,6 +128,11 @@ impl BackupManifest {
 }
 
 impl ManifestSegment {
+    /// Where in the log its bytes end; none where no log ends.
+    fn end(&self) -> Option<u64> {
+        self.base.checked_add(self.bytes).filter(|end| *end <= LOG_BYTES_MAX)
+    }
+
     /// Whether this is said of a segment with such a header. The chain names all that stands before the segment.
     pub(crate) fn is_of(&self, header: &SegmentHeader) -> bool {
         LogOffset::new(self.base) == header.base

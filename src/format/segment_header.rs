@@ -16,7 +16,7 @@ pub(crate) const SEGMENT_HEADER_BYTES: usize = PIECE_BYTES;
 
 /// The furthest that a log can reach, in bytes and in events: far more than a disk holds, and far from where
 /// numbers end.
-const LOG_BYTES_MAX: u64 = 1 << 62;
+pub(crate) const LOG_BYTES_MAX: u64 = 1 << 62;
 
 /// The greatest number that a segment can have: indexes link to segments by 32 bits, one value of which says
 /// that a link isn't known yet.

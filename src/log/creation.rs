@@ -4,10 +4,13 @@
 //! may an append succeed. So a directory without store.meta and without events is a store that isn't finished
 //! yet; one without store.meta but with events has lost it, and is refused.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use crate::{
-    disk::contract::{Disk, EntryKind, OpenMode},
+    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode},
     error::{Error, Result},
     format::{
         control::{EnvelopeFault, StoreMeta},
@@ -33,6 +36,12 @@ pub(crate) const MANIFEST: &str = "backup.manifest";
 /// Where the segments of a store are that is being restored, until it is whole.
 pub(crate) const SEGMENTS_RESTORING: &str = "segments.restoring";
 
+/// What the root of a new ext4 file system holds, which is an empty directory to whoever mounts it.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// What a directory with such segments is.
+pub(crate) const NEVER_RESTORED: &str = "a restore into it was never finished; restore again";
+
 /// The longest store.meta, in bytes.
 const META_BYTES_MAX: u64 = 8 << 10;
 
@@ -44,6 +53,35 @@ pub(crate) fn meta_path(store: &Path) -> PathBuf {
 /// The directory in which the store's own stands.
 pub(crate) fn parent_of(store: &Path) -> &Path {
     store.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The path with something behind its last name; none if it has no name of its own.
+pub(crate) fn beside(path: &Path, ending: &str) -> Option<PathBuf> {
+    let mut name = OsString::from(path.file_name()?);
+    name.push(ending);
+    Some(path.with_file_name(name))
+}
+
+/// Where a store is made, beside its own directory, that is being restored.
+pub(crate) fn restoring_path(store: &Path) -> Option<PathBuf> {
+    beside(store, ".restoring")
+}
+
+/// Refuses a place where a store is being restored, or was and never came to it: the store that was there may have
+/// another name now, and an empty one in its place would go unnoticed.
+pub(crate) fn refuse_unrestored(disk: &dyn Disk, store: &Path) -> Result<()> {
+    let Some(site) = restoring_path(store) else { return Ok(()) };
+    for directory in [&site, &site.join(SEGMENTS_RESTORING)] {
+        let kind = disk.kind(directory).map_err(|error| Error::io("look at", directory, error))?;
+        if kind != Some(EntryKind::Directory) {
+            return Ok(());
+        }
+    }
+    let reason = format!(
+        "no store is there, but a restore of it that isn't finished, in {}; restore again, or move that away",
+        site.display()
+    );
+    Err(Error::NotAStore { path: store.to_owned(), reason })
 }
 
 /// Makes the store's directory if nothing stands there.
@@ -94,6 +132,7 @@ pub(crate) fn create(
     now: Timestamp,
 ) -> Result<StoreMeta> {
     refuse_foreign(disk, store)?;
+    refuse_unrestored(disk, store)?;
     let segments = segments_directory(store);
     if disk.kind(&segments).map_err(|error| Error::io("look at", &segments, error))?.is_none() {
         disk.create_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
@@ -125,16 +164,23 @@ pub(crate) fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
     disk.sync_dir(path).map_err(|error| Error::io("sync", path, error))
 }
 
+/// What stands in a directory, besides what a file system keeps in its root for itself.
+pub(crate) fn list_used(disk: &dyn Disk, directory: &Path) -> Result<Vec<DirectoryEntry>> {
+    let mut entries = disk.list(directory).map_err(|error| Error::io("list", directory, error))?;
+    entries.retain(|entry| entry.kind != EntryKind::Directory || entry.name != LOST_AND_FOUND);
+    Ok(entries)
+}
+
 /// Refuses a directory that holds anything but the beginnings of a store.
 fn refuse_foreign(disk: &dyn Disk, store: &Path) -> Result<()> {
-    let entries = disk.list(store).map_err(|error| Error::io("list", store, error))?;
+    let entries = list_used(disk, store)?;
     let foreign = entries.iter().find(|entry| !NAMES_OF_UNFINISHED.contains(&entry.name.as_str()));
     let Some(foreign) = foreign else { return Ok(()) };
     let has = |name: &str| entries.iter().any(|entry| entry.name == name);
     let reason = if has(MANIFEST) {
         "the first backup into it was never finished; make it again".to_owned()
     } else if has(SEGMENTS_RESTORING) {
-        "a restore into it was never finished; restore again".to_owned()
+        NEVER_RESTORED.to_owned()
     } else {
         format!("it has no store.meta, but holds {:?}; choose an empty or a new directory", foreign.name)
     };

@@ -15,7 +15,7 @@ use crate::{
         segment_header::SEGMENT_HEADER_BYTES,
     },
     log::{
-        creation::{MANIFEST, sync_names},
+        creation::{MANIFEST, NEVER_RESTORED, SEGMENTS_RESTORING, sync_names},
         mark::Mark,
         quarantine,
         scan::{ChainEnd, Scan, Stop},
@@ -77,10 +77,11 @@ pub(crate) fn recover(
     known: &Known,
     visit: Visit<'_>,
 ) -> Result<Recovered> {
+    let mut segment = segment;
     let (end, stop) = visit_frames(&segment, known.indexed, visit)?;
     // Before anything is changed: its index may have spared it until now.
     let sealed = known.before.map(|before| open_sealed(disk, store, &segment, before)).transpose()?;
-    let mark = settle_tail(disk, store, &segment, end, stop, mark, known.durable)?;
+    let mark = settle_tail(disk, store, &mut segment, end, stop, mark, known.durable)?;
     // Nothing is damaged, so this may be tidied: what sealing would have cut off, and what was never finished.
     if let (Some(sealed), Some(before)) = (sealed, known.before) {
         sealed.trim(before.file_offset)?;
@@ -108,6 +109,7 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
     };
     let entries = match disk.list(&directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            refuse_restoring(disk, store)?;
             return Err(missing(meta.first_segment, ", with its directory"));
         }
         listed => listed.map_err(|error| Error::io("list", &directory, error))?,
@@ -130,6 +132,15 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
     }
     let last = numbers.pop().ok_or_else(|| missing(meta.first_segment, ""))?;
     Ok((numbers, last))
+}
+
+/// Refuses a directory in which all is but the last step of a restore: its segments aren't lost.
+fn refuse_restoring(disk: &dyn Disk, store: &Path) -> Result<()> {
+    let directory = store.join(SEGMENTS_RESTORING);
+    match disk.kind(&directory).map_err(|error| Error::io("look at", &directory, error))? {
+        None => Ok(()),
+        Some(_) => Err(Error::NotAStore { path: store.to_owned(), reason: NEVER_RESTORED.to_owned() }),
+    }
 }
 
 /// A file that was to become one of the store's, and never did.
@@ -250,7 +261,7 @@ pub(crate) fn tail_facts(segment: &Segment, end: ChainEnd, stop: Stop, mark: &Ma
 fn settle_tail(
     disk: &dyn Disk,
     store: &Path,
-    segment: &Segment,
+    segment: &mut Segment,
     end: ChainEnd,
     stop: Stop,
     mut mark: Mark,
@@ -268,6 +279,11 @@ fn settle_tail(
     let is_closed = verdict == Verdict::Whole && length == end.file_offset;
     if is_closed && mark.durable() == Some(facts.chain_end) {
         return Ok(mark);
+    }
+    let names = segment.file.link_count().map_err(|error| Error::io("look at", &segment.path, error))?;
+    if names > 1 {
+        // A backup that was interrupted may end with a file that is the store's too.
+        *segment = segment.separated(disk)?;
     }
     sync(segment)?;
     if verdict == Verdict::Torn {

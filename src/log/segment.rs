@@ -32,6 +32,8 @@ const PREPARED_ALIGNMENT: u64 = 4 << 10;
 
 /// What is wrong with a segment's file whose header is another's.
 pub(crate) const OTHER_NUMBER: &str = "the segment header names another number than the file";
+/// How much is copied at a time, in bytes.
+const COPY_BYTES: usize = 1 << 20;
 
 /// How a file grows ahead of the head.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,17 +101,25 @@ pub(crate) fn temporary(path: &Path) -> PathBuf {
 /// Makes a whole file appear under its name at once, durably: temporary file, sync, rename, directory sync.
 pub(crate) fn create_whole(disk: &dyn Disk, path: &Path, content: &[u8]) -> Result<Arc<dyn DiskFile>> {
     let temporary = temporary(path);
-    if disk.kind(&temporary).map_err(|error| Error::io("look at", &temporary, error))?.is_some() {
-        disk.remove(&temporary).map_err(|error| Error::io("remove", &temporary, error))?;
-    }
-    let file =
-        disk.open(&temporary, OpenMode::CreateNew).map_err(|error| Error::io("create", &temporary, error))?;
+    let file = create_new(disk, &temporary)?;
     file.write_all_at(content, 0).map_err(|error| Error::io("write", &temporary, error.source))?;
-    file.sync().map_err(|error| Error::io("sync", &temporary, error))?;
-    disk.rename(&temporary, path).map_err(|error| Error::io("rename", &temporary, error))?;
-    let directory = path.parent().expect("every file of the store stands in a directory");
-    disk.sync_dir(directory).map_err(|error| Error::io("sync", directory, error))?;
+    put_in_place(disk, &*file, &temporary, path)?;
     Ok(file)
+}
+
+/// Makes the first `length` bytes of a file appear under a name at once, as [`create_whole`] does.
+pub(crate) fn copy_whole(disk: &dyn Disk, from: &dyn DiskFile, length: u64, path: &Path) -> Result<()> {
+    let temporary = temporary(path);
+    let copy = create_new(disk, &temporary)?;
+    let mut window = Window::new(0);
+    let mut at = 0;
+    while at < length {
+        let chunk =
+            window.get(from, at, COPY_BYTES, length).map_err(|error| Error::io("read", path, error))?;
+        copy.write_all_at(chunk, at).map_err(|error| Error::io("write", &temporary, error.source))?;
+        at += bytes(chunk.len());
+    }
+    put_in_place(disk, &*copy, &temporary, path)
 }
 
 /// Reads the header of a segment's file.
@@ -124,6 +134,22 @@ pub(crate) fn read_header(path: &Path, file: &dyn DiskFile) -> Result<SegmentHea
         }
         SegmentHeaderFault::Damaged(reason) => Error::corrupt(path, 0, reason, None),
     })
+}
+
+/// Makes a temporary file, in place of one that was left.
+fn create_new(disk: &dyn Disk, temporary: &Path) -> Result<Arc<dyn DiskFile>> {
+    if disk.kind(temporary).map_err(|error| Error::io("look at", temporary, error))?.is_some() {
+        disk.remove(temporary).map_err(|error| Error::io("remove", temporary, error))?;
+    }
+    disk.open(temporary, OpenMode::CreateNew).map_err(|error| Error::io("create", temporary, error))
+}
+
+/// Gives a temporary file that is written its name, durably.
+fn put_in_place(disk: &dyn Disk, file: &dyn DiskFile, temporary: &Path, path: &Path) -> Result<()> {
+    file.sync().map_err(|error| Error::io("sync", temporary, error))?;
+    disk.rename(temporary, path).map_err(|error| Error::io("rename", temporary, error))?;
+    let directory = path.parent().expect("every file of the store stands in a directory");
+    disk.sync_dir(directory).map_err(|error| Error::io("sync", directory, error))
 }
 
 impl Segment {
@@ -232,6 +258,13 @@ impl Segment {
             return Ok(());
         }
         self.file.set_len(end).map_err(|error| Error::io("cut off", &self.path, error))
+    }
+
+    /// Puts a copy in the file's place, durably, so that what is written from now on reaches no other name of the file.
+    pub(crate) fn separated(&self, disk: &dyn Disk) -> Result<Self> {
+        let length = self.file.len().map_err(|error| Error::io("read", &self.path, error))?;
+        copy_whole(disk, &*self.file, length, &self.path)?;
+        Self::open_at(disk, &self.path, self.header.number, OpenMode::ReadWrite)
     }
 
     /// An error that says that bytes of this segment aren't what was written.

@@ -4,7 +4,7 @@
 //! position  stream  version  type  id  timestamp  occurredAt  schemaVersion  data  metadata
 //! ```
 //!
-//! The program has the same in its own file, with what it reads; tests/suite/repair.rs compares the two.
+//! The program has the same in its own file, with what it reads; tests/suite/cli_repair.rs compares the two.
 
 use std::{borrow::Cow, fmt::Write};
 
@@ -57,7 +57,8 @@ type Payload<'a> = (Option<Cow<'a, RawValue>>, Option<String>, Option<u8>);
 pub(crate) fn write_event(event: &EventRef<'_>, line: &mut Vec<u8>) {
     let (data, data_base64, content_type) = payload(event.data, event.content_type, false);
     let (metadata, metadata_base64, metadata_content_type) = if event.metadata_bytes.is_empty() {
-        (None, None, None)
+        let content_type = event.metadata_content_type;
+        (None, None, (content_type != ContentType::JSON).then(|| content_type.number()))
     } else {
         payload(event.metadata_bytes, event.metadata_content_type, true)
     };

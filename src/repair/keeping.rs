@@ -15,7 +15,7 @@ use crate::{
     log::{
         creation::{meta_path, sync_directory},
         mark::mark_path,
-        segment::create_whole,
+        segment::{copy_whole, create_whole},
     },
     repair::plan::Change,
 };
@@ -133,9 +133,7 @@ impl<'a> Keeping<'a> {
         } else {
             let file = TolerantFile::new(open);
             let length = DiskFile::len(&*file).map_err(|error| Error::io("read", &path, error))?;
-            let mut copy = NewFile::create(disk, kept)?;
-            copy.put_all(&path, &*file, length)?;
-            copy.finish()?;
+            copy_whole(disk, &*file, length, &kept)?;
         }
         Ok(Some(name.to_string_lossy().into_owned()))
     }

@@ -2,19 +2,15 @@
 //! damaged before and still is, or one that is whole. No file is changed in place but durable.mark: a segment may have another
 //! name in a backup.
 
-use std::path::Path;
-
 use crate::{
-    backup::transfer::NewFile,
-    disk::contract::Disk,
     error::{Error, Result},
     index::files::IndexFiles,
     log::{
         creation::{sync_directory, write_meta},
         mark::Mark,
-        segment::{segments_directory, temporary},
+        segment::{copy_whole, segments_directory},
     },
-    repair::{overlay::Overlay, plan::Change},
+    repair::plan::Change,
 };
 
 /// Makes a change.
@@ -23,7 +19,7 @@ pub(crate) fn make(files: &IndexFiles, change: &Change) -> Result<()> {
     let segments = segments_directory(&files.store);
     match change {
         Change::Rename { from, to } => {
-            rename(disk, from, to)?;
+            disk.rename(from, to).map_err(|error| Error::io("rename", from, error))?;
             sync_directory(disk, &segments)
         }
         Change::Write { path, content, length, .. } => {
@@ -31,8 +27,7 @@ pub(crate) fn make(files: &IndexFiles, change: &Change) -> Result<()> {
                 disk.create_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
                 sync_directory(disk, &files.store)?;
             }
-            write(disk, path, content, *length)?;
-            sync_directory(disk, &segments)
+            copy_whole(disk, content, *length, path)
         }
         Change::TakeOut { path, .. } | Change::MakeAnew { path } => {
             disk.remove(path).map_err(|error| Error::io("remove", path, error))?;
@@ -41,20 +36,4 @@ pub(crate) fn make(files: &IndexFiles, change: &Change) -> Result<()> {
         Change::Meta(meta) => write_meta(disk, &files.store, meta),
         Change::Mark(durable) => Mark::read(disk, &files.store, files.store_id)?.write(disk, *durable),
     }
-}
-
-/// Writes a file anew, which gets its name only when it is whole.
-fn write(disk: &dyn Disk, path: &Path, content: &Overlay, length: u64) -> Result<()> {
-    let temporary = temporary(path);
-    if disk.kind(&temporary).map_err(|error| Error::io("look at", &temporary, error))?.is_some() {
-        disk.remove(&temporary).map_err(|error| Error::io("remove", &temporary, error))?;
-    }
-    let mut file = NewFile::create(disk, temporary.clone())?;
-    file.put_all(path, content, length)?;
-    file.finish()?;
-    rename(disk, &temporary, path)
-}
-
-fn rename(disk: &dyn Disk, from: &Path, to: &Path) -> Result<()> {
-    disk.rename(from, to).map_err(|error| Error::io("rename", from, error))
 }

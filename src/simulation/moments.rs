@@ -186,15 +186,12 @@ pub fn simulate_old_frames(seed: u64) -> Result<SimulationCounts, BrokenPromise>
     let mut random = Random::new(seed);
     let mut run = Run::new(SimDisk::new(random.next()));
     let mut tags = tags_of_one_length(&mut random);
+    let stream = StreamId::new("a").map_err(|invalid| invalid.to_string())?;
     for round in 0..4 {
         let at = |broken: BrokenPromise| broken.at(format_args!("opening {round} of seed {seed}"));
         let mut session = run.open_whole(Durability::Buffered).map_err(at)?;
         for _ in 0..=random.below(4) {
-            let commit: Parts = vec![(
-                StreamId::new("a").expect("a valid name"),
-                ExpectedVersion::Any,
-                vec![tags.next().unwrap_or(1)],
-            )];
+            let commit: Parts = vec![(stream.clone(), ExpectedVersion::Any, vec![tags.next().unwrap_or(1)])];
             if !session.append_commits(vec![commit], &mut run.history)? {
                 return Err("an append fails on a disk that works".to_owned().into());
             }

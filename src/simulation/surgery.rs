@@ -270,11 +270,10 @@ impl Patient {
         let is_unneeded = |path: &Path| path.ends_with("durable.mark") || !self.is_file(path);
         match (kind, answer) {
             (SurgeryKind::IndexFiles, _) => answer == SurgeryAnswer::Right,
-            (SurgeryKind::Exchanged, _) => answer == SurgeryAnswer::Refused,
             (SurgeryKind::Missing, _) if changed.iter().all(|(path, _)| is_unneeded(path)) => {
                 answer == SurgeryAnswer::Right
             }
-            (SurgeryKind::Missing, _) => answer == SurgeryAnswer::Refused,
+            (SurgeryKind::Exchanged | SurgeryKind::Missing, _) => answer == SurgeryAnswer::Refused,
             (_, SurgeryAnswer::Refused | SurgeryAnswer::Right) => true,
             (SurgeryKind::Bits, SurgeryAnswer::Fewer(_)) => false,
             (SurgeryKind::Lengths | SurgeryKind::Blocks, SurgeryAnswer::Fewer(count)) => {

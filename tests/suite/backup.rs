@@ -11,7 +11,7 @@ use std::{
 };
 
 use annals::{
-    BackupError, BackupOptions, BackupReport, Commit, Durability, Error, EventData, EventStore,
+    BackupError, BackupOptions, BackupReport, Checking, Commit, Durability, Error, EventData, EventStore,
     ExpectedVersion, Follower, Linking, Options, Position, Progress, Query, Reader, Result,
     SEGMENT_BYTES_MIN, StoredEvent, backup, verify,
 };
@@ -374,5 +374,52 @@ fn a_backup_that_is_stopped_goes_on_where_it_was() -> Outcome {
     let report = store.backup(&destination, &options, &mut on)?;
     assert_eq!(report.segments_kept, in_place.len() as u64);
     check_store(&destination, &everything(&store));
+    Ok(())
+}
+
+#[test]
+fn copies_take_the_place_of_links_that_an_earlier_backup_has_made() -> Outcome {
+    let store = store_with(small_segments());
+    append(&store, "a", 1, 60);
+    let directory = tempfile::tempdir()?;
+    let linked = back_up(&store, directory.path())?;
+    assert!(linked.segments_linked > 0);
+    let copies = BackupOptions::new().linking(Linking::Never);
+    let report = store.backup(directory.path(), &copies, &mut on)?;
+    assert_eq!((report.segments_copied, report.segments_kept), (linked.segments_linked, 1));
+    let (own, saved) = (log(store.path()), log(directory.path()));
+    for (name, (inode, _)) in &own {
+        assert_ne!(saved[name].0, *inode, "{}", name.display());
+    }
+    check_store(directory.path(), &everything(&store));
+    let report = store.backup(directory.path(), &copies, &mut on)?;
+    assert_eq!(report.bytes_copied, 0, "they are copies");
+    Ok(())
+}
+
+#[test]
+fn damage_in_a_backup_is_mended_by_one_that_reads_everything() -> Outcome {
+    let store = store_with(small_segments());
+    append(&store, "a", 1, 60);
+    let directory = tempfile::tempdir()?;
+    let destination = directory.path().join("saved");
+    let options = BackupOptions::new().linking(Linking::Never);
+    let checked = options.checking(Checking::Everything);
+    store.backup(&destination, &options, &mut on)?;
+    for name in log(&destination).into_keys() {
+        let file = destination.join("segments").join(name);
+        for at in [8, 700] {
+            let mut bytes = fs::read(&file)?;
+            bytes[at] ^= 1;
+            fs::write(&file, &bytes)?;
+            let report = store.backup(&destination, &options, &mut on)?;
+            assert_eq!((report.segments_copied, report.segments_mended), (0, 0), "nobody has looked");
+            let report = store.backup(&destination, &checked, &mut on)?;
+            assert_eq!((report.segments_copied, report.segments_mended), (1, 1));
+            check_store(&destination, &everything(&store));
+        }
+    }
+    let report = store.backup(&destination, &checked, &mut on)?;
+    assert_eq!((report.bytes_copied, report.segments_mended), (0, 0));
     Ok(())
 }

@@ -283,11 +283,31 @@ fn stores(disk: &SimDisk, what: &str) -> Vec<(String, Vec<StoredEvent>)> {
             match opened {
                 Ok(store) => Some((name, everything(&store))),
                 // It isn't whole yet, and says so.
-                Err(Error::NotAStore { .. } | Error::Corrupt { .. }) => None,
+                Err(Error::NotAStore { .. }) => None,
                 Err(error) => panic!("{what}: {name}: {error}"),
             }
         })
         .collect()
+}
+
+/// A program that makes a store where there is none finds one there, or is refused.
+#[track_caller]
+fn check_no_store_is_made(disk: &SimDisk, found: &[(String, Vec<StoredEvent>)], what: &str) {
+    let disk = disk.snapshot(7);
+    let follower = Follower::open_on(Arc::new(disk.mount()), "/shop", Options::new());
+    let expected = found.iter().find(|(name, _)| name == "shop");
+    match (expected, open(&disk, "/shop")) {
+        (Some((_, events)), Ok(store)) => {
+            assert!(everything(&store) == *events, "{what}");
+            assert!(everything(&follower.expect(what)) == *events, "{what}");
+        }
+        (None, Err(Error::NotAStore { reason, .. })) => {
+            assert!(reason.contains("restore again"), "{what}: {reason}");
+            let refused = matches!(&follower, Err(Error::NotAStore { .. }));
+            assert!(refused, "{what}: {follower:?}");
+        }
+        (_, opened) => panic!("{what}: {opened:?}"),
+    }
 }
 
 #[test]
@@ -316,6 +336,9 @@ fn a_restore_that_is_cut_off_at_any_operation_loses_no_store_and_is_done_by_the_
                     !has_store || found.iter().any(|(_, events)| *events == others),
                     "{what}: it is lost"
                 );
+                if has_store {
+                    check_no_store_is_made(&disk, &found, &what);
+                }
                 // It is done again, unless it was done.
                 if !found.iter().any(|(name, events)| name == "shop" && *events == scene.events) {
                     restore(&disk, "/shop", existing).expect(&what);
@@ -354,9 +377,8 @@ fn a_restore_that_fails_at_any_operation_loses_no_store_and_is_done_by_the_next(
         assert!(!is_over || restored.is_ok(), "{what}: {restored:?}");
         disk.clear_faults();
         let found = stores(&disk, &what);
-        assert!(found.iter().any(|(_, events)| *events == others), "{what}: it is lost");
-        if restored.is_err() && !found.iter().any(|(name, events)| name == "shop" && *events == scene.events)
-        {
+        if restored.is_err() {
+            assert_eq!(found, [("shop".to_owned(), others.clone())], "{what}: it isn't as before");
             restore(&disk, "/shop", ExistingStore::SetAside).expect(&what);
         }
         disk.power_cut();
@@ -367,6 +389,38 @@ fn a_restore_that_fails_at_any_operation_loses_no_store_and_is_done_by_the_next(
             break;
         }
     }
+    Ok(())
+}
+
+#[test]
+fn a_store_that_cannot_be_put_back_is_named() -> Outcome {
+    let (scene, others) = scene_to_restore(true)?;
+    let renames = || Fault::new(ErrorKind::Other).on(DiskOperation::Rename).forever();
+    let mut told = 0;
+    for nth in 1.. {
+        let disk = scene.disk.fork(nth);
+        disk.fail(renames().at(nth));
+        let restored = restore(&disk, "/shop", ExistingStore::SetAside);
+        disk.clear_faults();
+        let what = format!("rename {nth}");
+        match restored {
+            Ok(_) => break,
+            Err(Error::Backup(BackupError::NotPutBack { path, set_aside, reason })) => {
+                assert_eq!(path, Path::new("/shop"), "{what}");
+                assert!(reason.contains("rename"), "{what}: {reason}");
+                let follower = Follower::open_on(Arc::new(disk.mount()), &set_aside, Options::new())?;
+                assert!(everything(&follower) == others, "{what}");
+                check_no_store_is_made(&disk, &stores(&disk, &what), &what);
+                told += 1;
+            }
+            Err(_) => assert_eq!(stores(&disk, &what), [("shop".to_owned(), others.clone())], "{what}"),
+        }
+        restore(&disk, "/shop", ExistingStore::SetAside).expect(&what);
+        let found = stores(&disk, &what);
+        assert!(found.iter().any(|(name, events)| name == "shop" && *events == scene.events), "{what}");
+        assert!(found.iter().any(|(_, events)| *events == others), "{what}");
+    }
+    assert_eq!(told, 2, "both renames behind the first");
     Ok(())
 }
 
@@ -384,5 +438,46 @@ fn a_first_backup_that_was_never_finished_is_no_backup_yet() -> Outcome {
     let report = back_up(&disk, Linking::Never)?;
     assert_eq!(report.last_position, Position::new(scene.events.len() as u64));
     assert!(report.segments_kept > 0);
+    Ok(())
+}
+
+#[test]
+fn opening_a_backup_that_was_interrupted_changes_no_file_of_the_stores() -> Outcome {
+    let scene = Scene::new(true, Linking::WherePossible)?;
+    let (mut linked, mut opened) = (0, 0);
+    for nth in 1.. {
+        let disk = scene.disk.fork(nth);
+        disk.cut_at(nth);
+        back_up(&disk, Linking::WherePossible).ok();
+        let was_cut = disk.is_cut();
+        disk.crash_process();
+        let files = disk.files();
+        let newest = files
+            .iter()
+            .rfind(|path| path.starts_with("/saved/segments") && path.extension() == Some("log".as_ref()));
+        let newest = newest.expect("the backup before");
+        let of_store = Path::new("/store/segments").join(newest.file_name().expect("a name"));
+        // The SEAL, if it is a sealed one that both have.
+        let mut bytes = disk.read_file(&of_store).expect("the store has it too");
+        let at = bytes.len() - 60;
+        bytes[at] ^= 1;
+        disk.write_file(&of_store, bytes.clone())?;
+        if disk.read_file(newest).expect("it is there") == bytes {
+            linked += 1;
+            for cut in (1..12).map(Some).chain([None]) {
+                let disk = disk.fork(nth);
+                if let Some(cut) = cut {
+                    disk.cut_at(cut);
+                }
+                opened += u64::from(open(&disk, SAVED).is_ok());
+                disk.crash_process();
+                assert!(disk.read_file(&of_store) == Some(bytes.clone()), "{nth}, {cut:?}");
+            }
+        }
+        if !was_cut {
+            break;
+        }
+    }
+    assert!(linked > 0 && opened > 0, "{linked} linked, {opened} opened");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use annals::{BackupError, BackupOptions, BackupReport, Error, EventStore, Result, backup};
+use annals::{BackupError, BackupOptions, BackupReport, Error, EventStore, Linking, Result, backup};
 
 use crate::{
     backup::{append, back_up, check_store, everything, log, on},
@@ -65,11 +65,12 @@ fn a_destination_with_another_history_is_refused() -> Outcome {
         let other = EventStore::open_with(&other_path, small_segments())?;
         let refused = refusal(other.backup(&destination, &BackupOptions::new(), &mut on));
         let BackupError::OtherHistory { common, .. } = &refused else { panic!("{refused}") };
-        assert!(common.get() <= together, "{refused}");
+        assert_eq!(common.get(), together, "{refused}");
         assert!(refused.to_string().contains("behind the store's end"), "{refused}");
         append(&other, "a", 2_000, apart + 30);
         let refused = refusal(other.backup(&destination, &BackupOptions::new(), &mut on));
-        assert!(matches!(refused, BackupError::OtherHistory { .. }), "{refused}");
+        let BackupError::OtherHistory { common, .. } = &refused else { panic!("{refused}") };
+        assert_eq!(common.get(), together, "{refused}");
         assert!(log(&destination) == before);
         check_store(&destination, &everything(&store));
     }
@@ -147,5 +148,35 @@ fn a_damaged_manifest_is_told_and_a_newer_one_is_refused() -> Outcome {
     assert!(matches!(back_up(&store, &destination), Err(Error::NewerFormat { found: 9, .. })));
     fs::write(&manifest, &whole)?;
     back_up(&store, &destination)?;
+    Ok(())
+}
+
+#[test]
+fn a_segment_that_is_not_what_the_manifest_promises_is_not_put_in_place() -> Outcome {
+    let store = store_with(small_segments());
+    append(&store, "a", 1, 60);
+    let directory = tempfile::tempdir()?;
+    let destination = directory.path().join("saved");
+    back_up(&store, &destination)?;
+    let (manifest, segment) =
+        (destination.join("backup.manifest"), destination.join("segments/000000000001.log"));
+    // The hash of another history's first segment, of which a part was lost.
+    let mut promise = fs::read(&manifest)?;
+    let bytes = fs::read(&segment)?;
+    let hash = xxhash_rust::xxh3::xxh3_128(&bytes).to_le_bytes();
+    let at = promise.windows(hash.len()).position(|window| window == hash).expect("its hash");
+    promise[at] ^= 1;
+    let checksum = crc32fast::hash(&promise[12..]);
+    promise[8..12].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&manifest, &promise)?;
+    fs::remove_file(&segment)?;
+    fs::write(&segment, &bytes[..bytes.len() - 64])?;
+    let before = log(&destination);
+    for linking in [Linking::Never, Linking::WherePossible] {
+        let options = BackupOptions::new().linking(linking);
+        let refused = refusal(store.backup(&destination, &options, &mut on));
+        assert!(matches!(refused, BackupError::OtherHistory { .. }), "{refused}");
+        assert!(log(&destination) == before, "the backup there isn't as it was");
+    }
     Ok(())
 }

@@ -15,7 +15,7 @@ fn with_events() -> (Place, PathBuf) {
 {"stream":"order-3","type":"OrderPlaced","data":"to be damaged"}
 {"stream":"order-1","type":"OrderSent","dataBase64":"AAE=","contentType":200,"metadataBase64":"/w=="}
 {"stream":"order-2","type":"OrderPaid","data":{},"occurredAt":"@253402300800000000us+0m"}
-{"stream":"order-4","type":"OrderPlaced","data":null,"occurredAt":"1969-12-31T23:59:59.999999Z"}
+{"stream":"order-4","type":"OrderPlaced","data":null,"occurredAt":"1969-12-31T23:59:59.999999Z","metadataContentType":201}
 "#;
     let log = place.store().join("segments").join("000000000001.log");
     for (line, number) in lines.lines().zip(1..) {

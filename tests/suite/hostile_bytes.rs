@@ -1,8 +1,8 @@
 //! Hostile files: the corpus of the fuzz targets (tests/fuzz), and the stores that it began with, given to the same
 //! functions as the fuzzer gives them to. docs/testing.md, "Fuzzing", says how the corpus comes to be.
 //!
-//! `ANNALS_SEEDS=write cargo test --locked --test suite hostile_bytes` puts into tests/fuzz/corpus what the fuzzer is
-//! to begin with.
+//! `ANNALS_SEEDS=write cargo test --locked --test suite hostile_bytes` puts into tests/fuzz/corpus what the fuzzer
+//! began with.
 
 use std::{
     env, fs,

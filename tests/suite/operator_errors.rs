@@ -187,7 +187,7 @@ fn on_a_full_disk(desk: &Desk, words: &[String]) -> Result<Option<String>, Box<d
     if !mounted.is_ok_and(|output| output.status.success()) {
         return Ok(None);
     }
-    fs::write(small.join("large.json"), format!("[{}1]", "1,".repeat(25_000)))?;
+    fs::write(small.join("large.json"), format!("[{}1]", "1,".repeat(40_000)))?;
     let run = || -> Result<String, Box<dyn std::error::Error>> {
         EventStore::open(small.join("annals-data"))?.close()?;
         let output = Command::new(PROGRAM)

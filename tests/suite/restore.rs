@@ -11,13 +11,13 @@ use std::{
 };
 
 use annals::{
-    AsOf, BackupError, BackupOptions, Clock, Commit, Error, EventStore, ExistingStore, ExpectedVersion,
-    Linking, Options, Position, RestoreOptions, RestoreReport, Result, StoredEvent, Timestamp, backup,
-    restore, verify,
+    AsOf, BackupError, BackupOptions, Clock, Commit, Error, EventData, EventStore, ExistingStore,
+    ExpectedVersion, Linking, Options, Position, RestoreOptions, RestoreReport, Result, SEGMENT_BYTES_MIN,
+    SimDisk, StoredEvent, Timestamp, backup, backup_on, restore, restore_on, verify,
 };
 
 use crate::{
-    backup::{check_store, everything, log, on},
+    backup::{append, back_up, check_store, everything, log, on},
     support::{Outcome, buffered, event, events, gated_store, small_segments, store_with, stream},
 };
 
@@ -390,5 +390,74 @@ fn a_restore_that_is_stopped_leaves_what_was_there() -> Outcome {
     }
     saved.restore("shop", &aside)?;
     check_store(&path, &saved.events);
+    Ok(())
+}
+
+#[test]
+fn a_segment_without_events_was_begun_at_no_time() -> Outcome {
+    let mut looked_at = 0;
+    for nth in 1.. {
+        let (clock, disk) = (Arc::new(SetClock::default()), SimDisk::new(nth));
+        let open = || {
+            let options = Options::new().segment_bytes(SEGMENT_BYTES_MIN);
+            let options = options.clock(Arc::clone(&clock) as Arc<dyn Clock>);
+            EventStore::open_on(Arc::new(disk.mount()), "/store", options)
+        };
+        let append = |store: &EventStore, time: i64, size: usize| {
+            clock.0.store(time, Ordering::SeqCst);
+            store.append(&stream("a"), ExpectedVersion::Any, [EventData::new("T", vec![7; size])])
+        };
+        // Killed somewhere about the change to the second segment.
+        let store = open()?;
+        disk.cut_at(nth);
+        let was_cut = (1..=12).any(|number| append(&store, number * 10, 300).is_err()) || disk.is_cut();
+        drop(store);
+        disk.crash_process();
+        let store = open()?;
+        // Larger than what is left of any segment.
+        append(&store, 1_000, usize::try_from(SEGMENT_BYTES_MIN)?)?;
+        let events = everything(&store);
+        store.close()?;
+        let lengths: Vec<_> = (disk.files().iter())
+            .filter(|path| path.starts_with("/store") && path.extension() == Some("log".as_ref()))
+            .filter_map(|path| disk.read_file(path).map(|bytes| bytes.len()))
+            .collect();
+        if lengths.iter().any(|length| *length < 1_024) {
+            looked_at += 1;
+            backup_on(Arc::new(disk.mount()), "/store", "/saved", &BackupOptions::new(), &mut on)?;
+            for time in (0..130).step_by(5).chain([999, 1_000]) {
+                let (to, moment) = (format!("/restored-{time}"), Timestamp::from_micros(time));
+                let options = RestoreOptions::new().as_of(moment);
+                let report = restore_on(&disk.mount(), "/saved", &to, &options, &mut on)?;
+                let expected = events.iter().filter(|event| event.timestamp <= moment).count();
+                assert_eq!(report.last_position.get(), expected as u64, "{time}, cut at {nth}");
+            }
+        }
+        if !was_cut {
+            break;
+        }
+    }
+    assert!(looked_at > 0, "no cut has left such a segment");
+    Ok(())
+}
+
+#[test]
+fn what_a_file_system_keeps_in_its_root_is_no_obstacle() -> Outcome {
+    let store = store_with(small_segments());
+    append(&store, "a", 1, 5);
+    let directory = tempfile::tempdir()?;
+    let [saved, restored, new] = ["saved", "restored", "new"].map(|name| directory.path().join(name));
+    for volume in [&saved, &restored, &new] {
+        fs::create_dir_all(volume.join("lost+found"))?;
+    }
+    back_up(&store, &saved)?;
+    restore(&saved, &restored, &RestoreOptions::new(), &mut on)?;
+    for path in [&saved, &restored] {
+        check_store(path, &everything(&store));
+    }
+    EventStore::open(&new)?.close()?;
+    for volume in [&saved, &restored, &new] {
+        assert!(volume.join("lost+found").is_dir());
+    }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use annals::{BackupOptions, BackupReport, Linking, Progress};
+use annals::{BackupOptions, BackupReport, Checking, Linking, Progress};
 use anyhow::Context;
 use serde::Serialize;
 
@@ -25,7 +25,8 @@ use crate::{
 pub(crate) fn run(store: &Path, arguments: &BackupArguments) -> anyhow::Result<()> {
     let reader = opening::for_copying(store)?;
     let linking = if arguments.copy { Linking::Never } else { Linking::WherePossible };
-    let options = BackupOptions::new().linking(linking);
+    let checking = if arguments.check { Checking::Everything } else { Checking::New };
+    let options = BackupOptions::new().linking(linking).checking(checking);
     let report = showing_progress(|tell| reader.backup(&arguments.destination, &options, tell))?;
     Ok(print(store, arguments, &report)?)
 }
@@ -59,6 +60,7 @@ struct Report {
     copied: u64,
     linked: u64,
     kept: u64,
+    mended: u64,
     bytes_copied: u64,
 }
 
@@ -72,6 +74,7 @@ fn print(store: &Path, arguments: &BackupArguments, report: &BackupReport) -> Re
         copied: report.segments_copied,
         linked: report.segments_linked,
         kept: report.segments_kept,
+        mended: report.segments_mended,
         bytes_copied: report.bytes_copied,
     };
     Output::new().report(arguments.format, &report, print_text)
@@ -88,5 +91,12 @@ fn print_text(output: &mut Output, report: &Report) -> Result<(), OutputError> {
         report.linked,
         report.kept,
         sizes::print(report.bytes_copied),
-    ))
+    ))?;
+    if report.mended > 0 {
+        output.line(format_args!(
+            "{} there before had been damaged, and can be read again",
+            count(report.mended, "segment")
+        ))?;
+    }
+    Ok(())
 }

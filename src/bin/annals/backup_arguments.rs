@@ -10,6 +10,7 @@ use crate::{arguments::Format, clock_text};
 const BACKUP_EXAMPLES: &str = "Examples:
   annals backup /mnt/backups/shop
   annals backup /mnt/backups/shop --copy --format json
+  annals backup /mnt/backups/shop --check
 
 A program that has the store open goes on appending: the backup ends with what is committed when it begins. It is a store
 of its own: `annals --store /mnt/backups/shop verify` reads all of it.
@@ -29,6 +30,9 @@ pub(crate) struct BackupArguments {
     /// A link takes no room, and its bytes are on the disk once: what damages them damages store and backup.
     #[arg(long)]
     pub(crate) copy: bool,
+    /// Read what earlier backups have put there too, and bring again what is damaged.
+    #[arg(long)]
+    pub(crate) check: bool,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

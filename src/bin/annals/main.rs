@@ -101,6 +101,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
+#[allow(non_snake_case, reason = "tests are named after behaviours, with the ids of faults behind __")]
 mod tests {
     use std::fs;
 

@@ -129,7 +129,7 @@ fn repeat_damage(case: u64, format: Format) -> anyhow::Result<()> {
 /// A number of all cases for each number below their count, far from that of the number before.
 fn scattered(number: u64, cases: u64) -> u64 {
     // A stride that the count is no multiple of meets each case once.
-    let stride = (DAMAGE_STRIDE..).find(|stride| are_coprime(*stride, cases)).unwrap_or(1);
+    let stride = (DAMAGE_STRIDE..2 * DAMAGE_STRIDE).find(|stride| are_coprime(*stride, cases)).unwrap_or(1);
     let scaled = u128::from(number) * u128::from(stride) % u128::from(cases);
     u64::try_from(scaled).unwrap_or(0)
 }

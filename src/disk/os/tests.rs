@@ -11,7 +11,8 @@ use std::{
 };
 
 use crate::disk::contract::{Disk, EntryKind, OpenMode, SHARED_PAGE_BYTES, ShareMode};
-use crate::disk::os::{Frontier, OsDisk};
+use crate::disk::os::{Frontier, OsDisk, open_dir};
+use crate::disk::os_lock::lock_named;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -187,4 +188,27 @@ fn a_page_that_is_shared_to_be_read_is_not_written() {
     fs::write(&path, [0; SHARED_PAGE_BYTES]).expect("a page");
     let page = OsDisk.share(&path, ShareMode::Read).expect("a page");
     page.store_u64(0, 1);
+}
+
+#[test]
+fn the_lock_is_of_the_directory_that_has_the_name_when_it_is_taken() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let [store, restored, aside] = ["store", "restored", "aside"].map(|name| directory.path().join(name));
+    fs::create_dir(&store)?;
+    fs::create_dir(&restored)?;
+    let mut opened = 0;
+    let lock = lock_named(&store, &mut |path| {
+        let file = open_dir(path)?;
+        opened += 1;
+        if opened == 1 {
+            fs::rename(&store, &aside)?;
+            fs::rename(&restored, &store)?;
+        }
+        Ok(file)
+    })?;
+    assert!(lock.is_some());
+    assert_eq!(opened, 2);
+    assert!(OsDisk.lock_dir(&store)?.is_none(), "it is locked");
+    assert!(OsDisk.lock_dir(&aside)?.is_some(), "it isn't");
+    Ok(())
 }

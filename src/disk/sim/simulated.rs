@@ -467,6 +467,10 @@ impl DiskFile for SimFile {
         Ok(self.enter()?.file(self.node)?.cached().len() as u64)
     }
 
+    fn link_count(&self) -> io::Result<u64> {
+        Ok(self.enter()?.name_count(self.node))
+    }
+
     fn map(&self, _capacity: u64) -> io::Result<Option<Arc<dyn Mapping>>> {
         self.enter().map(|_| None)
     }

@@ -233,6 +233,15 @@ impl State {
         files
     }
 
+    /// How many names a file has.
+    pub(crate) fn name_count(&self, file: NodeId) -> u64 {
+        let directories = self.nodes.iter().filter_map(|node| match node {
+            Node::Directory(directory) => Some(directory),
+            Node::File(_) | Node::Unused => None,
+        });
+        directories.flat_map(Directory::names).filter(|(_, node)| *node == file).map(|_| 1).sum()
+    }
+
     pub(crate) fn resolve(&self, path: &Path) -> io::Result<NodeId> {
         let mut node = ROOT;
         for name in names(path) {

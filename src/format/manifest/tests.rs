@@ -80,7 +80,7 @@ fn a_manifest_without_segments_is_of_no_backup_yet() {
 
 #[test]
 fn what_does_not_fit_together_is_refused_however_right_the_checksum_is() {
-    let changes: [fn(&mut BackupManifest); 9] = [
+    let changes: [fn(&mut BackupManifest); 11] = [
         |manifest| manifest.log_offset += 64,
         |manifest| manifest.position = 0x0402,
         |manifest| manifest.position = u64::MAX,
@@ -90,6 +90,14 @@ fn what_does_not_fit_together_is_refused_however_right_the_checksum_is() {
         |manifest| manifest.segments[1].bytes = 650,
         |manifest| manifest.segments[1].first_position = 0,
         |manifest| manifest.segments[1].base = u64::MAX - 64,
+        |manifest| {
+            manifest.segments[0].bytes = u64::MAX - 63;
+            (manifest.segments[1].base, manifest.log_offset) = (u64::MAX, u64::MAX);
+        },
+        |manifest| {
+            manifest.segments[1].bytes = 1 << 62;
+            manifest.log_offset = manifest.segments[1].base + (1 << 62);
+        },
     ];
     for (number, change) in changes.iter().enumerate() {
         let mut odd = manifest();

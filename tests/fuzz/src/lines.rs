@@ -38,7 +38,7 @@ pub(crate) fn run(input: &[u8]) {
     while let Some(event) = cursor.try_next().expect("a whole store") {
         contract::write_event(&event, &mut printed).expect("every event can be printed");
     }
-    assert_eq!(printed.iter().filter(|byte| **byte == b'\n').count(), stored.len(), "an event is a line");
+    assert_eq!(printed.split(|byte| *byte == b'\n').count() - 1, stored.len(), "an event is a line");
     let again = take(&printed);
     assert!(again.len() == stored.len().min(LINES_MAX), "what is printed can be taken");
     for ((stream, event), (stream_again, event_again)) in stored.iter().zip(&again) {

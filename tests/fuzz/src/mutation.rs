@@ -20,7 +20,7 @@ pub fn mutate(target: Target, data: &mut [u8], size: usize, max_size: usize, see
         return size;
     }
     let mender = Mender::some_of_it(&mut random);
-    let mended = match target {
+    let changed = match target {
         Target::Frame => frame::mend(&data[..size], &mender),
         Target::Segment => segment::mend(&data[..size], &mender),
         Target::IndexFile => index_file::mend(&data[..size], &mender),
@@ -29,7 +29,7 @@ pub fn mutate(target: Target, data: &mut [u8], size: usize, max_size: usize, see
         Target::Recovery => directory::mend(&data[..size], &mender),
         Target::Import => return size,
     };
-    put(data, &mended, max_size).unwrap_or(size)
+    put(data, &changed, max_size).unwrap_or(size)
 }
 
 /// Changes one file of a directory, so that the others stay whole; now and then which files there are.

@@ -1,5 +1,7 @@
 //! A directory of any files as one input: each a byte for its name, two for its packed length, and its packed bytes.
 
+use std::{ffi::OsStr, path::Path};
+
 use super::{
     mend::{LogEnd, Mender},
     packing::{pack as pack_zeros, unpack as unpack_zeros},
@@ -89,6 +91,11 @@ pub(crate) fn of_files(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     pack(&packed)
 }
 
+/// Whether a file is made from the log.
+pub(crate) fn is_derived(name: &str) -> bool {
+    name == "streams.dir" || Path::new(name).extension() == Some("idx".as_ref())
+}
+
 /// Makes the files right, each segment so that it goes on from the one before it.
 pub(crate) fn mend(input: &[u8], mender: &Mender) -> Vec<u8> {
     let mut files = unpack(input);
@@ -100,12 +107,13 @@ pub(crate) fn mend(input: &[u8], mender: &Mender) -> Vec<u8> {
     for index in order {
         let name = files[index].name();
         let mut content = files[index].content();
+        let ending = Path::new(name).extension().and_then(OsStr::to_str);
         match name {
             "store.meta" | "store.meta.tmp" => mender.meta(&mut content, store_id),
             "durable.mark" => mender.mark(&mut content, store_id),
             "head" => mender.head(&mut content, store_id, stores::boot_id()),
-            _ if name.ends_with(".log") => end = mender.segment(&mut content, &end),
-            _ if name.ends_with(".idx") || name == "streams.dir" => {
+            _ if ending == Some("log") => end = mender.segment(&mut content, &end),
+            _ if is_derived(name) => {
                 content.resize(content.len().max(4_096), 0);
                 mender.paged(&mut content, store_id);
             }

@@ -120,14 +120,14 @@ impl Mender {
     }
 
     /// A structure in an envelope, up to where its length says that it ends. Returns that.
-    pub(crate) fn envelope(&self, file: &mut [u8], magic: &[u8; 8], store_id: u64) -> usize {
+    pub(crate) fn envelope(&self, file: &mut [u8], magic: [u8; 8], store_id: u64) -> usize {
         let mut end = ENVELOPE_BYTES + get_u32(file, 16) as usize;
         if end > file.len() && self.mends(Part::Length) {
             end = file.len();
             put_u32(file, 16, short(end.saturating_sub(ENVELOPE_BYTES)));
         }
         if self.mends(Part::Magic) {
-            put(file, 0, magic);
+            put(file, 0, &magic);
             put_u32(file, 12, 1);
         }
         if self.mends(Part::Store) {
@@ -143,7 +143,7 @@ impl Mender {
             if self.mends(Part::Length) {
                 put_u32(slot, 16, 24);
             }
-            self.envelope(slot, b"ANNALDUR", store_id);
+            self.envelope(slot, *b"ANNALDUR", store_id);
         }
     }
 
@@ -152,7 +152,7 @@ impl Mender {
         if self.mends(Part::Length) {
             put_u32(file, 16, short(file.len().saturating_sub(ENVELOPE_BYTES)));
         }
-        self.envelope(file, b"ANNALMET", store_id);
+        self.envelope(file, *b"ANNALMET", store_id);
     }
 
     /// The constant part of `head`.
@@ -183,7 +183,7 @@ impl Mender {
         store_id: u64,
         event_of: impl Fn(&str, u64) -> Option<(u64, u32)>,
     ) {
-        let end = self.envelope(file, b"ANNALSNP", store_id);
+        let end = self.envelope(file, *b"ANNALSNP", store_id);
         if let Some((stream, _)) = snapshot_names(file) {
             let version = get_u64(file, ENVELOPE_BYTES + 8);
             if let Some((position, checksum)) = event_of(&stream, version) {

@@ -20,8 +20,10 @@ pub(crate) fn run(input: &[u8]) {
     let made = disk.snapshot(7);
     let options = stores::options().creation(Creation::IfMissing);
     drop(EventStore::open_on(Arc::new(made), STORE, options));
-    let is_derived = |name: &str| name.ends_with(".idx") || name == "streams.dir";
-    let beside =
-        if files.iter().any(|file| is_derived(file.name())) { Beside::Anything } else { Beside::Nothing };
+    let beside = if files.iter().any(|file| directory::is_derived(file.name())) {
+        Beside::Anything
+    } else {
+        Beside::Nothing
+    };
     look::examine(&disk, beside);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals::{EventStore, Follower, Reader, SimDisk, SnapshotData, StreamId, Version};
+use annals::{EventStore, Follower, Reader, SimDisk, SnapshotData, StoredEvent, StreamId, Version};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use super::{
@@ -10,6 +10,9 @@ use super::{
     mend::{Mender, snapshot_names},
     stores::{self, Reference, STORE},
 };
+
+/// Of so many inputs one stands in a store that is written.
+const WRITTEN_ONE_IN: u32 = 8;
 
 pub(crate) fn run(input: &[u8]) {
     let reference = stores::reference();
@@ -22,10 +25,14 @@ pub(crate) fn run(input: &[u8]) {
     let follower =
         Follower::open_on(Arc::new(disk.clone()), STORE, stores::options()).expect("a whole store");
     check(follower.reader(), &stream, &state_type, reference);
-    let store = EventStore::open_on(Arc::new(disk.clone()), STORE, stores::options()).expect("a whole store");
-    check(store.reader(), &stream, &state_type, reference);
-    save_and_delete(&store, &stream, &state_type, &disk);
-    store.close().expect("a whole store closes");
+    // Opening for writing takes most of the time, and looks at snapshots in no other way.
+    if crc32fast::hash(input).is_multiple_of(WRITTEN_ONE_IN) {
+        let store =
+            EventStore::open_on(Arc::new(disk.clone()), STORE, stores::options()).expect("a whole store");
+        check(store.reader(), &stream, &state_type, reference);
+        save_and_delete(&store, &stream, &state_type, &disk);
+        store.close().expect("a whole store closes");
+    }
 }
 
 /// A snapshot that is given out is one of an event that the log has; no other disturbs anything.
@@ -35,20 +42,17 @@ fn check(reader: &Reader, stream: &StreamId, state_type: &str, reference: &Refer
     {
         let Ok(found) = found else { continue };
         let Some(snapshot) = found.snapshot else { continue };
-        let is_its_event = |event: &&annals::StoredEvent| {
+        let is_its_event = |event: &StoredEvent| {
             event.stream == *stream
                 && event.version == snapshot.version
                 && event.position == snapshot.position
         };
-        assert!(
-            reference.events.iter().any(|event| is_its_event(&event)),
-            "no event of the log has led to it"
-        );
+        assert!(reference.events.iter().any(is_its_event), "no event of the log has led to it");
         assert_eq!((&snapshot.stream, snapshot.state_type.as_str()), (stream, state_type));
     }
     drop(reader.snapshots(stream));
     drop(reader.all_snapshots());
-    let count = reader.read_all().filter(Result::is_ok).count();
+    let count = reader.read_all().flatten().count();
     assert_eq!(count, reference.events.len(), "snapshots change nothing of the log");
 }
 
