@@ -220,19 +220,22 @@ impl SealedParts {
         let view = segment.view(self.files.read, end)?;
         view.publish(end);
         let opened = self.files.open_index_of(&segment);
-        let part: Arc<dyn IndexPart> = match opened.and_then(|index| index_until_end(index, end, next)) {
-            Ok(index) => Arc::new(index),
-            Err(fault) => self.make_index(header, end, next, &fault)?,
-        };
+        let next_position = Some(next.first_position);
+        let part: Arc<dyn IndexPart> =
+            match opened.and_then(|index| index_until_end(index, end, next_position)) {
+                Ok(index) => Arc::new(index),
+                Err(fault) => self.make_index(header, end, next_position, &fault)?,
+            };
         Ok(SealedPart::new(number, Arc::new(view), end, part))
     }
 
-    /// Makes a segment's index from its log, and its file, if this is who writes it.
+    /// Makes a segment's index from its log, and its file, if this is who writes it. The events before `end` are those before
+    /// `next_position`, where that is known.
     fn make_index(
         &self,
         header: &SegmentHeader,
         end: u64,
-        next: NextSegment,
+        next_position: Option<Position>,
         fault: &IndexFault,
     ) -> Result<Arc<dyn IndexPart>> {
         let (files, number) = (&self.files, segment_number(header.number));
@@ -242,7 +245,7 @@ impl SealedParts {
             format_args!("{fault:?}"),
         );
         let (memory, chain_end) = index_until(&*files.disk, &files.store, number, end)?;
-        if chain_end.next_position != next.first_position {
+        if next_position.is_some_and(|next| chain_end.next_position != next) {
             let reason = "it names other events than the log has; remove it, and it is made anew";
             return Err(Error::corrupt(files.directory_path(), 0, reason, None));
         }
@@ -253,7 +256,9 @@ impl SealedParts {
             }
             let link = |key| self.latest_before(number, key);
             files.write_index(number, &sealed_writer::encode(&memory, &chain_end, files.store_id, &link)?);
-            if let Ok(index) = files.open_index(header).and_then(|index| index_until_end(index, end, next)) {
+            if let Ok(index) =
+                files.open_index(header).and_then(|index| index_until_end(index, end, next_position))
+            {
                 return Ok(Arc::new(index));
             }
         }
@@ -283,8 +288,11 @@ impl SealedParts {
             Ok(answer) => return Ok(answer),
             Err(fault) => fault,
         };
-        let (_, next) = self.entry(part.number).ok_or_else(|| self.no_entry())?;
-        let made = self.make_index(&part.view.header, part.end, next, &fault)?;
+        // What is of the beginning of the active segment has no entry, or one that ends later.
+        let ends_there = |next: &NextSegment| part.view.header.file_offset(next.base) == part.end;
+        let next = self.entry(part.number).map(|(_, next)| next).filter(ends_there);
+        let made =
+            self.make_index(&part.view.header, part.end, next.map(|next| next.first_position), &fault)?;
         *part.part.write() = Arc::clone(&made);
         question(&*made).map_err(|fault| {
             let path = index_path(&self.files.store, u64::from(part.number));
@@ -293,10 +301,14 @@ impl SealedParts {
     }
 }
 
-/// The index, if it is one of its segment as far as `end`, with all events before the next segment's.
-fn index_until_end(index: SealedIndex, end: u64, next: NextSegment) -> IndexResult<SealedIndex> {
+/// The index, if it is one of its segment as far as `end`, with all events before the next position, where that is known.
+fn index_until_end(
+    index: SealedIndex,
+    end: u64,
+    next_position: Option<Position>,
+) -> IndexResult<SealedIndex> {
     let chain_end = index.chain_end();
-    if chain_end.file_offset == end && chain_end.next_position == next.first_position {
+    if chain_end.file_offset == end && next_position.is_none_or(|next| chain_end.next_position == next) {
         Ok(index)
     } else {
         Err(IndexFault::Damaged("it is of another end of the segment"))
