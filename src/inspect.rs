@@ -15,6 +15,7 @@
 //!
 //! ```text
 //! report         what is said in the end
+//! report_json    the same as JSON
 //! losses         which positions and versions are gone
 //! tolerant_file  a file whose bad sectors read as zeros, and are told
 //! ordering       the segment files there are, and which is which
@@ -30,19 +31,22 @@
 //! gaps           the same for what is damaged
 //! lookup         an event by its position, by whatever index is right
 //! cache_check    snapshots and checkpoints against the log
-//! verify         the story
+//! inspection     the story, segment by segment
+//! verify         a store, from the outside
 //! ```
 
 pub(crate) mod cache_check;
 pub(crate) mod census;
 pub(crate) mod gaps;
 pub(crate) mod index_check;
+pub(crate) mod inspection;
 pub(crate) mod lookup;
 pub(crate) mod loose;
 pub(crate) mod losses;
 pub(crate) mod marks;
 pub(crate) mod ordering;
 pub(crate) mod report;
+pub(crate) mod report_json;
 pub(crate) mod salvage;
 pub(crate) mod search;
 pub(crate) mod stream_table;

@@ -22,6 +22,7 @@ use crate::{
         index_check::{DirectoryCheck, IndexCheck, Links, LogAtEnd},
         loose::{Loose, Witness, account_for_missing},
         losses::{Losses, NameHint},
+        marks::is_named_by,
         report::{Damage, Finding, FindingKind, Verification},
         stream_table::StreamTable,
         survey::{Survey, Tally},
@@ -166,7 +167,7 @@ impl<'a> Census<'a> {
         if self.expected < first {
             let count = first.get() - self.expected.get();
             self.losses.lose(self.expected, Some(first));
-            if let Some(damage) = self.found.damage.items_mut().next_back() {
+            if let Some(damage) = self.found.damage.last_mut() {
                 damage.events_lost = damage.events_lost.map(|lost| lost + count);
             }
             self.expected = first;
@@ -392,11 +393,10 @@ impl<'a> Census<'a> {
         self.close_directory(last + 1);
         if self.is_cut_off {
             self.losses.lose(self.expected, None);
-            if let Some(damage) = self.found.damage.items_mut().next_back() {
+            if let Some(damage) = self.found.damage.last_mut() {
                 damage.events_lost = None;
             }
         }
-        self.found.streams = self.table.seen();
     }
 }
 
@@ -430,10 +430,6 @@ fn before(
     // What is lost may be its latest run.
     let latest = if event.version == Version::FIRST { 0 } else { LINK_UNKNOWN };
     Ok(StreamBefore { version: version.max(event.version.previous()), latest })
-}
-
-fn is_named_by(seal: &Seal, next: &SegmentHeader) -> bool {
-    seal.logical_end == next.base && seal.chain_next == next.chain
 }
 
 /// What a frame makes of the chain.

@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// How often something is looked at anew, since somebody seems to be changing it.
+pub(crate) const LOOKS_MAX: usize = 100;
+
 /// A segment whose bad sectors don't end the walk.
 #[derive(Debug)]
 pub(crate) struct Walked {
@@ -45,6 +48,16 @@ pub(crate) struct Gap {
     pub(crate) header: Option<FrameHeader>,
     /// Whether the log is known to have gone on behind.
     pub(crate) is_cut_off: bool,
+}
+
+impl Gap {
+    /// Bytes of a valid frame that the disk can't read: its checksum says that they are zeros. No event is lost here, but
+    /// who reads the frame's events may get an error.
+    fn of_zeros(before: ChainEnd, at: u64) -> Self {
+        let resumed = ChainEnd { file_offset: at, ..before };
+        let reason = format!("{}; the checksums say that they are zeros", unreadable_reason(at));
+        Self { reason, before: resumed, resumed: Some(resumed), end: at, header: None, is_cut_off: false }
+    }
 }
 
 /// What is wrong with the end of a log.
@@ -116,16 +129,29 @@ fn walk_here(walked: &Walked, end: &End<'_>, take: Take<'_, Gap>) -> Result<Chai
     let segment = &walked.segment;
     let io = |error| Error::io("read", &segment.path, error);
     let mut scan = Scan::until(&*segment.file, &segment.header, end.bytes_end()).map_err(io)?;
+    let mut looks = 1;
     loop {
-        let stop = match scan.next_frame().map_err(io)? {
-            Ok(frame) => {
+        let before = scan.end();
+        let stop = match scan.next_frame().map_err(io) {
+            Ok(Ok(frame)) => {
+                let frame_end = frame.file_offset + bytes(frame.header.frame_bytes());
+                if let Some(at) = walked.file.unreadable_in(frame.file_offset..frame_end) {
+                    take(Step::Note(Gap::of_zeros(before, at)))?;
+                }
                 take(Step::Frame(frame))?;
                 continue;
             }
-            Err(stop) => stop,
+            Ok(Err(stop)) => stop,
+            Err(error) if is_cut_meanwhile(&error) && looks < LOOKS_MAX => {
+                looks += 1;
+                scan.shorten().map_err(io)?;
+                continue;
+            }
+            Err(error) => return Err(error),
         };
-        let Some(fault) = end.damage_at(walked, scan.end(), stop)? else { return Ok(scan.end()) };
-        let gap = gap_at(walked, scan.end(), end, fault)?;
+        let fault = while_it_is_cut(|| end.damage_at(walked, scan.end(), stop))?;
+        let Some(fault) = fault else { return Ok(scan.end()) };
+        let gap = while_it_is_cut(|| gap_at(walked, scan.end(), end, &fault))?;
         let resumed = gap.resumed;
         take(Step::Note(gap))?;
         let Some(resumed) = resumed else { return Ok(scan.end()) };
@@ -133,9 +159,25 @@ fn walk_here(walked: &Walked, end: &End<'_>, take: Take<'_, Gap>) -> Result<Chai
     }
 }
 
+/// Whether a file ended before it should: a writer has cut it to its end since its length was asked.
+pub(crate) fn is_cut_meanwhile(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof)
+}
+
+/// Asks again where a file was cut to its end meanwhile.
+fn while_it_is_cut<T>(mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..LOOKS_MAX {
+        match ask() {
+            Err(error) if is_cut_meanwhile(&error) => {}
+            answer => return answer,
+        }
+    }
+    ask()
+}
+
 /// What stands where the chain ends, and where frames go on.
-fn gap_at(walked: &Walked, before: ChainEnd, end: &End<'_>, fault: EndFault) -> Result<Gap> {
-    let EndFault { mut reason, is_cut_off } = fault;
+fn gap_at(walked: &Walked, before: ChainEnd, end: &End<'_>, fault: &EndFault) -> Result<Gap> {
+    let EndFault { mut reason, is_cut_off } = fault.clone();
     let segment = &walked.segment;
     let io = |error| Error::io("read", &segment.path, error);
     let file_bytes = segment.file.len().map_err(io)?.min(end.bytes_end());

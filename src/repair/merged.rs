@@ -11,10 +11,10 @@ use crate::{
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
     },
     inspect::{
+        inspection::rebuilt_header,
         marks::Marks,
         ordering::{SegmentFile, Slot},
         tolerant_file::TolerantFile,
-        verify::rebuilt_header,
         walk::Walked,
     },
     log::{

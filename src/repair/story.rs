@@ -1,6 +1,7 @@
 //! A repair from its beginning to its end.
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,7 +22,7 @@ use crate::{
         index_check::DirectoryCheck,
         marks::{Marks, Writers},
         ordering::{Slot, order_segments},
-        report::{Extent, Listed, Progress, Verification},
+        report::{Listed, Progress, Verification},
         stream_table::StreamTable,
         verify::{Inspected, Presence, inspect, walk_from},
         walk::Walked,
@@ -207,7 +208,11 @@ impl Prepared {
         options: &RepairOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self> {
-        let inspected = inspect(Arc::clone(&disk), store, Presence::Alone, progress)?;
+        let mut tell = |so_far| {
+            progress(so_far);
+            ControlFlow::Continue(())
+        };
+        let inspected = inspect(Arc::clone(&disk), store, Presence::Alone, &mut tell)?;
         let Some(store_id) = inspected.store_id else { return Err(nameless(store)) };
         let meta = inspected.meta.clone().unwrap_or(StoreMeta { store_id, created: 0, first_segment: 1 });
         let files = IndexFiles {
@@ -224,7 +229,7 @@ impl Prepared {
             let backup = options.backup.as_ref();
             let backup = backup.map(|backup| open_backup(&files, backup, &own, &inspected)).transpose()?;
             let backup = backup.unwrap_or_default();
-            let directory = DirectoryCheck::open(&files, Extent::Whole).0;
+            let directory = DirectoryCheck::open(&files).0;
             let marks = Marks::new(&files, Writers::None, directory.as_ref().map(DirectoryCheck::covered));
             let parts = Parts { disk: &*files.disk, meta: &meta, own: &own, backup: &backup, marks: &marks };
             let (first, before) = inspected.sound_up_to;

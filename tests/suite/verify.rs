@@ -1,6 +1,6 @@
 //! Verifying: what is damaged is found, and told as it is; what is whole is called whole.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use annals::{
     Error, EventData, EventStore, ExpectedVersion, Extent, FindingKind, Options, SnapshotData, Verification,
@@ -497,7 +497,7 @@ fn a_store_is_verified_beside_its_writer() -> Outcome {
         let mut last = 0;
         let outcome = (0..40).try_for_each(|_| -> Outcome {
             let before = appended.load(std::sync::atomic::Ordering::SeqCst);
-            let verification = annals::verify(&path, &mut |_| {})?;
+            let verification = annals::verify(&path, &mut |_| ControlFlow::Continue(()))?;
             assert!(verification.is_whole(), "{verification:#?}");
             assert!(verification.findings.is_empty(), "{verification:#?}");
             assert_eq!(verification.extent, Extent::Committed);
@@ -511,7 +511,7 @@ fn a_store_is_verified_beside_its_writer() -> Outcome {
     let events = store.last_position().get();
     let (store, _directory) = store.into_parts();
     store.close()?;
-    let verification = annals::verify(&path, &mut |_| {})?;
+    let verification = annals::verify(&path, &mut |_| ControlFlow::Continue(()))?;
     assert_eq!((verification.events, verification.extent), (events, Extent::Whole));
     assert!(verification.findings.is_empty(), "{verification:#?}");
     Ok(())
@@ -529,7 +529,10 @@ fn large_segments_which_are_looked_at_several_at_once_are_told_as_they_are() -> 
     let (store, _directory) = store.into_parts();
     store.close()?;
     let mut told = Vec::new();
-    let verification = annals::verify(&path, &mut |progress| told.push(progress))?;
+    let verification = annals::verify(&path, &mut |progress| {
+        told.push(progress);
+        ControlFlow::Continue(())
+    })?;
     assert!(verification.is_whole() && verification.findings.is_empty(), "{verification:#?}");
     assert_eq!((verification.events, verification.streams, verification.segments), (320, 7, 5));
     assert_eq!(verification.index_files, 6);
@@ -543,7 +546,7 @@ fn large_segments_which_are_looked_at_several_at_once_are_told_as_they_are() -> 
     let at = content.len() / 2;
     content[at] ^= 1;
     std::fs::write(&log, content)?;
-    let verification = annals::verify(&path, &mut |_| {})?;
+    let verification = annals::verify(&path, &mut |_| ControlFlow::Continue(()))?;
     assert_eq!((verification.damage.len(), verification.events), (1, 319), "{verification:#?}");
     assert_eq!((verification.damage[0].path.as_path(), verification.lost.len()), (log.as_path(), 1));
     assert_eq!(verification.lost_versions.len(), 1, "{verification:#?}");
@@ -567,7 +570,8 @@ fn damage_is_found_beside_a_writer_too() -> Outcome {
 #[test]
 fn a_place_without_a_store_is_none() -> Outcome {
     let directory = tempfile::tempdir()?;
-    let refused = annals::verify(directory.path(), &mut |_| {}).expect_err("nothing is there");
+    let refused =
+        annals::verify(directory.path(), &mut |_| ControlFlow::Continue(())).expect_err("nothing is there");
     assert!(matches!(refused, Error::NotAStore { .. }), "{refused}");
     Ok(())
 }
