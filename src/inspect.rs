@@ -19,6 +19,7 @@
 //! losses         which positions and versions are gone
 //! tolerant_file  a file whose bad sectors read as zeros, and are told
 //! ordering       the segment files there are, and which is which
+//! allowance      how much is checked of broken stretches
 //! search         where valid frames go on behind damage
 //! salvage        whole records within a broken frame
 //! walk           a segment's frames, and the gaps between them
@@ -35,6 +36,7 @@
 //! verify         a store, from the outside
 //! ```
 
+pub(crate) mod allowance;
 pub(crate) mod cache_check;
 pub(crate) mod census;
 pub(crate) mod gaps;

@@ -184,6 +184,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "inspect/losses",
             "inspect/tolerant_file",
             "inspect/ordering",
+            "inspect/allowance",
             "inspect/search",
             "inspect/salvage",
             "inspect/walk",

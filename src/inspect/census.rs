@@ -1,5 +1,7 @@
 //! What the events of a log add up to: counted, followed by stream, and compared with what is made of them.
 
+use std::rc::Rc;
+
 use crate::{
     disk::contract::OpenMode,
     error::Result,
@@ -19,12 +21,13 @@ use crate::{
         sealed::SealedIndex,
     },
     inspect::{
+        allowance::Allowance,
         index_check::{DirectoryCheck, IndexCheck, Links, LogAtEnd},
         loose::{Loose, Witness, account_for_missing},
         losses::{Losses, NameHint},
         marks::is_named_by,
         report::{Damage, Finding, FindingKind, Verification},
-        stream_table::StreamTable,
+        stream_table::{StreamTable, VERSION_MAX},
         survey::{Survey, Tally},
         walk::Walked,
     },
@@ -60,6 +63,8 @@ pub(crate) struct Census<'a> {
     pub(super) taking: Taking,
     /// Whether something of the present segment is damaged.
     pub(super) is_broken: bool,
+    /// What may be checked of the present segment's gaps yet.
+    pub(super) allowance: Rc<Allowance>,
     pub(crate) last_index: Option<(u64, MemoryIndex)>,
     told: &'a mut Told<'a>,
 }
@@ -101,6 +106,7 @@ impl<'a> Census<'a> {
             is_cut_off: false,
             taking: Taking::Nothing,
             is_broken: false,
+            allowance: Rc::new(Allowance::of_segment()),
             last_index: None,
             told,
         }
@@ -158,6 +164,7 @@ impl<'a> Census<'a> {
         self.close_directory(header.number);
         let number = segment_number(header.number);
         self.is_broken = false;
+        self.allowance = Rc::new(Allowance::of_segment());
         let memory = MemoryIndex::new(number, header.base, header.first_position);
         self.taking = Taking::Indexed(memory, IndexCheck::open(self.files, header));
     }
@@ -216,6 +223,9 @@ impl<'a> Census<'a> {
         while let Ok(length) = record::length(&payload[at..]) {
             let file_offset = frame.file_offset + bytes(FRAME_HEADER_BYTES + at);
             match record::decode_checked(&payload[at..]) {
+                Ok(record) if record.event.version > VERSION_MAX => {
+                    self.not_understood(walked, file_offset, "an event's version is larger than one can be");
+                }
                 Ok(record) => self.event(walked, file_offset, &record)?,
                 Err(reason) => self.not_understood(walked, file_offset, reason),
             }

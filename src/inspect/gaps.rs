@@ -1,5 +1,7 @@
 //! What a census makes of bytes that aren't valid frames: the records that are whole are taken in, and what isn't there is told.
 
+use std::rc::Rc;
+
 use crate::{
     error::{Error, Result},
     format::{
@@ -15,6 +17,7 @@ use crate::{
         report::Damage,
         salvage::{Broken, seeming},
         search::stretch_of,
+        stream_table::VERSION_MAX,
         walk::{Gap, Walked, record_at},
     },
     position::Position,
@@ -79,7 +82,9 @@ impl Census<'_> {
         let content = stretch_of(&walked.segment, start, gap.end, SALVAGED_BYTES_MAX).map_err(io)?;
         let payload_end =
             gap.header.as_ref().map(|header| FRAME_HEADER_BYTES + header.payload_bytes as usize);
-        let broken = Broken { bytes: &content, first: gap.before.next_position, beyond };
+        let allowance = Rc::clone(&self.allowance);
+        let broken =
+            Broken { bytes: &content, first: gap.before.next_position, beyond, allowance: &allowance };
         let mut outcome = Ok(());
         let reached = broken.each_record(payload_end, &mut |at, position, record| match record {
             Some(record) if outcome.is_ok() => outcome = self.salvaged(walked, start + bytes(at), record),
@@ -107,7 +112,8 @@ impl Census<'_> {
                 _ => None,
             };
             let Some(file_offset) = file_offset else { return Ok(()) };
-            record_at(walked, file_offset, |record| {
+            let allowance = Rc::clone(&self.allowance);
+            record_at(walked, file_offset, &allowance, |record| {
                 if record.event.position == position {
                     self.salvaged(walked, file_offset, record)
                 } else {
@@ -121,6 +127,9 @@ impl Census<'_> {
 
     /// Takes in an event in the midst of damage; those before it are lost.
     fn salvaged(&mut self, walked: &Walked, file_offset: u64, record: &Record<'_>) -> Result<()> {
+        if record.event.version > VERSION_MAX {
+            return Ok(());
+        }
         self.lose_here(self.expected, record.event.position);
         self.event(walked, file_offset, record)
     }

@@ -13,6 +13,7 @@ use crate::{
         sealed::SealedIndex,
     },
     inspect::{
+        allowance::Allowance,
         losses::NameHint,
         tolerant_file::TolerantFile,
         walk::{End, Step, Walked, record_at, walk},
@@ -87,7 +88,7 @@ impl<'a> Lookup<'a> {
         let here = self.go_to(segment)?;
         let place = here.places.of(position, &segment.header, last_index);
         let Some(file_offset) = place else { return Ok(None) };
-        record_at(&here.walked, file_offset, |record| {
+        record_at(&here.walked, file_offset, &Allowance::of_segment(), |record| {
             Ok((record.event.position == position).then(|| ask(record)))
         })
         .map(Option::flatten)
@@ -132,7 +133,7 @@ impl<'a> Lookup<'a> {
         let Some(file_offset) = file_offset else { return Ok(None) };
         let store_id = self.files.store_id;
         let walked = segment.open(self.files)?;
-        let name = record_at(&walked, file_offset, |record| {
+        let name = record_at(&walked, file_offset, &Allowance::of_segment(), |record| {
             let name = record.event.stream;
             Ok((StreamKey::of(name, store_id).hash == hash).then(|| name.to_owned()))
         })?;

@@ -198,3 +198,23 @@ impl Survey {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_that_arent_compared_are_told() {
+        let tally_of = |names: std::ops::Range<usize>| {
+            let mut tally = Tally::default();
+            names.for_each(|number| tally.note(&format!("consumer-{number}"), None));
+            tally
+        };
+        let mut tally = tally_of(0..CHECKPOINTS_MAX);
+        tally.join(tally_of(5..50));
+        assert_eq!((tally.checkpoints.len(), tally.has_more_checkpoints), (CHECKPOINTS_MAX, false));
+        tally.join(tally_of(CHECKPOINTS_MAX - 5..CHECKPOINTS_MAX + 1));
+        assert_eq!((tally.checkpoints.len(), tally.has_more_checkpoints), (CHECKPOINTS_MAX, true));
+        assert!(tally_of(0..CHECKPOINTS_MAX + 1).has_more_checkpoints);
+    }
+}

@@ -10,7 +10,8 @@ use crate::{
         record::{self, RECORD_FIXED_BYTES, Record},
     },
     inspect::{
-        search::{find_on, stretch_of},
+        allowance::Allowance,
+        search::{find_on_within, stretch_of},
         tolerant_file::TolerantFile,
     },
     log::{
@@ -129,6 +130,7 @@ fn walk_here(walked: &Walked, end: &End<'_>, take: Take<'_, Gap>) -> Result<Chai
     let segment = &walked.segment;
     let io = |error| Error::io("read", &segment.path, error);
     let mut scan = Scan::until(&*segment.file, &segment.header, end.bytes_end()).map_err(io)?;
+    let allowance = Allowance::of_segment();
     let mut looks = 1;
     loop {
         let before = scan.end();
@@ -151,7 +153,7 @@ fn walk_here(walked: &Walked, end: &End<'_>, take: Take<'_, Gap>) -> Result<Chai
         };
         let fault = while_it_is_cut(|| end.damage_at(walked, scan.end(), stop))?;
         let Some(fault) = fault else { return Ok(scan.end()) };
-        let gap = while_it_is_cut(|| gap_at(walked, scan.end(), end, &fault))?;
+        let gap = while_it_is_cut(|| gap_at(walked, scan.end(), end, (&fault, &allowance)))?;
         let resumed = gap.resumed;
         take(Step::Note(gap))?;
         let Some(resumed) = resumed else { return Ok(scan.end()) };
@@ -176,7 +178,12 @@ fn while_it_is_cut<T>(mut ask: impl FnMut() -> Result<T>) -> Result<T> {
 }
 
 /// What stands where the chain ends, and where frames go on.
-fn gap_at(walked: &Walked, before: ChainEnd, end: &End<'_>, fault: &EndFault) -> Result<Gap> {
+fn gap_at(
+    walked: &Walked,
+    before: ChainEnd,
+    end: &End<'_>,
+    (fault, allowance): (&EndFault, &Allowance),
+) -> Result<Gap> {
     let EndFault { mut reason, is_cut_off } = fault.clone();
     let segment = &walked.segment;
     let io = |error| Error::io("read", &segment.path, error);
@@ -184,7 +191,7 @@ fn gap_at(walked: &Walked, before: ChainEnd, end: &End<'_>, fault: &EndFault) ->
     if before.seal.is_some() {
         return Ok(Gap { reason, before, resumed: None, end: file_bytes, header: None, is_cut_off });
     }
-    let resumed = find_on(segment, &before, end.bytes_end()).map_err(io)?;
+    let resumed = find_on_within(segment, &before, end.bytes_end(), allowance).map_err(io)?;
     if let (End::Sealed(next), None) = (end, resumed) {
         reason = format!("{reason} (segment {next} is there, so a SEAL must end this one)");
     }
@@ -211,15 +218,18 @@ pub(crate) fn header_at_end(segment: &Segment, before: &ChainEnd) -> io::Result<
     }))
 }
 
-/// Asks the record at a place, found by its own length; none: no whole one is there.
+/// Asks the record at a place, found by its own length; none: no whole one is there, or it can't be paid for.
 pub(crate) fn record_at<T>(
     walked: &Walked,
     file_offset: u64,
+    allowance: &Allowance,
     ask: impl FnOnce(&Record<'_>) -> Result<T>,
 ) -> Result<Option<T>> {
     let io = |error| Error::io("read", &walked.segment.path, error);
     let fixed = stretch_of(&walked.segment, file_offset, u64::MAX, RECORD_FIXED_BYTES).map_err(io)?;
-    let Ok(length) = record::length(&fixed) else { return Ok(None) };
+    let Some(length) = record::length(&fixed).ok().filter(|length| allowance.pay(bytes(*length))) else {
+        return Ok(None);
+    };
     let content = stretch_of(&walked.segment, file_offset, u64::MAX, length).map_err(io)?;
     record::decode(&content).ok().map(|record| ask(&record)).transpose()
 }

@@ -171,6 +171,12 @@ impl Patient {
         self.disk.write_file(path, content).expect("surgery");
     }
 
+    /// Flips a bit in the record of a position.
+    pub(crate) fn flip(&self, position: u64, at: usize) {
+        let record = self.record(position).clone();
+        self.change(&record.path, |content| content[record.bytes.start + at] ^= 4);
+    }
+
     pub(crate) fn record(&self, position: u64) -> &RecordPlace {
         self.records.iter().find(|record| record.position == position).expect("a record of this position")
     }
