@@ -192,7 +192,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "inspect/marks",
             "inspect/index_check",
             "inspect/survey",
-            "inspect/loose",
+            "inspect/damaged_segment",
             "inspect/census",
             "inspect/gaps",
             "inspect/lookup",

@@ -42,8 +42,8 @@ enum State {
     Waiting(SealedIndex),
     Faulty(String),
     Right,
-    /// What is wrong was told.
-    Told,
+    /// What is wrong is reported.
+    Reported,
 }
 
 /// What is known of the segments that have a stream's events before a segment.
@@ -97,7 +97,7 @@ impl IndexCheck {
         };
         let expected = sealed_writer::encode(memory, end, files.store_id, &link)?;
         let difference = self.difference(files, &expected)?.filter(|_| self.is_still_of(files, end));
-        self.state = if difference.is_none() { State::Right } else { State::Told };
+        self.state = if difference.is_none() { State::Right } else { State::Reported };
         Ok(difference.map(|at| {
             let reason = format!("it isn't what the segment's events make, from byte {at} on");
             Finding::new(FindingKind::Index, &self.path, reason)
@@ -136,7 +136,7 @@ impl IndexCheck {
         extent: Extent,
     ) -> Result<Option<Finding>> {
         let reason = match (&self.state, extent) {
-            (State::Missing | State::Right | State::Told, _) => return Ok(None),
+            (State::Missing | State::Right | State::Reported, _) => return Ok(None),
             // What a writer has appended since isn't looked at, and so isn't what it has indexed since.
             (State::Waiting(_), Extent::Committed) if end.seal.is_none() => return Ok(None),
             (State::Waiting(_), _) => STALE.to_owned(),

@@ -13,7 +13,7 @@ use crate::{
     index::files::IndexFiles,
     inspect::{
         cache_check::{Reach, check_checkpoints, check_snapshots},
-        census::{Census, Told},
+        census::{Census, VisitEvent},
         index_check::DirectoryCheck,
         lookup::{Lookup, Surveyed},
         marks::{Marks, Writers, check_mark},
@@ -22,7 +22,7 @@ use crate::{
         search::infer_header,
         survey::{Ahead, Message},
         tolerant_file::TolerantFile,
-        walk::{End, Step, Walked, walk},
+        walk::{End, OpenSegment, Step, walk},
     },
     log::{
         mark::Mark,
@@ -103,7 +103,7 @@ impl<'a> Inspection<'a> {
         (writers, bound): (Writers, Option<LogOffset>),
         mut found: Verification,
         progress: &'a mut Tell<'a>,
-        told: &'a mut Told<'a>,
+        visit: &'a mut VisitEvent<'a>,
     ) -> Result<Self> {
         let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
         if let Some(finding) = check_mark(&*files.disk, files, &mark)? {
@@ -115,7 +115,7 @@ impl<'a> Inspection<'a> {
             finding.into_iter().for_each(|finding| found.findings.push(finding));
         }
         let marks = Marks::new(files, writers, directory.as_ref().map(DirectoryCheck::covered));
-        let census = Census::new(files, found, directory, mark.durable(), meta.first_segment, told);
+        let census = Census::new(files, found, directory, mark.durable(), meta.first_segment, visit);
         Ok(Self::new(files, meta, bound, marks, census, progress))
     }
 
@@ -238,15 +238,15 @@ impl<'a> Inspection<'a> {
     }
 
     /// Beside a writer, where what is looked at of the last segment ends in its file.
-    fn bytes_end(&self, walked: &Walked, next: Option<&SegmentFile>) -> Option<u64> {
+    fn bytes_end(&self, walked: &OpenSegment, next: Option<&SegmentFile>) -> Option<u64> {
         let bound = self.bound.filter(|_| next.is_none())?;
         Some(bound.get().saturating_sub(walked.segment.header.base.get()))
     }
 
-    fn walk(&mut self, walked: &Walked, next: Option<&SegmentFile>, begun: u64) -> Result<ChainEnd> {
+    fn walk(&mut self, walked: &OpenSegment, next: Option<&SegmentFile>, begun: u64) -> Result<ChainEnd> {
         let bytes_end = self.bytes_end(walked, next);
         let Self { marks, census, progress, bytes_total, bytes: reached, is_stopped, .. } = self;
-        let judge = |walked: &Walked, end, stop| marks.judge_end(walked, end, stop);
+        let judge = |walked: &OpenSegment, end, stop| marks.judge_end(walked, end, stop);
         let end = match (bytes_end, next) {
             (Some(bytes_end), _) => End::Committed(bytes_end),
             (None, Some(next)) => End::Sealed(next.number),
@@ -275,12 +275,12 @@ impl<'a> Inspection<'a> {
     }
 
     /// Opens a segment; none, and a note of it: nothing in it can be told to be of this place in the log.
-    fn open(&mut self, slot: &SegmentFile) -> Result<Option<Walked>> {
+    fn open(&mut self, slot: &SegmentFile) -> Result<Option<OpenSegment>> {
         let opened = self.files.disk.open(&slot.path, OpenMode::Read);
         let file = TolerantFile::new(opened.map_err(|error| Error::io("open", &slot.path, error))?);
-        let walked = |header| -> Result<Walked> {
+        let walked = |header| -> Result<OpenSegment> {
             let segment = Segment::with_header(header, slot.path.clone(), Arc::clone(&file) as _)?;
-            Ok(Walked { segment, file: Arc::clone(&file) })
+            Ok(OpenSegment { segment, file: Arc::clone(&file) })
         };
         let Some(header) = &slot.header else {
             let reason = match read_header(&slot.path, &*file) {

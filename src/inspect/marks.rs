@@ -15,7 +15,7 @@ use crate::{
     inspect::{
         report::{Finding, FindingKind},
         tolerant_file::TolerantFile,
-        walk::{EndFault, LOOKS_MAX, Walked, is_cut_meanwhile},
+        walk::{EndFault, LOOKS_MAX, OpenSegment, is_cut_meanwhile},
     },
     log::{
         followed_head::{FollowedHead, Standing},
@@ -80,7 +80,12 @@ impl<'a> Marks<'a> {
 
     /// What is wrong with the end of the last segment; none: nothing, or a cut has left it so, or a writer has come and goes on
     /// from there.
-    pub(crate) fn judge_end(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<Option<EndFault>> {
+    pub(crate) fn judge_end(
+        &self,
+        walked: &OpenSegment,
+        end: ChainEnd,
+        stop: Stop,
+    ) -> Result<Option<EndFault>> {
         let chain_end = walked.segment.log_offset(end.file_offset);
         let mut before: Option<TailFacts> = None;
         for _ in 0..LOOKS_MAX {
@@ -121,7 +126,7 @@ impl<'a> Marks<'a> {
     }
 
     /// Whether the log goes on where it seemed to end: a writer has come since, and may be gone again.
-    fn goes_on(&self, walked: &Walked, end: ChainEnd) -> Result<bool> {
+    fn goes_on(&self, walked: &OpenSegment, end: ChainEnd) -> Result<bool> {
         if matches!(self.writers, Writers::None) {
             return Ok(false);
         }
@@ -146,11 +151,11 @@ impl<'a> Marks<'a> {
     }
 
     /// Whether the log has grown behind what was looked at.
-    pub(crate) fn has_grown(&self, walked: &Walked, end: ChainEnd) -> Result<bool> {
+    pub(crate) fn has_grown(&self, walked: &OpenSegment, end: ChainEnd) -> Result<bool> {
         Ok(self.are_overtaken() || self.goes_on(walked, end)?)
     }
 
-    fn facts(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<TailFacts> {
+    fn facts(&self, walked: &OpenSegment, end: ChainEnd, stop: Stop) -> Result<TailFacts> {
         let files = self.files;
         let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
         let mut facts = tail_facts(&walked.segment, end, stop, &mark)?;

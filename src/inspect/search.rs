@@ -196,3 +196,73 @@ pub(crate) fn stretch_of(segment: &Segment, start: u64, end: u64, bytes_max: usi
     segment.file.read_exact_at(&mut content, start)?;
     Ok(content)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::{
+        disk::{
+            contract::{Disk, OpenMode},
+            sim::simulated::SimDisk,
+        },
+        format::frame::{EpochMode, FrameSpec, finish_frame},
+        position::Position,
+    };
+
+    const PAYLOAD_BYTES: usize = 64 << 10;
+
+    fn header() -> SegmentHeader {
+        SegmentHeader {
+            store_id: 7,
+            number: 1,
+            rewrite: 0,
+            chain: 0,
+            base: LogOffset::default(),
+            first_position: Position::FIRST,
+            durable: LogOffset::default(),
+            epoch: 1,
+            mode: EpochMode::Fsync,
+        }
+    }
+
+    fn frame_at(file_offset: usize) -> Vec<u8> {
+        let mut frame = vec![1; FRAME_HEADER_BYTES + PAYLOAD_BYTES];
+        let spec = FrameSpec {
+            log_offset: LogOffset::new(bytes(file_offset)),
+            file_offset: bytes(file_offset),
+            durable: LogOffset::default(),
+            chain: 9,
+            epoch: 1,
+            first_position: Position::FIRST,
+            kind: FrameKind::Seal,
+            mode: EpochMode::Fsync,
+            store_id: 7,
+        };
+        finish_frame(&mut frame, &spec);
+        frame
+    }
+
+    #[test]
+    fn headers_of_frames_that_arent_whole_cost_no_more_than_is_allowed() -> io::Result<()> {
+        // Ten headers side by side, each of a frame that isn't there, and in vain.
+        let mut content = vec![0; 512 << 10];
+        for at in (1024..).step_by(FRAME_HEADER_BYTES).take(10) {
+            content[at..at + FRAME_HEADER_BYTES].copy_from_slice(&frame_at(at)[..FRAME_HEADER_BYTES]);
+        }
+        let disk = SimDisk::new(1);
+        disk.write_file("/log", content)?;
+        let file = disk.open("/log".as_ref(), OpenMode::Read)?;
+        let segment = Segment::with_header(header(), PathBuf::from("/log"), file).expect("it is there");
+        let end = ChainEnd::beginning(&segment.header);
+        let spent_of = |allowed: usize| {
+            let allowance = Allowance::new(bytes(allowed * (PAYLOAD_BYTES + FRAME_HEADER_BYTES)));
+            find_on_within(&segment, &end, u64::MAX, &allowance).map(|found| (found, allowance.is_spent()))
+        };
+        assert_eq!(spent_of(11)?, (None, false));
+        assert_eq!(spent_of(10)?, (None, true));
+        assert_eq!(spent_of(3)?, (None, true));
+        Ok(())
+    }
+}

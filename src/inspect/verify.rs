@@ -8,7 +8,7 @@ use crate::{
     format::control::StoreMeta,
     index::files::{Access, IndexFiles},
     inspect::{
-        census::{Census, Told},
+        census::{Census, VisitEvent},
         inspection::{Inspection, Looking},
         marks::{Marks, Writers},
         ordering::{Ordering, Slot, Stranger, order_segments},
@@ -24,7 +24,8 @@ use crate::{
 /// snapshots and checkpoints against the log. Changes nothing.
 ///
 /// A writer may go on beside it: then the log is looked at as far as it is committed now, which
-/// [`Verification::extent`] says. Memory is that of a few segments' indexes, and 64 bytes a stream at most.
+/// [`Verification::extent`] says. Memory is that of a few segments' indexes, and 64 bytes a stream at most, and beside that a path
+/// for each stream that has snapshots.
 ///
 /// Each time that it is told how far the verification is, `progress` decides whether it goes on. Where it doesn't, what was found
 /// so far is returned, and the extent is [`Extent::Stopped`].
@@ -134,8 +135,8 @@ pub(crate) fn inspect(
     };
     let believed = StoreMeta { store_id, created: 0, first_segment };
     found.extent = if bound.is_some() { Extent::Committed } else { Extent::Whole };
-    let told: &mut Told<'_> = &mut |_, _, _| Ok(());
-    let mut inspection = Inspection::begin(&files, believed, (writers, bound), found, progress, told)?;
+    let visit: &mut VisitEvent<'_> = &mut |_, _, _| Ok(());
+    let mut inspection = Inspection::begin(&files, believed, (writers, bound), found, progress, visit)?;
     inspection.segments(&slots, Looking::Ahead)?;
     let (verification, sound_up_to) = inspection.conclude(&slots)?;
     Ok(Inspected { verification, store_id: Some(store_id), meta, slots, strangers, sound_up_to })
@@ -148,13 +149,13 @@ pub(crate) fn walk_from(
     meta: &StoreMeta,
     slots: &[Slot],
     (first, before): (u64, Option<ChainEnd>),
-    told: &mut Told<'_>,
+    visit: &mut VisitEvent<'_>,
 ) -> Result<()> {
     let slots: Vec<Slot> = slots.iter().filter_map(|slot| slot.from_number(first)).collect();
     let found = Verification { events_lost: Some(0), ..Verification::default() };
     let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
     let marks = Marks::new(files, Writers::None, None);
-    let mut census = Census::new(files, found, None, mark.durable(), meta.first_segment, told);
+    let mut census = Census::new(files, found, None, mark.durable(), meta.first_segment, visit);
     census.begin_behind(before.map_or(Position::FIRST, |before| before.next_position));
     let mut go_on = |_| ControlFlow::Continue(());
     let mut inspection = Inspection::new(files, meta.clone(), None, marks, census, &mut go_on);

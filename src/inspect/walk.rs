@@ -25,9 +25,9 @@ use crate::{
 /// How often something is looked at anew, since somebody seems to be changing it.
 pub(crate) const LOOKS_MAX: usize = 100;
 
-/// A segment whose bad sectors don't end the walk.
+/// A segment that is open for a walk, which its bad sectors don't end.
 #[derive(Debug)]
-pub(crate) struct Walked {
+pub(crate) struct OpenSegment {
     pub(crate) segment: Segment,
     pub(crate) file: Arc<TolerantFile>,
 }
@@ -86,7 +86,7 @@ pub(crate) enum End<'a> {
 }
 
 /// Says what is wrong with the end of a log; none: nothing.
-pub(crate) type JudgeEnd<'a> = dyn Fn(&Walked, ChainEnd, Stop) -> Result<Option<EndFault>> + Sync + 'a;
+pub(crate) type JudgeEnd<'a> = dyn Fn(&OpenSegment, ChainEnd, Stop) -> Result<Option<EndFault>> + Sync + 'a;
 
 impl End<'_> {
     /// Nothing is looked at from there on.
@@ -98,7 +98,7 @@ impl End<'_> {
     }
 
     /// What is wrong where no frame is valid; none: the segment ends there as it should.
-    fn damage_at(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<Option<EndFault>> {
+    fn damage_at(&self, walked: &OpenSegment, end: ChainEnd, stop: Stop) -> Result<Option<EndFault>> {
         let found = match self {
             Self::Sealed(_) if end.seal.is_none() => Some(EndFault::of(stop.reason)),
             Self::Sealed(_) => match check_sealed(&walked.segment, end, stop) {
@@ -121,12 +121,12 @@ fn unreadable_reason(file_offset: u64) -> String {
 }
 
 /// Walks over a segment, and has each step taken in, in order. Returns where it ends.
-pub(crate) fn walk(walked: &Walked, end: &End<'_>, take: Take<'_, Gap>) -> Result<ChainEnd> {
+pub(crate) fn walk(walked: &OpenSegment, end: &End<'_>, take: Take<'_, Gap>) -> Result<ChainEnd> {
     let length = walked.segment.prepared().min(end.bytes_end());
     hand_over(length, |take| walk_here(walked, end, take), take)
 }
 
-fn walk_here(walked: &Walked, end: &End<'_>, take: Take<'_, Gap>) -> Result<ChainEnd> {
+fn walk_here(walked: &OpenSegment, end: &End<'_>, take: Take<'_, Gap>) -> Result<ChainEnd> {
     let segment = &walked.segment;
     let io = |error| Error::io("read", &segment.path, error);
     let mut scan = Scan::until(&*segment.file, &segment.header, end.bytes_end()).map_err(io)?;
@@ -179,7 +179,7 @@ fn while_it_is_cut<T>(mut ask: impl FnMut() -> Result<T>) -> Result<T> {
 
 /// What stands where the chain ends, and where frames go on.
 fn gap_at(
-    walked: &Walked,
+    walked: &OpenSegment,
     before: ChainEnd,
     end: &End<'_>,
     (fault, allowance): (&EndFault, &Allowance),
@@ -220,7 +220,7 @@ pub(crate) fn header_at_end(segment: &Segment, before: &ChainEnd) -> io::Result<
 
 /// Asks the record at a place, found by its own length; none: no whole one is there, or it can't be paid for.
 pub(crate) fn record_at<T>(
-    walked: &Walked,
+    walked: &OpenSegment,
     file_offset: u64,
     allowance: &Allowance,
     ask: impl FnOnce(&Record<'_>) -> Result<T>,

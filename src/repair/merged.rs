@@ -15,7 +15,7 @@ use crate::{
         marks::Marks,
         ordering::{SegmentFile, Slot},
         tolerant_file::TolerantFile,
-        walk::Walked,
+        walk::OpenSegment,
     },
     log::{
         recovery::check_link,
@@ -163,7 +163,7 @@ impl Parts<'_> {
         let path = last.own.as_ref().map_or_else(PathBuf::new, |own| own.path.clone());
         let file = TolerantFile::new(Arc::new(last.content.clone()));
         let segment = Segment::with_header(last.header.clone(), path, file.clone())?;
-        let walked = Walked { segment, file };
+        let walked = OpenSegment { segment, file };
         let is_right = self.marks.judge_end(&walked, last.end, stop)?.is_none();
         Ok(is_right && walked.file.unreadable_in(0..u64::MAX).is_none())
     }

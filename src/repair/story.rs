@@ -25,7 +25,7 @@ use crate::{
         report::{Listed, Progress, Verification},
         stream_table::StreamTable,
         verify::{Inspected, Presence, inspect, walk_from},
-        walk::Walked,
+        walk::OpenSegment,
     },
     log::{creation, mark::Mark, scan::ChainEnd},
     opening::{check_directory, take_lock},
@@ -260,7 +260,10 @@ impl Prepared {
     }
 
     /// Visits the events behind the cut that can be read.
-    fn each_set_aside(&self, visit: &mut dyn FnMut(&Walked, u64, &Record<'_>) -> Result<()>) -> Result<()> {
+    fn each_set_aside(
+        &self,
+        visit: &mut dyn FnMut(&OpenSegment, u64, &Record<'_>) -> Result<()>,
+    ) -> Result<()> {
         let Some(cut_from) = self.cut_from else { return Ok(()) };
         walk_from(&self.files, &self.meta, &self.slots, self.sound_up_to, &mut |walked, offset, record| {
             if record.event.position < cut_from { Ok(()) } else { visit(walked, offset, record) }
