@@ -131,7 +131,11 @@ impl<'a> Inspection<'a> {
             (Some(bound), Some(header)) => header.base < bound,
             _ => true,
         };
-        let slots: Vec<&Slot> = slots.iter().take_while(is_looked_at).collect();
+        let mut slots: Vec<&Slot> = slots.iter().take_while(is_looked_at).collect();
+        // What the list leaves out before a segment that isn't looked at was made while it was read.
+        while self.bound.is_some() && matches!(slots.last(), Some(Slot::Missing { .. })) {
+            slots.pop();
+        }
         self.bytes_total = slots.iter().map(|slot| slot.file_bytes()).sum();
         if slots.is_empty() {
             let damage = missing(&self.files.store, self.meta.first_segment, self.meta.first_segment, None);

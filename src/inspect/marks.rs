@@ -102,7 +102,7 @@ impl<'a> Marks<'a> {
                 return Ok(None);
             }
             if committed.is_some() {
-                return Ok(Some(EndFault { reason: stop.reason.to_owned(), is_cut_off: true }));
+                return Ok(Some(EndFault { is_cut_off: true, ..EndFault::before_more(end, stop) }));
             }
             match (judge(&facts), &self.writers) {
                 (Verdict::Whole, _) => return Ok(None),

@@ -73,6 +73,16 @@ impl EndFault {
     fn of(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), is_cut_off: false }
     }
+
+    /// The log has gone on, and that isn't there.
+    pub(crate) fn before_more(end: ChainEnd, stop: Stop) -> Self {
+        let reason = if end.seal.is_some() {
+            "the segment behind this one is missing, though the log goes on beyond it"
+        } else {
+            stop.reason
+        };
+        Self { reason: reason.to_owned(), is_cut_off: end.seal.is_some() }
+    }
 }
 
 /// How a segment has to end.
@@ -106,7 +116,9 @@ impl End<'_> {
                 checked => checked.map(|()| None)?,
             },
             Self::Committed(bytes_end) => {
-                (end.file_offset < *bytes_end && end.seal.is_none()).then(|| EndFault::of(stop.reason))
+                let behind =
+                    end.seal.map_or(end.file_offset, |seal| walked.segment.file_offset(seal.logical_end));
+                (behind < *bytes_end).then(|| EndFault::before_more(end, stop))
             }
             Self::Open(judge) => judge(walked, end, stop)?,
         };

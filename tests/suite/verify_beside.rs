@@ -263,6 +263,23 @@ fn a_store_is_verified_beside_its_writer() -> Outcome {
 }
 
 #[test]
+fn a_segment_that_goes_missing_under_its_writer_is_named() -> Outcome {
+    for (gone, commits) in [(2, 1), (0, 1), (0, 12)] {
+        let patient = Patient::new(End::Closed);
+        let store = EventStore::open_on(Arc::new(patient.disk.mount()), STORE, options())?;
+        append(&store, 20..20 + commits);
+        let logs = patient.logs();
+        let (path, _) = logs.iter().rev().nth(gone).ok_or("a segment")?;
+        patient.disk.remove_file(path)?;
+        let found = verified(&patient.disk);
+        assert_eq!((found.extent, found.damage.len()), (Extent::Committed, 1), "{found:#?}");
+        assert!(found.damage[0].reason.contains("is missing, though"), "{found:#?}");
+        assert!(!found.lost.is_empty() && found.events_lost.is_some() == (gone > 0), "{found:#?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn damage_is_found_beside_a_writer_too() -> Outcome {
     let patient = Patient::new(End::Closed);
     patient.flip(20, 90);
