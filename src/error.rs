@@ -205,6 +205,14 @@ pub enum Error {
         intact: Option<Position>,
     },
 
+    /// A repair would take events out of the log, or change it, and nothing allows that. Nothing was changed.
+    RepairNotAllowed {
+        /// The store's directory.
+        path: PathBuf,
+        /// What the repair would cost.
+        cost: String,
+    },
+
     /// A follower's store isn't the one any more that it has shown: its log ends earlier, since the directory was
     /// replaced, or since a sync failed and what wasn't durable is gone. Open the follower again.
     Replaced {
@@ -349,6 +357,7 @@ impl fmt::Display for Error {
             | Self::NotAStore { .. }
             | Self::NewerFormat { .. }
             | Self::Corrupt { .. }
+            | Self::RepairNotAllowed { .. }
             | Self::Replaced { .. }
             | Self::Io { .. }
             | Self::OutcomeUnknown { .. }
@@ -435,9 +444,16 @@ impl Error {
             ),
             Self::Corrupt { path, offset, reason, intact } => write!(
                 formatter,
-                "{}, offset {offset}: {reason}. {}; \"annals verify\" shows the rest",
+                "{}, offset {offset}: {reason}. {}; \"annals verify\" shows the rest, and \"annals repair\" what can be \
+                 done",
                 path.display(),
                 intact_message(*intact)
+            ),
+            Self::RepairNotAllowed { path, cost } => write!(
+                formatter,
+                "{} wasn't repaired: {cost}. Name a backup that has what is damaged (--backup DIR), or allow the loss \
+                 (--accept-loss)",
+                path.display()
             ),
             Self::Replaced { path } => write!(
                 formatter,

@@ -41,7 +41,8 @@
 //!   them each event, on a thread of their own, and keeps how far they have come.
 //! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth.
 //! - [`backup`] copies a store while it is written to, and [`restore`] brings it back, as of any moment.
-//! - [`verify`] checks every byte of a store; [`PowerCuts`] tests programs against power cuts, on a [`SimDisk`].
+//! - [`verify`] checks every byte of a store, and [`repair`] makes a damaged one whole as far as that goes; [`PowerCuts`] tests
+//!   programs against power cuts, on a [`SimDisk`].
 //!
 //! # Features
 //!
@@ -94,6 +95,7 @@ mod position;
 mod query;
 mod reader;
 mod records;
+mod repair;
 mod schema;
 mod schema_compatibility;
 mod schema_keywords;
@@ -157,7 +159,13 @@ pub use follower::Follower;
 pub use format::layout::COMMIT_BYTES_MAX;
 pub use group::GroupMember;
 pub use index::part::NameCount;
-pub use inspect::{Damage, Progress, Verification, verify, verify_on};
+pub use inspect::{
+    report::{
+        Damage, Extent, Finding, FindingKind, LISTED_MAX, Listed, LostVersions, PositionRange, Progress,
+        Verification,
+    },
+    verify::{verify, verify_on},
+};
 pub use interface::{EventIterator, Store};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
@@ -168,6 +176,11 @@ pub use options::{
 pub use position::{ExpectedVersion, Position, Version};
 pub use query::{AsOf, Bound, Query};
 pub use reader::Reader;
+pub use repair::{
+    options::{Loss, RepairOptions},
+    plan::{RepairPlan, RepairStep},
+    story::{Repaired, plan_repair, plan_repair_on, repair, repair_on},
+};
 pub use schema_compatibility::schema_compatibility;
 pub use schema_violation::SchemaViolation;
 #[doc(hidden)]

@@ -14,6 +14,7 @@
 pub(crate) mod creation;
 pub(crate) mod fetch;
 pub(crate) mod followed_head;
+pub(crate) mod hand_over;
 pub(crate) mod head;
 pub(crate) mod mark;
 pub(crate) mod quarantine;

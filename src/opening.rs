@@ -55,6 +55,16 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Resu
     options.check()?;
     check_directory(&**disk, path, options.creation)?;
     let lock = take_lock(&**disk, path, options.lock_wait)?;
+    open_locked(disk, path, options, lock)
+}
+
+/// Opens the store at `path`, whose lock the caller has.
+pub(crate) fn open_locked(
+    disk: &Arc<dyn Disk>,
+    path: &Path,
+    options: &Options,
+    lock: Box<dyn DirectoryLock>,
+) -> Result<Opened> {
     let meta = read_or_create(&**disk, path, options)?;
     let mark = Mark::read(&**disk, path, meta.store_id)?;
     let (numbers, last) = list_segments(&**disk, path, &meta)?;

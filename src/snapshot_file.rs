@@ -134,6 +134,17 @@ impl SnapshotFile {
         disk: &dyn Disk,
         places: &SnapshotPlaces,
         committed: &Committed,
+        place: (&Path, FileName),
+    ) -> Result<Self, Fault> {
+        let file = Self::open_alone(disk, places, place)?;
+        check_event(committed, &file.stream, &file.header)?;
+        Ok(file)
+    }
+
+    /// The same, but for its event.
+    pub(crate) fn open_alone(
+        disk: &dyn Disk,
+        places: &SnapshotPlaces,
         (directory, name): (&Path, FileName),
     ) -> Result<Self, Fault> {
         let file = disk.open(&directory.join(name.text()), OpenMode::Read)?;
@@ -158,11 +169,16 @@ impl SnapshotFile {
         if places.name_of(Version::new(header.version), &header.state_type) != name {
             return Err(Fault::foreign("it is of another state type or version"));
         }
-        check_event(committed, &stream, &header)?;
         Ok(Self { file, beginning, header_bytes, header, stream })
     }
 
-    fn read_state(&self) -> Result<Vec<u8>, Fault> {
+    /// What it says of itself.
+    pub(crate) fn header(&self) -> &SnapshotHeader {
+        &self.header
+    }
+
+    /// The state, checked.
+    pub(crate) fn read_state(&self) -> Result<Vec<u8>, Fault> {
         let mut state = vec![0; index(self.header.state_bytes)];
         let known = &self.beginning[self.header_bytes..];
         state[..known.len()].copy_from_slice(known);

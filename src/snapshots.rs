@@ -313,22 +313,12 @@ impl SnapshotFolder {
         Ok(deleted)
     }
 
-    /// The directories of streams that have snapshots, or had some.
     fn directories(&self) -> io::Result<Vec<PathBuf>> {
-        let is_its =
-            |name: &str| u128::from_str_radix(name, 16).is_ok_and(|hash| format!("{hash:032x}") == name);
-        let mut directories: Vec<PathBuf> = list_or_none(&*self.disk, &self.places.folder)?
-            .into_iter()
-            .filter(|(name, kind)| *kind == EntryKind::Directory && is_its(name))
-            .map(|(name, _)| self.places.folder.join(name))
-            .collect();
-        directories.sort();
-        Ok(directories)
+        directories_in(&*self.disk, &self.places)
     }
 
-    /// The snapshots' files in a directory, from the oldest version on; none where it isn't there.
     fn names_in(&self, directory: &Path) -> io::Result<Vec<FileName>> {
-        Ok(names_of(list_or_none(&*self.disk, directory)?))
+        names_in(&*self.disk, directory)
     }
 
     fn list_or_tell(&self, directory: &Path, ignored: &mut Vec<IgnoredSnapshot>) -> Vec<FileName> {
@@ -337,6 +327,23 @@ impl SnapshotFolder {
             Vec::new()
         })
     }
+}
+
+/// The directories of streams that have snapshots, or had some.
+pub(crate) fn directories_in(disk: &dyn Disk, places: &SnapshotPlaces) -> io::Result<Vec<PathBuf>> {
+    let is_its = |name: &str| u128::from_str_radix(name, 16).is_ok_and(|hash| format!("{hash:032x}") == name);
+    let mut directories: Vec<PathBuf> = list_or_none(disk, &places.folder)?
+        .into_iter()
+        .filter(|(name, kind)| *kind == EntryKind::Directory && is_its(name))
+        .map(|(name, _)| places.folder.join(name))
+        .collect();
+    directories.sort();
+    Ok(directories)
+}
+
+/// The snapshots' files in a directory, from the oldest version on; none where it isn't there.
+pub(crate) fn names_in(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<FileName>> {
+    Ok(names_of(list_or_none(disk, directory)?))
 }
 
 /// Which snapshot a state is to be.

@@ -23,7 +23,7 @@ use crate::{
     events::Events,
     interface::{EventIterator, Store},
     news::News,
-    opening,
+    opening::{self, Opened},
     options::Options,
     position::{ExpectedVersion, Position, Version},
     query::Query,
@@ -104,6 +104,22 @@ impl EventStore {
     pub fn open_on(disk: Arc<dyn Disk>, path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let opened = opening::open(&disk, &path, &options)?;
+        Self::begin(disk, path, options, opened)
+    }
+
+    /// Opens a store whose lock the caller has.
+    pub(crate) fn open_locked(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        options: Options,
+        lock: Box<dyn DirectoryLock>,
+    ) -> Result<Self> {
+        let opened = opening::open_locked(&disk, path, &options, lock)?;
+        Self::begin(disk, path.to_owned(), options, opened)
+    }
+
+    /// Starts the threads of a store that is open.
+    fn begin(disk: Arc<dyn Disk>, path: PathBuf, options: Options, opened: Opened) -> Result<Self> {
         let snapshots = SnapshotFolder::new(Arc::clone(&disk), &path, opened.committed.store_id());
         let snapshots = Arc::new(snapshots);
         let jobs = Jobs::new(disk, &opened.core, options.durability);

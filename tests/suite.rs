@@ -55,6 +55,8 @@ mod cli_projections;
 #[path = "suite/cli_queries.rs"]
 mod cli_queries;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_repair.rs"]
+mod cli_repair;
 #[path = "suite/cli_selftest.rs"]
 mod cli_selftest;
 #[cfg(feature = "cli")]
@@ -128,6 +130,8 @@ mod opening;
 #[cfg(feature = "cli")]
 #[path = "suite/operator_errors.rs"]
 mod operator_errors;
+#[path = "suite/patient.rs"]
+mod patient;
 #[path = "suite/pending.rs"]
 mod pending;
 #[path = "suite/pitfalls.rs"]
@@ -150,6 +154,8 @@ mod queries;
 mod random_queries;
 #[path = "suite/reading.rs"]
 mod reading;
+#[path = "suite/repair.rs"]
+mod repair;
 #[path = "suite/requirements.rs"]
 mod requirements;
 #[path = "suite/restore.rs"]
@@ -186,3 +192,9 @@ mod upcasting;
 mod upcasting_model;
 #[path = "suite/upcasting_reads.rs"]
 mod upcasting_reads;
+#[path = "suite/verify.rs"]
+mod verify;
+#[path = "suite/verify_beside.rs"]
+mod verify_beside;
+#[path = "suite/verify_hostile.rs"]
+mod verify_hostile;

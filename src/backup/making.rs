@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     follower::Follower,
     format::manifest::{BackupManifest, ManifestSegment},
-    inspect::Progress,
+    inspect::report::Progress,
     log::{
         recovery::check_link,
         scan::ChainEnd,

@@ -21,7 +21,7 @@ use crate::{
     },
     error::{Error, Result},
     format::manifest::{BackupManifest, ManifestSegment},
-    inspect::Progress,
+    inspect::report::Progress,
     log::{
         recovery::check_link,
         scan::{ChainEnd, Scan},

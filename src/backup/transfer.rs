@@ -17,7 +17,7 @@ use crate::{
         manifest::ManifestSegment,
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
     },
-    inspect::Progress,
+    inspect::report::Progress,
     log::{
         recovery::check_sealed,
         scan::{ChainEnd, Scan},

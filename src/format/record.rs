@@ -349,6 +349,14 @@ pub(crate) fn peek(bytes: &[u8]) -> Option<Peek<'_>> {
     })
 }
 
+/// The stream that a record seems to have whose bytes are damaged, or cut off behind its names; not checked in any way.
+pub(crate) fn peek_stream(bytes: &[u8]) -> Option<&[u8]> {
+    let fixed = bytes.first_chunk::<RECORD_FIXED_BYTES>()?;
+    let before = occurred_at_bytes(get_u16(fixed, FLAGS)) + usize::from(fixed[ID_BYTES]);
+    let mut parts = Parts { rest: bytes[RECORD_FIXED_BYTES..].get(before..)? };
+    parts.take(usize::from(get_u16(fixed, STREAM_BYTES))).ok()
+}
+
 /// Whether the record at the beginning of `bytes` seems to be an event of the store's own streams, not checked in any way.
 #[inline]
 pub(crate) fn seems_of_system_stream(bytes: &[u8]) -> bool {

@@ -91,6 +91,17 @@ impl StreamRun {
         StreamKey { hash: self.hash, check: self.check }
     }
 
+    /// The version of the first event here.
+    pub(crate) fn first_version(&self) -> Version {
+        // A log that is believed may say anything of its versions.
+        Version::new(self.version.get().saturating_sub(self.offsets.len() as u64 - 1))
+    }
+
+    /// The version of the last event here.
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
     /// Where the events begin in the segment's file, by version.
     pub(crate) fn file_offsets(&self) -> &[u32] {
         &self.offsets

@@ -20,12 +20,25 @@ use crate::{
     stream::{category_of, check_name},
 };
 
-/// Adds the next event of a segment to its index.
+/// Adds the next event of a segment to its index, which believes the log that it goes on from those before.
 pub(crate) fn add_record(
     index: &mut MemoryIndex,
     store_id: u64,
     file_offset: u64,
     record: &Record<'_>,
+) -> Result<(), &'static str> {
+    add_record_behind(index, store_id, file_offset, record, |_| {
+        Ok(StreamBefore::trusting(record.event.version))
+    })
+}
+
+/// Adds the next event of a segment to its index. `before` says what a stream was before the segment, by its key.
+pub(crate) fn add_record_behind(
+    index: &mut MemoryIndex,
+    store_id: u64,
+    file_offset: u64,
+    record: &Record<'_>,
+    before: impl FnOnce(StreamKey) -> Result<StreamBefore, &'static str>,
 ) -> Result<(), &'static str> {
     let event = &record.event;
     if event.position != index.next_position() {
@@ -48,7 +61,7 @@ pub(crate) fn add_record(
     index.add(&indexed, || {
         // A name that this version would refuse can only stand in a log that another program wrote.
         check_name("stream id", event.stream).map_err(|_| "an event's stream has an invalid name")?;
-        Ok(StreamBefore::trusting(event.version))
+        before(key)
     })
 }
 

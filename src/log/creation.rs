@@ -45,7 +45,8 @@ pub(crate) const NEVER_RESTORED: &str = "a restore into it was never finished; r
 /// The longest store.meta, in bytes.
 const META_BYTES_MAX: u64 = 8 << 10;
 
-fn meta_path(store: &Path) -> PathBuf {
+/// Where store.meta is.
+pub(crate) fn meta_path(store: &Path) -> PathBuf {
     store.join("store.meta")
 }
 

@@ -25,10 +25,15 @@ pub(crate) struct Mark {
     last: Option<DurableMark>,
 }
 
+/// Where the mark of a store stands.
+pub(crate) fn mark_path(store: &Path) -> PathBuf {
+    store.join("durable.mark")
+}
+
 impl Mark {
     /// Reads the newest whole slot of the store's own mark.
     pub(crate) fn read(disk: &dyn Disk, store: &Path, store_id: u64) -> Result<Self> {
-        let path = store.join("durable.mark");
+        let path = mark_path(store);
         let mut mark = Self { path, store_id, last: None };
         let io = |error| Error::io("read", &mark.path, error);
         if disk.kind(&mark.path).map_err(io)?.is_none() {
@@ -55,6 +60,11 @@ impl Mark {
             }
         }
         Ok(mark)
+    }
+
+    /// Its file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What the mark says.

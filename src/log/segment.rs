@@ -30,6 +30,8 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// bytes, so that preparing goes on in a page of its own.
 const PREPARED_ALIGNMENT: u64 = 4 << 10;
 
+/// What is wrong with a segment's file whose header is another's.
+pub(crate) const OTHER_NUMBER: &str = "the segment header names another number than the file";
 /// How much is copied at a time, in bytes.
 const COPY_BYTES: usize = 1 << 20;
 
@@ -105,6 +107,35 @@ pub(crate) fn create_whole(disk: &dyn Disk, path: &Path, content: &[u8]) -> Resu
     Ok(file)
 }
 
+/// Makes the first `length` bytes of a file appear under a name at once, as [`create_whole`] does.
+pub(crate) fn copy_whole(disk: &dyn Disk, from: &dyn DiskFile, length: u64, path: &Path) -> Result<()> {
+    let temporary = temporary(path);
+    let copy = create_new(disk, &temporary)?;
+    let mut window = Window::new(0);
+    let mut at = 0;
+    while at < length {
+        let chunk =
+            window.get(from, at, COPY_BYTES, length).map_err(|error| Error::io("read", path, error))?;
+        copy.write_all_at(chunk, at).map_err(|error| Error::io("write", &temporary, error.source))?;
+        at += bytes(chunk.len());
+    }
+    put_in_place(disk, &*copy, &temporary, path)
+}
+
+/// Reads the header of a segment's file.
+pub(crate) fn read_header(path: &Path, file: &dyn DiskFile) -> Result<SegmentHeader> {
+    let io = |error| Error::io("read", path, error);
+    let length = file.len().map_err(io)?;
+    let mut window = Window::new(0);
+    let header_bytes = window.get(file, 0, SEGMENT_HEADER_BYTES, length).map_err(io)?;
+    SegmentHeader::decode(header_bytes).map_err(|fault| match fault {
+        SegmentHeaderFault::Newer(found) => {
+            Error::NewerFormat { path: path.to_owned(), found, supported: FORMAT_VERSION }
+        }
+        SegmentHeaderFault::Damaged(reason) => Error::corrupt(path, 0, reason, None),
+    })
+}
+
 /// Makes a temporary file, in place of one that was left.
 fn create_new(disk: &dyn Disk, temporary: &Path) -> Result<Arc<dyn DiskFile>> {
     if disk.kind(temporary).map_err(|error| Error::io("look at", temporary, error))?.is_some() {
@@ -138,21 +169,16 @@ impl Segment {
     pub(crate) fn open_at(disk: &dyn Disk, path: &Path, number: u64, mode: OpenMode) -> Result<Self> {
         let path = path.to_owned();
         let file = disk.open(&path, mode).map_err(|error| Error::io("open", &path, error))?;
-        let length = file.len().map_err(|error| Error::io("read", &path, error))?;
-        let mut window = Window::new(0);
-        let header_bytes = window
-            .get(&*file, 0, SEGMENT_HEADER_BYTES, length)
-            .map_err(|error| Error::io("read", &path, error))?;
-        let damaged = |reason: &str| Error::corrupt(&path, 0, reason, None);
-        let header = SegmentHeader::decode(header_bytes).map_err(|fault| match fault {
-            SegmentHeaderFault::Newer(found) => {
-                Error::NewerFormat { path: path.clone(), found, supported: FORMAT_VERSION }
-            }
-            SegmentHeaderFault::Damaged(reason) => damaged(reason),
-        })?;
+        let header = read_header(&path, &*file)?;
         if header.number != number {
-            return Err(damaged("the segment header names another number than the file"));
+            return Err(Error::corrupt(&path, 0, OTHER_NUMBER, None));
         }
+        Self::with_header(header, path, file)
+    }
+
+    /// A segment whose header is known, whatever its file says.
+    pub(crate) fn with_header(header: SegmentHeader, path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self> {
+        let length = file.len().map_err(|error| Error::io("read", &path, error))?;
         Ok(Self::new(header, path, file, length))
     }
 
@@ -236,18 +262,8 @@ impl Segment {
 
     /// Puts a copy in the file's place, durably, so that what is written from now on reaches no other name of the file.
     pub(crate) fn separated(&self, disk: &dyn Disk) -> Result<Self> {
-        let temporary = temporary(&self.path);
-        let copy = create_new(disk, &temporary)?;
-        let read = |error| Error::io("read", &self.path, error);
-        let length = self.file.len().map_err(read)?;
-        let mut window = Window::new(0);
-        let mut at = 0;
-        while at < length {
-            let chunk = window.get(&*self.file, at, COPY_BYTES, length).map_err(read)?;
-            copy.write_all_at(chunk, at).map_err(|error| Error::io("write", &temporary, error.source))?;
-            at += bytes(chunk.len());
-        }
-        put_in_place(disk, &*copy, &temporary, &self.path)?;
+        let length = self.file.len().map_err(|error| Error::io("read", &self.path, error))?;
+        copy_whole(disk, &*self.file, length, &self.path)?;
         Self::open_at(disk, &self.path, self.header.number, OpenMode::ReadWrite)
     }
 

@@ -1,9 +1,6 @@
 //! Lives by a seed, and what all lives share: a store on its disk, and what it must hold.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use crate::{
     disk::sim::{
@@ -13,7 +10,7 @@ use crate::{
         survival::CutStyle,
     },
     error::Error,
-    inspect::verify_on,
+    inspect::verify::verify_on,
     options::{Durability, Options, SEGMENT_BYTES_MIN},
     simulation::{
         failure::{BrokenPromise, Promise},
@@ -359,8 +356,8 @@ impl Run {
         if !left.is_empty() {
             return Err(format!("temporary files stay: {left:?}").into());
         }
-        let found =
-            verify_on(&self.disk, Path::new(STORE), &mut |_| {}).map_err(|error| error.to_string())?;
+        let found = verify_on(Arc::new(self.disk.clone()), STORE, &mut |_| ControlFlow::Continue(()))
+            .map_err(|error| error.to_string())?;
         if found.damage.is_empty() {
             return Ok(());
         }

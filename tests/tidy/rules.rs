@@ -13,6 +13,8 @@ pub(crate) const CONTENTS_PAGES: &[&str] = &[
     "src/format.rs",
     "src/log.rs",
     "src/index.rs",
+    "src/inspect.rs",
+    "src/repair.rs",
     "src/writer.rs",
     "src/backup.rs",
     "src/simulation.rs",

@@ -18,6 +18,7 @@ use crate::{
     reading_arguments::{
         ExportArguments, InfoArguments, NamesArguments, ReadArguments, StreamsArguments, TailArguments,
     },
+    repair_arguments::RepairArguments,
     selftest_arguments::SelftestArguments,
     snapshot_arguments::SnapshotArguments,
 };
@@ -81,12 +82,14 @@ pub(crate) enum Command {
     Import(ImportArguments),
     /// Print all events as JSON lines, which `import` takes.
     Export(ExportArguments),
-    /// Read every byte of the store and check it.
+    /// Read every byte of the store and compare it, also beside a program that writes to it.
     Verify(VerifyArguments),
     /// Copy the store while it is in use, or what is new since the last time.
     Backup(BackupArguments),
     /// Make a store from a backup: all of it, or up to a position or a time.
     Restore(RestoreArguments),
+    /// Make a damaged store whole, as far as its own bytes and a backup go; or show what that would cost.
+    Repair(RepairArguments),
     /// Measure what a store does on this machine's disk.
     Bench(BenchArguments),
     /// Test this program's engine against simulated power cuts, failing disks and damage.

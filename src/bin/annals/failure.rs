@@ -25,7 +25,8 @@ pub(crate) struct Damaged {
 
 impl fmt::Display for Damaged {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the store is damaged in {}", output::count(self.places, "place"))
+        let places = output::count(self.places, "place");
+        write!(formatter, "the store is damaged in {places}; \"annals repair\" shows what can be done")
     }
 }
 

@@ -5,10 +5,10 @@
 //! failure it was ([`failure`]).
 //!
 //! ```text
-//! arguments  reading_arguments  snapshot_arguments  backup_arguments  bench_arguments  selection  selftest_arguments
-//!                                                          what can be asked, and the help
+//! arguments  reading_arguments  snapshot_arguments  backup_arguments  repair_arguments  bench_arguments  selection
+//! selftest_arguments                                       what can be asked, and the help
 //! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify
-//! backup  restore  bench  selftest                         the commands
+//! repair  backup  restore  bench  selftest                 the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
 //! identity    ids for lines that have none                 line_time  times for the store from lines
@@ -44,6 +44,8 @@ mod progress;
 mod projections;
 mod read;
 mod reading_arguments;
+mod repair;
+mod repair_arguments;
 mod restore;
 mod saving;
 mod selection;
@@ -90,6 +92,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Import(arguments) => import::run(store, arguments),
         Command::Export(arguments) => export::run(store, arguments),
         Command::Verify(arguments) => verify::run(store, arguments),
+        Command::Repair(arguments) => repair::run(store, arguments),
         Command::Backup(arguments) => backup::run(store, arguments),
         Command::Restore(arguments) => restore::run(store, arguments),
         Command::Bench(arguments) => bench::run(arguments),

@@ -5,6 +5,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 const STYLE_WITH_LENGTH: &str = "{wide_bar} {bytes}/{total_bytes}, {eta} left";
 const STYLE_WITHOUT_LENGTH: &str = "{spinner} {bytes}";
 
+const STYLE_OF_READING: &str = "{wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+
 const STYLE_OF_SEGMENTS: &str = "{wide_bar} {pos}/{len} segments read anew, {eta} left";
 
 const STYLE_OF_WORDS: &str = "{msg}";
@@ -22,6 +24,12 @@ impl Bar {
         let style = if total.is_some() { STYLE_WITH_LENGTH } else { STYLE_WITHOUT_LENGTH };
         bar.set_style(style_of(style));
         Self { bar, style_with_length: STYLE_WITH_LENGTH }
+    }
+
+    /// A bar over what is read, with its rate, of which nothing is seen until the total is known.
+    pub(crate) fn of_reading() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        Self { bar, style_with_length: STYLE_OF_READING }
     }
 
     /// A bar over segments, of which nothing is seen until there is a position.

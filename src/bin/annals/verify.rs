@@ -1,96 +1,104 @@
-//! `annals verify`: every byte of the store, read and checked.
+//! `annals verify`: every byte of the store, read and compared.
 
-use std::path::Path;
+use std::{
+    fmt,
+    ops::ControlFlow,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use annals::{Damage, Position, Verification};
-use serde::Serialize;
+use annals::{Damage, Extent, Listed, Position, PositionRange, Progress, Verification};
+use anyhow::Context;
 
 use crate::{
     arguments::{Format, VerifyArguments},
     failure::Damaged,
+    interrupt::at_interrupt,
     opening,
     output::{self, Output, OutputError, count},
     progress::Bar,
 };
 
+/// How many entries of a list are printed as text; JSON has all that the library names.
+const NAMED_MAX: usize = 20;
+
 pub(crate) fn run(store: &Path, arguments: &VerifyArguments) -> anyhow::Result<()> {
-    let bar = Bar::of_bytes(None);
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let interrupted = Arc::clone(&is_interrupted);
+    at_interrupt(move || interrupted.store(true, Ordering::SeqCst)).context("can't wait for Ctrl-C")?;
+    let bar = Bar::of_reading();
+    let mut reached = None;
     let verified = annals::verify(store, &mut |progress| {
+        reached = Some(progress);
         bar.set_length(progress.bytes_total);
         bar.set_position(progress.bytes);
+        if is_interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.clear();
     let verification = opening::explain_missing(verified)?;
     let printed = print(store, arguments.format, &verification);
-    let places = u64::try_from(verification.damage.len()).unwrap_or(u64::MAX);
-    if places > 0 {
+    if !verification.is_whole() {
         // Damage is the news, also where nobody reads the rest.
-        return Err(Damaged { places }.into());
+        return Err(Damaged { places: verification.damage.total() }.into());
     }
-    Ok(printed?)
+    printed?;
+    match reached {
+        Some(reached) if verification.extent == Extent::Stopped => Err(Stopped(reached).into()),
+        _ => Ok(()),
+    }
 }
 
-/// The result as JSON.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report<'a> {
-    segments: u64,
-    frames: u64,
-    events: u64,
-    streams: u64,
-    bytes: u64,
-    last_position: u64,
-    interrupted_bytes: u64,
-    damage: Vec<DamageReport<'a>>,
+/// It was asked to end before it was done.
+#[derive(Debug)]
+struct Stopped(Progress);
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Progress { bytes, bytes_total, .. } = self.0;
+        write!(formatter, "stopped after {bytes} of {bytes_total} bytes: what follows wasn't looked at")
+    }
 }
 
-#[derive(Serialize)]
-struct DamageReport<'a> {
-    path: String,
-    offset: u64,
-    reason: &'a str,
-    /// The last position before the damage, where it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    intact: Option<u64>,
-}
+impl std::error::Error for Stopped {}
 
 fn print(store: &Path, format: Format, verification: &Verification) -> Result<(), OutputError> {
-    let report = report_of(verification);
-    Output::new().report(format, &report, |output, _| print_text(store, verification, output))
-}
-
-fn report_of(verification: &Verification) -> Report<'_> {
-    let damage = verification.damage.iter().map(|damage| DamageReport {
-        path: damage.path.to_string_lossy().into_owned(),
-        offset: damage.offset,
-        reason: &damage.reason,
-        intact: damage.intact.map(Position::get),
-    });
-    Report {
-        segments: verification.segments,
-        frames: verification.frames,
-        events: verification.events,
-        streams: verification.streams,
-        bytes: verification.bytes,
-        last_position: verification.last_position.get(),
-        interrupted_bytes: verification.interrupted_bytes,
-        damage: damage.collect(),
+    let mut output = Output::new();
+    match format {
+        Format::Json => output.line(format_args!("{}", verification.to_json()))?,
+        Format::Text => print_text(store, verification, &mut output)?,
     }
+    output.flush()
 }
 
 fn print_text(store: &Path, verification: &Verification, output: &mut Output) -> Result<(), OutputError> {
-    for damage in &verification.damage {
-        output.line(format_args!("{}", output::safe(&describe(damage))))?;
+    print_list(output, &verification.damage, |damage| format!("damaged  {}", describe(damage)))?;
+    print_ranges(output, "lost     positions", &verification.lost)?;
+    print_list(output, &verification.lost_versions, |lost| format!("lost     {lost}"))?;
+    if !verification.is_whole() {
+        print_ranges(output, "intact   positions", &verification.intact)?;
     }
+    print_list(output, &verification.findings, |finding| {
+        let path = finding.path.display();
+        let kind = finding.kind.to_string();
+        format!("{kind:<8} {path}: {}; {}", finding.reason, finding.consequence())
+    })?;
     if verification.interrupted_bytes > 0 {
         output.line(format_args!(
             "{} of an interrupted write, which nobody was told is stored; the next opening clears them away",
             count(verification.interrupted_bytes, "byte"),
         ))?;
     }
-    let verdict = if verification.damage.is_empty() { "is whole" } else { "is damaged" };
+    let verdict = if verification.is_whole() { "is whole" } else { "is damaged" };
+    let beside = match verification.extent {
+        Extent::Committed => ", as far as the program that writes to it had committed it",
+        Extent::Stopped => ", as far as it was looked at",
+        _ => "",
+    };
     output.line(format_args!(
-        "{} {verdict}: {} in {}, up to position {}; {}, {}, {}",
+        "{} {verdict}{beside}: {} in {}, up to position {}; {}, {}, {}",
         output::safe(&store.to_string_lossy()),
         count(verification.events, "event"),
         count(verification.streams, "stream"),
@@ -101,11 +109,48 @@ fn print_text(store: &Path, verification: &Verification, output: &mut Output) ->
     ))
 }
 
+fn print_list<T>(
+    output: &mut Output,
+    items: &Listed<T>,
+    text: impl Fn(&T) -> String,
+) -> Result<(), OutputError> {
+    for item in items.iter().take(NAMED_MAX) {
+        output.line(format_args!("{}", output::safe(&text(item))))?;
+    }
+    match more(items) {
+        Some(more) => output.line(format_args!("         and {more}")),
+        None => Ok(()),
+    }
+}
+
+/// How many entries the text doesn't name, and where they are; none: it names all.
+fn more<T>(items: &Listed<T>) -> Option<String> {
+    let more = items.total().checked_sub(NAMED_MAX as u64).filter(|more| *more > 0)?;
+    Some(match items.unnamed() {
+        0 => format!("{more} more, which --format json names"),
+        unnamed => format!("{more} more, of which --format json names {}", more - unnamed),
+    })
+}
+
+fn print_ranges(output: &mut Output, what: &str, ranges: &Listed<PositionRange>) -> Result<(), OutputError> {
+    if ranges.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = ranges.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    let more = more(ranges).map_or(String::new(), |more| format!(", and {more}"));
+    output.line(format_args!("{what} {}{more}", named.join(", ")))
+}
+
 fn describe(damage: &Damage) -> String {
     let intact = match damage.intact {
         Some(Position::NONE) => "no event before it".to_owned(),
-        Some(position) => format!("events up to position {position} are intact"),
-        None => "how many events are intact is not known".to_owned(),
+        Some(position) => format!("events up to position {position} are before it"),
+        None => "how many events are before it is not known".to_owned(),
     };
-    format!("{}, offset {}: {} ({intact})", damage.path.display(), damage.offset, damage.reason)
+    let lost = match damage.events_lost {
+        Some(0) => "no event is lost by it".to_owned(),
+        Some(lost) => format!("{} can't be read", count(lost, "event")),
+        None => "how many events can't be read is not known".to_owned(),
+    };
+    format!("{}, offset {}: {} ({intact}; {lost})", damage.path.display(), damage.offset, damage.reason)
 }

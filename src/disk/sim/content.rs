@@ -25,6 +25,9 @@ const _: () = assert!(SECTOR as u64 == SECTOR_BYTES);
 /// How long a simulated file can be, in bytes: it is all in memory, twice.
 pub(crate) const FILE_BYTES_MAX: usize = 1 << 30;
 
+/// What the system says of a sector that the disk can't read: `EIO`.
+const BAD_SECTOR: i32 = 5;
+
 /// How many earlier contents of a dirty sector are remembered, and how many earlier lengths.
 const EARLIER_MAX: usize = 4;
 
@@ -66,7 +69,7 @@ impl Content {
     pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let end = offset.saturating_add(buffer.len() as u64);
         if self.unreadable.iter().any(|range| range.start < end && offset < range.end) {
-            return Err(io::Error::other("the disk can't read these bytes"));
+            return Err(io::Error::from_raw_os_error(BAD_SECTOR));
         }
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.cached.len());
         let count = buffer.len().min(self.cached.len() - start);

@@ -1,0 +1,73 @@
+//! `annals repair`: shows what a repair would do, or does it.
+
+use std::path::Path;
+
+use annals::{Progress, RepairPlan};
+
+use crate::{
+    arguments::Format,
+    failure::{self, Damaged},
+    opening,
+    output::{self, Output, OutputError},
+    progress::Bar,
+    repair_arguments::RepairArguments,
+};
+
+pub(crate) fn run(store: &Path, arguments: &RepairArguments) -> anyhow::Result<()> {
+    let bar = Bar::of_reading();
+    let mut show = |progress: Progress| {
+        bar.set_length(progress.bytes_total);
+        bar.set_position(progress.bytes);
+    };
+    if arguments.only_shows() {
+        let planned = annals::plan_repair(store, &arguments.options(), &mut show);
+        bar.clear();
+        let plan = opening::explain_missing(planned)?;
+        print(arguments.format, &plan.to_json(), &plan.to_string())?;
+        return conclude_showing(arguments, &plan);
+    }
+    let repaired = annals::repair(store, &arguments.options(), &mut show);
+    bar.clear();
+    let repaired = opening::explain_missing(repaired)?;
+    let text = match &repaired.folder {
+        Some(folder) => {
+            format!("{}\nrepaired     all that was changed is kept in {}", repaired.plan, folder.display())
+        }
+        None => repaired.plan.to_string(),
+    };
+    Ok(print(arguments.format, &repaired.to_json(), &text)?)
+}
+
+/// What was asked for without an answer to what may be lost is no success where something is damaged.
+fn conclude_showing(arguments: &RepairArguments, plan: &RepairPlan) -> anyhow::Result<()> {
+    if !plan.is_needed() {
+        return Ok(());
+    }
+    let is_allowed = arguments.accept_loss || (arguments.backup.is_some() && !plan.loses_events());
+    let how = if is_allowed {
+        "Nothing was changed; to do it, leave out --dry-run"
+    } else if plan.loses_events() {
+        "Nothing was changed. To do it, name a backup that has what is damaged (--backup DIR), or allow the loss \
+         (--accept-loss)"
+    } else {
+        "Nothing was changed. No event would be lost; to do it: --accept-loss, or --backup DIR"
+    };
+    failure::tell(how);
+    if arguments.dry_run {
+        return Ok(());
+    }
+    Err(Damaged { places: plan.verification.damage.total() }.into())
+}
+
+fn print(format: Format, json: &str, text: &str) -> Result<(), OutputError> {
+    let mut output = Output::new();
+    match format {
+        Format::Json => output.line(format_args!("{json}"))?,
+        Format::Text => {
+            for line in text.lines() {
+                output.line(format_args!("{}", output::safe(line)))?;
+            }
+        }
+    }
+    output.flush()
+}

@@ -1,0 +1,271 @@
+//! What a repair would do, or has done, as JSON and as text.
+
+use std::{fmt, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    inspect::report::{Damage, Listed, LostVersions, PositionRange},
+    position::Position,
+    repair::plan::{RepairPlan, RepairStep},
+};
+
+/// How many entries of a list the text names.
+const NAMED_MAX: usize = 20;
+
+/// The names of the files with the events that are set aside.
+pub(crate) const EVENTS: &str = "events.jsonl";
+pub(crate) const SYSTEM_EVENTS: &str = "system-events.jsonl";
+
+/// What stands in report.json, and in the event that tells of the repair.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Summary {
+    /// The repair's number.
+    pub(crate) repair: u64,
+    /// The last position that stays.
+    pub(crate) kept: u64,
+    /// The first position that goes; none: none does.
+    pub(crate) cut_from: Option<u64>,
+    /// None: nobody knows how many.
+    pub(crate) events_lost: Option<u64>,
+    pub(crate) events_set_aside: u64,
+    pub(crate) streams_set_aside: u64,
+    pub(crate) events_restored: Option<u64>,
+    pub(crate) backup: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder: Option<String>,
+    lost: Vec<RangeReport>,
+    lost_versions: Vec<VersionsReport<'a>>,
+    set_aside: Vec<RangeReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    set_aside_in: Vec<&'static str>,
+    restored: Vec<RangeReport>,
+    damage: Vec<DamageReport<'a>>,
+    steps: Vec<StepReport>,
+}
+
+#[derive(Serialize)]
+struct RangeReport {
+    first: u64,
+    last: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionsReport<'a> {
+    stream: Option<&'a str>,
+    stream_hash: String,
+    first: u64,
+    last: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DamageReport<'a> {
+    path: String,
+    offset: u64,
+    reason: &'a str,
+    intact: Option<u64>,
+    events_lost: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StepReport {
+    step: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_as: Option<String>,
+}
+
+impl Summary {
+    pub(crate) fn of(plan: &RepairPlan, repair: u64, backup: Option<&Path>) -> Self {
+        Self {
+            repair,
+            kept: plan.kept.get(),
+            cut_from: plan.cuts.then(|| plan.kept.next().get()),
+            events_lost: plan.events_lost,
+            events_set_aside: plan.events_set_aside,
+            streams_set_aside: plan.streams_set_aside,
+            events_restored: crate::repair::plan::count_of(&plan.restored),
+            backup: backup.map(|path| path.to_string_lossy().into_owned()),
+        }
+    }
+}
+
+/// All of it as JSON, on one line without its end. `kept_as` has the name of the copy for each step.
+pub(crate) fn to_json(
+    plan: &RepairPlan,
+    summary: &Summary,
+    folder: Option<&Path>,
+    kept_as: &[Option<String>],
+) -> String {
+    let steps = plan.steps.iter().enumerate().map(|(number, step)| StepReport {
+        step: step.to_string(),
+        kept_as: kept_as.get(number).cloned().flatten(),
+    });
+    let set_aside_in = if plan.events_set_aside > 0 { vec![EVENTS, SYSTEM_EVENTS] } else { Vec::new() };
+    let report = Report {
+        summary,
+        folder: folder.map(|folder| folder.to_string_lossy().into_owned()),
+        lost: ranges(&plan.lost),
+        lost_versions: plan.lost_versions.iter().map(versions).collect(),
+        set_aside: ranges(&plan.set_aside),
+        set_aside_in,
+        restored: ranges(&plan.restored),
+        damage: plan.verification.damage.iter().map(damage).collect(),
+        steps: steps.collect(),
+    };
+    serde_json::to_string(&report).expect("numbers and texts always encode")
+}
+
+fn ranges(ranges: &Listed<PositionRange>) -> Vec<RangeReport> {
+    let report =
+        |range: &PositionRange| RangeReport { first: range.first.get(), last: range.last.map(Position::get) };
+    ranges.iter().map(report).collect()
+}
+
+fn versions(lost: &LostVersions) -> VersionsReport<'_> {
+    VersionsReport {
+        stream: lost.stream.as_ref().map(|stream| stream.as_str()),
+        stream_hash: format!("{:016x}", lost.stream_hash),
+        first: lost.first.get(),
+        last: lost.last.get(),
+    }
+}
+
+fn damage(damage: &Damage) -> DamageReport<'_> {
+    DamageReport {
+        path: damage.path.to_string_lossy().into_owned(),
+        offset: damage.offset,
+        reason: &damage.reason,
+        intact: damage.intact.map(Position::get),
+        events_lost: damage.events_lost,
+    }
+}
+
+impl RepairPlan {
+    /// The plan as one line of JSON, as it stands in a repair's `report.json`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        to_json(self, &Summary::of(self, 0, None), None, &[])
+    }
+
+    /// What the repair costs, in a few words.
+    pub(crate) fn cost(&self) -> String {
+        if !self.loses_events() {
+            return "no event would be lost, but files would be changed".to_owned();
+        }
+        let lost = match self.events_lost {
+            Some(0) => String::new(),
+            Some(1) => ", and 1 event is lost already".to_owned(),
+            Some(lost) => format!(", and {lost} events are lost already"),
+            None => ", and an unknown number of events is lost already".to_owned(),
+        };
+        format!(
+            "the log would end with position {}; {} behind it would go to quarantine/{lost}",
+            self.kept,
+            events(self.events_set_aside),
+        )
+    }
+}
+
+fn events(count: u64) -> String {
+    if count == 1 { "1 event".to_owned() } else { format!("{count} events") }
+}
+
+/// A list's first entries, and how many there are more.
+fn listed<T: fmt::Display>(items: &[T], total: u64) -> String {
+    let named: Vec<String> = items.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    let more = total - named.len() as u64;
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", named.join(", "))
+}
+
+impl fmt::Display for RepairPlan {
+    /// The plan for people: a line for each thing.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.is_needed() {
+            return formatter.write_str("nothing is to be repaired");
+        }
+        let ranges = |ranges: &Listed<PositionRange>| listed(ranges, ranges.total());
+        write!(formatter, "kept         events up to position {}", self.kept)?;
+        if !self.restored.is_empty() {
+            write!(formatter, "\nrestored     positions {} from the backup", ranges(&self.restored))?;
+        }
+        match (self.events_lost, self.lost.is_empty()) {
+            (Some(0), _) => write!(formatter, "\nlost         no event")?,
+            (_, true) => write!(formatter, "\nlost         events whose positions aren't known")?,
+            (count, false) => {
+                let count = count.map_or("events".to_owned(), events);
+                write!(formatter, "\nlost         {count}: positions {}", ranges(&self.lost))?;
+            }
+        }
+        if !self.lost_versions.is_empty() {
+            let versions = listed(&self.lost_versions, self.lost_versions.total());
+            write!(formatter, "\nof them      {versions}")?;
+        }
+        if self.events_set_aside > 0 {
+            let streams = if self.streams_set_aside == 1 { "stream" } else { "streams" };
+            write!(
+                formatter,
+                "\nset aside    {} of {} {streams}, which can be read: positions {}",
+                events(self.events_set_aside),
+                self.streams_set_aside,
+                ranges(&self.set_aside)
+            )?;
+        }
+        for step in &self.steps {
+            write!(formatter, "\nstep         {step}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for LostVersions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.stream {
+            Some(stream) => stream.fmt(formatter)?,
+            None => write!(formatter, "a stream whose name isn't known ({:016x})", self.stream_hash)?,
+        }
+        if self.first == self.last {
+            write!(formatter, " version {}", self.first)
+        } else {
+            write!(formatter, " versions {} to {}", self.first, self.last)
+        }
+    }
+}
+
+impl fmt::Display for RepairStep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rename { from, to } => write!(formatter, "rename {} to {}", from.display(), to.display()),
+            Self::Write { path, bytes, bytes_before, bytes_restored, bytes_mended } => {
+                let mut what = Vec::new();
+                if *bytes_restored > 0 {
+                    what.push(format!("{bytes_restored} bytes from the backup"));
+                }
+                if *bytes_mended > 0 {
+                    what.push(format!("{bytes_mended} bytes as they must have been"));
+                }
+                if bytes_before.is_some_and(|before| before > *bytes) {
+                    what.push(format!("cut off at offset {bytes}"));
+                }
+                let how = if bytes_before.is_some() { "write" } else { "make" };
+                write!(formatter, "{how} {}: {}", path.display(), what.join(", "))
+            }
+            Self::TakeOut { path } => write!(formatter, "take out {}", path.display()),
+            Self::MakeAnew { path } => write!(formatter, "remove {}, which is made anew", path.display()),
+            Self::WriteMeta { path } | Self::WriteMark { path } => {
+                write!(formatter, "write {}", path.display())
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Frames whose bytes are damaged and of which is known what they must have been: no event is lost by them.
+//!
+//! What is made here is believed only if a checksum that is right says the same: that of the payload, or the chain of the frame
+//! behind; a SEAL, if all that it says stands in the header of the next segment too.
+
+use std::io;
+
+use crate::{
+    disk::contract::DiskFile,
+    format::{
+        control_frame::{SEAL_BYTES, Seal, encode_epoch},
+        frame::{
+            EpochMode, FRAME_HEADER_BYTES, FrameHeader, FrameKind, FrameSpec, finish_frame, frame_bytes,
+        },
+        layout::{FRAME_ALIGNMENT, PAYLOAD_BYTES_MAX, bytes, checksum, get_u32, index, is_zero},
+        record,
+        segment_header::SegmentHeader,
+    },
+    inspect::{search::find_on, walk::header_at_end},
+    log::{scan::ChainEnd, segment::Segment},
+    repair::overlay::Patch,
+};
+
+/// Where a writer's name has its length in an EPOCH's payload, and where the name begins.
+const WRITER_BYTES_AT: usize = 4;
+const WRITER_AT: usize = 8;
+
+/// The bytes that must have stood where the chain ends, if that is known. `next` is the header of the next segment.
+pub(crate) fn mend(
+    segment: &Segment,
+    end: &ChainEnd,
+    next: Option<&SegmentHeader>,
+) -> io::Result<Option<Patch>> {
+    let file = &*segment.file;
+    if end.seal.is_some() {
+        return Ok(None);
+    }
+    if let Some(seal) = next.and_then(|next| seal_before(segment, end, next)) {
+        return Ok(Some(Patch::known(end.file_offset, seal)));
+    }
+    let header = header_at_end(segment, end)?;
+    match header {
+        Some(header) => mend_payload(file, end, &header),
+        None => mend_header(segment, end),
+    }
+}
+
+/// As many bytes of a file as there are.
+fn read(file: &dyn DiskFile, start: u64, length: usize) -> io::Result<Vec<u8>> {
+    let there = index(file.len()?.saturating_sub(start)).min(length);
+    let mut content = vec![0; there];
+    file.read_exact_at(&mut content, start)?;
+    Ok(content)
+}
+
+/// The SEAL that must stand here, if the next segment goes on from here.
+fn seal_before(segment: &Segment, end: &ChainEnd, next: &SegmentHeader) -> Option<Vec<u8>> {
+    let seal_end = end.file_offset + bytes(frame_bytes(SEAL_BYTES));
+    let is_here = next.store_id == segment.header.store_id
+        && next.number == segment.header.number + 1
+        && next.base == segment.log_offset(seal_end)
+        && next.chain == end.chain
+        && next.first_position == end.next_position
+        && next.epoch == end.epoch
+        && next.mode == end.mode;
+    is_here.then(|| {
+        let seal = Seal { logical_end: next.base, chain_next: next.chain };
+        frame_of(segment, end, FrameKind::Seal, end.mode, &seal.encode()).0
+    })
+}
+
+/// A frame as its writer made it, and its checksum.
+fn frame_of(
+    segment: &Segment,
+    end: &ChainEnd,
+    kind: FrameKind,
+    mode: EpochMode,
+    payload: &[u8],
+) -> (Vec<u8>, u32) {
+    let log_offset = segment.log_offset(end.file_offset);
+    let mut frame = vec![0; FRAME_HEADER_BYTES];
+    frame.extend_from_slice(payload);
+    let spec = FrameSpec {
+        log_offset,
+        file_offset: end.file_offset,
+        // All before was synced: always so in Fsync mode, and before an EPOCH and a SEAL in any.
+        durable: log_offset,
+        chain: end.chain,
+        epoch: end.epoch.saturating_add(u32::from(kind == FrameKind::Epoch)),
+        first_position: end.next_position,
+        kind,
+        mode,
+        store_id: segment.header.store_id,
+    };
+    let crc = finish_frame(&mut frame, &spec);
+    (frame, crc)
+}
+
+/// The header is right: its checksum says what the payload was, and behind that stand zeros.
+fn mend_payload(file: &dyn DiskFile, end: &ChainEnd, header: &FrameHeader) -> io::Result<Option<Patch>> {
+    let payload_bytes = header.payload_bytes as usize;
+    let payload_start = end.file_offset + bytes(FRAME_HEADER_BYTES);
+    let payload = read(file, payload_start, payload_bytes)?;
+    if payload.len() == payload_bytes && checksum(&payload) == header.payload_crc {
+        let padding = header.frame_bytes() - FRAME_HEADER_BYTES - payload_bytes;
+        return Ok(Some(Patch::known(payload_start + bytes(payload_bytes), vec![0; padding])));
+    }
+    let epoch = encode_epoch(header.mode);
+    let is_this_programs = header.kind == FrameKind::Epoch
+        && epoch.len() == payload_bytes
+        && checksum(&epoch) == header.payload_crc;
+    Ok(is_this_programs.then(|| Patch::known(payload_start, epoch)))
+}
+
+/// The header is damaged: it is made again from the payload, and must have the checksum that the next frame names.
+fn mend_header(segment: &Segment, end: &ChainEnd) -> io::Result<Option<Patch>> {
+    let Some(next) = find_on(segment, end, u64::MAX)? else { return Ok(None) };
+    let start = end.file_offset + bytes(FRAME_HEADER_BYTES);
+    let room = index(next.file_offset.saturating_sub(start));
+    if room == 0 || room > PAYLOAD_BYTES_MAX + FRAME_ALIGNMENT {
+        return Ok(None);
+    }
+    let content = read(&*segment.file, start, room)?;
+    let modes = [EpochMode::Fsync, EpochMode::Buffered];
+    let data = data_bytes(&content).map(|length| (FrameKind::Data, end.mode, length));
+    let epochs = modes.map(|mode| Some((FrameKind::Epoch, mode, epoch_bytes(&content)?)));
+    for (kind, mode, length) in data.into_iter().chain(epochs.into_iter().flatten()) {
+        if !is_zero(&content[length..]) || content.len() - length >= FRAME_ALIGNMENT {
+            continue;
+        }
+        let (frame, crc) = frame_of(segment, end, kind, mode, &content[..length]);
+        if crc == next.chain {
+            return Ok(Some(Patch::known(end.file_offset, frame)));
+        }
+    }
+    Ok(None)
+}
+
+/// The length of a row of records; none: what is there is something else.
+fn data_bytes(content: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(rest) = content.get(at..)
+        && let Ok(checked) = record::check(rest)
+    {
+        at += checked.bytes;
+    }
+    (at > 0).then_some(at)
+}
+
+/// The length that an EPOCH's payload has by its own word.
+fn epoch_bytes(content: &[u8]) -> Option<usize> {
+    let name = content.get(..WRITER_AT).map(|fixed| get_u32(fixed, WRITER_BYTES_AT) as usize)?;
+    let length = WRITER_AT.checked_add(name)?;
+    (length <= content.len()).then_some(length)
+}

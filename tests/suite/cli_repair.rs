@@ -1,0 +1,124 @@
+//! `annals repair` and what it leaves, through the program.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::cli::{Place, json_lines};
+
+/// A store of three streams whose events have all that an event can have, and its log.
+fn with_events() -> (Place, PathBuf) {
+    let place = Place::new();
+    let lines = r#"{"stream":"order-1","type":"OrderPlaced","id":"order-1-placed","data":{"total":1200},"metadata":{"userId":"u-7"}}
+{"stream":"order-2","type":"OrderPlaced","data":[1,2],"occurredAt":"2025-11-21T09:30:00.25+01:00"}
+{"stream":"order-1","type":"OrderPaid","dataBase64":"AP8=","schemaVersion":3}
+{"stream":"order-3","type":"OrderPlaced","data":"to be damaged"}
+{"stream":"order-1","type":"OrderSent","dataBase64":"AAE=","contentType":200,"metadataBase64":"/w=="}
+{"stream":"order-2","type":"OrderPaid","data":{},"occurredAt":"@253402300800000000us+0m"}
+{"stream":"order-4","type":"OrderPlaced","data":null,"occurredAt":"1969-12-31T23:59:59.999999Z","metadataContentType":201}
+"#;
+    let log = place.store().join("segments").join("000000000001.log");
+    for (line, number) in lines.lines().zip(1..) {
+        if number == 7 {
+            // So that the last import makes one of the whole segment.
+            fs::remove_file(log.with_extension("idx")).expect("an index file");
+        }
+        place.prints_with(&["import", "-"], &format!("{line}\n"));
+    }
+    (place, log)
+}
+
+fn damage(log: &PathBuf) {
+    let mut content = fs::read(log).expect("the log");
+    let text = b"to be damaged";
+    let at = content.windows(text.len()).position(|window| window == text).expect("the text");
+    content[at] ^= 1;
+    fs::write(log, content).expect("the damage");
+}
+
+#[test]
+fn a_repair_shows_what_it_costs_and_does_it_only_if_that_is_accepted() {
+    let (place, log) = with_events();
+    let whole = place.prints(&["export"]);
+    damage(&log);
+    let before = fs::read(&log).expect("the log");
+    let run = place.run(&["repair"]);
+    assert_eq!(run.code, Some(6), "{run:?}");
+    assert!(run.stdout.contains("kept         events up to position 3\n"), "{run:?}");
+    assert!(run.stdout.contains("lost         1 event: positions 4\n"), "{run:?}");
+    assert!(run.stdout.contains("of them      order-3 version 1\n"), "{run:?}");
+    assert!(
+        run.stdout.contains("set aside    3 events of 3 streams, which can be read: positions 5 to 7\n"),
+        "{run:?}"
+    );
+    assert!(run.stderr.contains("Nothing was changed") && run.stderr.contains("--accept-loss"), "{run:?}");
+    let run = place.run(&["repair", "--dry-run", "--accept-loss"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(fs::read(&log).expect("the log") == before, "a look has changed the log");
+
+    let said = place.prints(&["repair", "--accept-loss"]);
+    assert!(said.ends_with("is kept in ./annals-data/quarantine/repair-1\n"), "{said}");
+    assert!(place.prints(&["verify"]).contains("is whole: 4 events"));
+    let kept: String = whole.lines().take(3).map(|line| format!("{line}\n")).collect();
+    assert_eq!(place.prints(&["export"]), kept);
+    // What was set aside is what export had printed.
+    let folder = place.store().join("quarantine").join("repair-1");
+    let aside = fs::read_to_string(folder.join("events.jsonl")).expect("the events");
+    let behind: String = whole.lines().skip(4).map(|line| format!("{line}\n")).collect();
+    assert_eq!(aside, behind);
+    let report = fs::read_to_string(folder.join("report.json")).expect("the report");
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!((&report["eventsLost"], &report["eventsSetAside"]), (&json!(1), &json!(3)));
+
+    let notes = place.json(&["read", "$repairs", "--format", "json"]);
+    assert_eq!(notes.len(), 1);
+    assert_eq!((&notes[0]["type"], &notes[0]["position"]), (&json!("$Repaired"), &json!(4)));
+    assert_eq!((&notes[0]["data"]["repair"], &notes[0]["data"]["cutFrom"]), (&json!(1), &json!(4)));
+
+    // What was set aside can be taken in again, each event once.
+    let events = folder.join("events.jsonl");
+    let events = events.to_str().expect("UTF-8");
+    assert!(place.prints(&["import", events]).starts_with("imported 3 events"));
+    assert!(place.prints(&["import", events]).starts_with("imported 0 events"));
+    let paid = place.json(&["read", "order-2", "--format", "json"]);
+    assert_eq!((&paid[1]["type"], &paid[1]["version"]), (&json!("OrderPaid"), &json!(2)));
+}
+
+#[test]
+fn a_backup_gives_everything_back() {
+    let (place, log) = with_events();
+    let whole = place.prints(&["export"]);
+    place.prints(&["backup", "backup"]);
+    damage(&log);
+    let said = place.prints(&["repair", "--backup", "backup"]);
+    assert!(said.contains("restored     positions 4 from the backup\n"), "{said}");
+    assert_eq!(place.prints(&["export"]), whole);
+    assert!(place.prints(&["verify"]).contains("is whole"));
+}
+
+#[test]
+fn nothing_to_repair_is_a_success() {
+    let (place, _) = with_events();
+    assert_eq!(place.prints(&["repair"]), "nothing is to be repaired\n");
+    let report = json_lines(&place.prints(&["repair", "--accept-loss", "--format", "json"]));
+    assert_eq!(report[0]["steps"], json!([]));
+    place.fails(4, &["--store", "nowhere", "repair"]);
+}
+
+#[test]
+fn verify_tells_positions_streams_and_versions() {
+    let (place, log) = with_events();
+    damage(&log);
+    let run = place.run(&["verify"]);
+    assert_eq!(run.code, Some(6), "{run:?}");
+    assert!(run.stdout.contains("\nlost     positions 4\nlost     order-3 version 1\n"), "{run:?}");
+    assert!(run.stdout.contains("\nintact   positions 1 to 3, 5 to 7\n"), "{run:?}");
+    assert!(run.stderr.contains("\"annals repair\" shows what can be done"), "{run:?}");
+    let run = place.run(&["verify", "--format", "json"]);
+    let report = &json_lines(&run.stdout)[0];
+    assert_eq!(report["lost"], json!([{"first": 4, "last": 4}]));
+    assert_eq!(report["lostVersions"][0]["stream"], "order-3");
+    assert_eq!(report["eventsLost"], 1);
+    let said = place.fails(6, &["read", "order-3"]);
+    assert!(said.contains("\"annals repair\""), "{said}");
+}
