@@ -179,7 +179,7 @@ pub use reader::Reader;
 pub use repair::{
     options::{Loss, RepairOptions},
     plan::{RepairPlan, RepairStep},
-    story::{Repaired, plan_repair, plan_repair_on, repair, repair_on},
+    run::{Repaired, plan_repair, plan_repair_on, repair, repair_on},
 };
 pub use schema_compatibility::schema_compatibility;
 pub use schema_violation::SchemaViolation;

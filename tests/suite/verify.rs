@@ -394,7 +394,7 @@ fn a_version_that_doesnt_go_on_from_an_earlier_segment_is_damage() {
 }
 
 /// Changes a record as another program would have written it: its checksums are right, and the chain behind it too.
-fn forge(patient: &Patient, position: u64, change: impl FnOnce(&mut [u8])) {
+pub(crate) fn forge(patient: &Patient, position: u64, change: impl FnOnce(&mut [u8])) {
     let record = patient.record(position).clone();
     patient.change(&record.path, |content| {
         let all = frames(content);

@@ -30,11 +30,15 @@ pub(crate) struct Summary {
     /// None: nobody knows how many.
     pub(crate) events_lost: Option<u64>,
     pub(crate) events_set_aside: u64,
-    pub(crate) streams_set_aside: u64,
-    pub(crate) events_restored: Option<u64>,
+    /// None: nothing was done, so nobody has counted them.
+    pub(crate) streams_set_aside: Option<u64>,
+    pub(crate) events_restored: u64,
     pub(crate) backup: Option<String>,
+    /// Repairs before it that were cut off: what they had taken out of the log is in their folders.
+    pub(crate) unfinished: Vec<u64>,
 }
 
+/// What is said beside the summary.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
@@ -49,7 +53,19 @@ struct Report<'a> {
     set_aside_in: Vec<&'static str>,
     restored: Vec<RangeReport>,
     damage: Vec<DamageReport<'a>>,
+    unnamed: UnnamedReport,
     steps: Vec<StepReport>,
+}
+
+/// How many entries each list leaves out.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UnnamedReport {
+    lost: u64,
+    lost_versions: u64,
+    set_aside: u64,
+    restored: u64,
+    damage: u64,
 }
 
 #[derive(Serialize)]
@@ -86,16 +102,18 @@ struct StepReport {
 }
 
 impl Summary {
-    pub(crate) fn of(plan: &RepairPlan, repair: u64, backup: Option<&Path>) -> Self {
+    /// What a plan would do.
+    pub(crate) fn of(plan: &RepairPlan, backup: Option<&Path>) -> Self {
         Self {
-            repair,
+            repair: 0,
             kept: plan.kept.get(),
             cut_from: plan.cuts.then(|| plan.kept.next().get()),
             events_lost: plan.events_lost,
             events_set_aside: plan.events_set_aside,
-            streams_set_aside: plan.streams_set_aside,
-            events_restored: crate::repair::plan::count_of(&plan.restored),
+            streams_set_aside: (plan.events_set_aside == 0).then_some(0),
+            events_restored: plan.events_restored,
             backup: backup.map(|path| path.to_string_lossy().into_owned()),
+            unfinished: Vec::new(),
         }
     }
 }
@@ -121,6 +139,13 @@ pub(crate) fn to_json(
         set_aside_in,
         restored: ranges(&plan.restored),
         damage: plan.verification.damage.iter().map(damage).collect(),
+        unnamed: UnnamedReport {
+            lost: plan.lost.unnamed(),
+            lost_versions: plan.lost_versions.unnamed(),
+            set_aside: plan.set_aside.unnamed(),
+            restored: plan.restored.unnamed(),
+            damage: plan.verification.damage.unnamed(),
+        },
         steps: steps.collect(),
     };
     serde_json::to_string(&report).expect("numbers and texts always encode")
@@ -155,7 +180,7 @@ impl RepairPlan {
     /// The plan as one line of JSON, as it stands in a repair's `report.json`.
     #[must_use]
     pub fn to_json(&self) -> String {
-        to_json(self, &Summary::of(self, 0, None), None, &[])
+        to_json(self, &Summary::of(self, None), None, &[])
     }
 
     /// What the repair costs, in a few words.
@@ -213,12 +238,10 @@ impl fmt::Display for RepairPlan {
             write!(formatter, "\nof them      {versions}")?;
         }
         if self.events_set_aside > 0 {
-            let streams = if self.streams_set_aside == 1 { "stream" } else { "streams" };
             write!(
                 formatter,
-                "\nset aside    {} of {} {streams}, which can be read: positions {}",
+                "\nset aside    {}, which can be read: positions {}",
                 events(self.events_set_aside),
-                self.streams_set_aside,
                 ranges(&self.set_aside)
             )?;
         }
@@ -257,6 +280,9 @@ impl fmt::Display for RepairStep {
                 }
                 if bytes_before.is_some_and(|before| before > *bytes) {
                     what.push(format!("cut off at offset {bytes}"));
+                }
+                if what.is_empty() {
+                    what.push("in a file of its own".to_owned());
                 }
                 let how = if bytes_before.is_some() { "write" } else { "make" };
                 write!(formatter, "{how} {}: {}", path.display(), what.join(", "))
