@@ -176,6 +176,8 @@ pub use options::{
 pub use position::{ExpectedVersion, Position, Version};
 pub use query::{AsOf, Bound, Query};
 pub use reader::Reader;
+#[doc(hidden)]
+pub use repair::event_line::{print_occurred_at, print_timestamp, write_event_line};
 pub use repair::{
     options::{Loss, RepairOptions},
     plan::{RepairPlan, RepairStep},

@@ -295,3 +295,32 @@ impl fmt::Display for RepairStep {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::inspect::report::{LISTED_MAX, Verification};
+
+    #[test]
+    fn what_lists_leave_out_is_counted_list_by_list() {
+        let mut verification = Verification::default();
+        for number in 0..LISTED_MAX as u64 + 7 {
+            let position = Position::new(2 * number + 1);
+            verification.lost.push(PositionRange::new(position, Some(position)));
+        }
+        for _ in 0..LISTED_MAX + 3 {
+            verification.damage.push(Damage::new("a", 0, "b", None));
+        }
+        let mut plan = RepairPlan::new(verification, None, &[]);
+        plan.lost = plan.verification.lost.clone();
+        let report: Value = serde_json::from_str(&plan.to_json()).expect("JSON");
+        assert_eq!(report["lost"].as_array().map(Vec::len), Some(LISTED_MAX));
+        let unnamed = &report["unnamed"];
+        assert_eq!(
+            (&unnamed["lost"], &unnamed["damage"], &unnamed["restored"]),
+            (&7.into(), &3.into(), &0.into())
+        );
+    }
+}

@@ -33,7 +33,7 @@ use crate::{
     opening::{check_directory, take_lock},
     options::{Creation, Options, ReadMode},
     repair::{
-        event_line::write_event,
+        event_line::write_event_line,
         keeping::{Keeping, Repairs, folder_of},
         merged::{Files, Merged, Sources, files_of, with_right_names},
         options::{Loss, RepairOptions},
@@ -274,7 +274,7 @@ impl Prepared {
             count += 1;
             streams.set(StreamKey::of(event.stream, self.files.store_id), event.version, 0);
             line.clear();
-            write_event(event, &mut line);
+            write_event_line(event, &mut line);
             // Those of the store's own streams can't be imported.
             if is_system(event.stream.as_bytes()) { system.put(&line) } else { events.put(&line) }
         })?;
