@@ -80,12 +80,8 @@ impl Mark {
     /// A whole file that says that the log is synced up to here, and nothing else.
     pub(crate) fn anew(&self, durable: LogOffset) -> Vec<u8> {
         let next = self.next(durable);
-        let empty = vec![0; MARK_SLOT_BYTES];
-        let slots = if next.sequence % 2 == 0 {
-            [next.encode().to_vec(), empty]
-        } else {
-            [empty, next.encode().to_vec()]
-        };
+        let mut slots = [vec![0; MARK_SLOT_BYTES], vec![0; MARK_SLOT_BYTES]];
+        slots[usize::from(next.sequence % 2 == 1)] = next.encode();
         slots.concat()
     }
 

@@ -93,8 +93,8 @@ pub fn write_event_line(event: &EventRef<'_>, line: &mut Vec<u8>) {
         metadata_base64,
         metadata_content_type,
     };
-    serde_json::to_writer(&mut *line, &outgoing)
-        .expect("numbers and texts always encode, and memory takes them");
+    let written = serde_json::to_writer(&mut *line, &outgoing);
+    debug_assert!(written.is_ok(), "numbers and texts always encode, and memory takes them");
     line.push(b'\n');
 }
 
@@ -102,13 +102,11 @@ fn payload(content: &[u8], content_type: ContentType, must_be_object: bool) -> P
     let json = serde_json::from_slice::<&RawValue>(content).ok().filter(|value| {
         content_type == ContentType::JSON && (!must_be_object || value.get().starts_with('{'))
     });
-    match json {
-        Some(value) => (Some(on_one_line(value)), None, None),
-        None => {
-            let number = (content_type != ContentType::BYTES).then(|| content_type.number());
-            (None, Some(base64(content)), number)
-        }
+    if let Some(value) = json {
+        return (Some(on_one_line(value)), None, None);
     }
+    let number = (content_type != ContentType::BYTES).then(|| content_type.number());
+    (None, Some(base64(content)), number)
 }
 
 /// Inside its strings JSON has no line ends, so those outside can be spaces.

@@ -243,9 +243,9 @@ impl Sources<'_> {
         let (end, restored) = (LogEnd::Cut, Restored::new(lost));
         let mut merged = Merged { first, before, last: None, end, rewrites: Vec::new(), restored };
         let mut before = before;
-        let last = self.own.keys().chain(self.backup.keys()).max().copied().unwrap_or(first);
+        let greatest = self.own.keys().chain(self.backup.keys()).max().copied().unwrap_or(first);
         progress.expect(self.own.range(first..).map(|(_, own)| own.bytes).sum());
-        for number in first..=last {
+        for number in first..=greatest {
             let Some(segment) = self.segment(number, before.as_ref(), &mut merged.restored)? else { break };
             let is_last = self.own.range(number + 1..).next().is_none();
             let goes_on = segment.end.seal.is_some() && (!is_last || self.backup.contains_key(&(number + 1)));
@@ -404,7 +404,7 @@ impl MergedSegment {
             _ => false,
         };
         if !is_there {
-            self.content.add(Patch::known(0, header.to_vec()));
+            self.content.add(Patch::known(0, header));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::{
 
 /// Where the other bytes come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Source {
+pub(crate) enum PatchSource {
     /// The same place in the backup's file.
     Backup,
     /// What can only have stood there.
@@ -22,18 +22,18 @@ pub(crate) enum Source {
 pub(crate) struct Patch {
     pub(crate) start: u64,
     pub(crate) end: u64,
-    pub(crate) source: Source,
+    pub(crate) source: PatchSource,
 }
 
 impl Patch {
     /// Bytes that are known.
     pub(crate) fn known(start: u64, content: Vec<u8>) -> Self {
-        Self { start, end: start + bytes(content.len()), source: Source::Known(content) }
+        Self { start, end: start + bytes(content.len()), source: PatchSource::Known(content) }
     }
 
     /// The backup's bytes.
     pub(crate) fn of_backup(start: u64, end: u64) -> Self {
-        Self { start, end, source: Source::Backup }
+        Self { start, end, source: PatchSource::Backup }
     }
 }
 
@@ -69,8 +69,8 @@ impl Overlay {
         let sum = |(restored, mended): (u64, u64), patch: &Patch| {
             let length = patch.end - patch.start;
             match patch.source {
-                Source::Backup => (restored + length, mended),
-                Source::Known(_) => (restored, mended + length),
+                PatchSource::Backup => (restored + length, mended),
+                PatchSource::Known(_) => (restored, mended + length),
             }
         };
         self.patches.iter().fold((0, 0), sum)
@@ -81,8 +81,8 @@ impl Overlay {
         match self.patches.last_mut() {
             Some(last)
                 if last.end == patch.start
-                    && last.source == Source::Backup
-                    && patch.source == Source::Backup =>
+                    && last.source == PatchSource::Backup
+                    && patch.source == PatchSource::Backup =>
             {
                 last.end = patch.end;
             }
@@ -122,12 +122,12 @@ impl DiskFile for Overlay {
         let length = index(end.saturating_sub(offset)).min(buffer.len());
         let buffer = &mut buffer[..length];
         match source {
-            Some((start, Source::Known(content))) => {
+            Some((start, PatchSource::Known(content))) => {
                 let from = index(offset - start);
                 buffer.copy_from_slice(&content[from..from + length]);
                 Ok(length)
             }
-            Some((_, Source::Backup)) => read_with_zeros(self.backup.as_ref(), buffer, offset),
+            Some((_, PatchSource::Backup)) => read_with_zeros(self.backup.as_ref(), buffer, offset),
             None => read_with_zeros(self.own.as_ref(), buffer, offset),
         }
     }

@@ -173,7 +173,7 @@ pub(crate) struct Change {
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     Nothing,
-    Segment(Rewrite),
+    Segment(Box<Rewrite>),
     Bytes(Vec<u8>),
 }
 
@@ -283,7 +283,7 @@ impl<'a> Changes<'a> {
             bytes_mended: rewrite.bytes_mended,
         };
         let was = rewrite.was.as_ref().map(|was| was.path.clone()).or(stranger);
-        self.all.push(Change { step, was, content: Content::Segment(rewrite.clone()) });
+        self.all.push(Change { step, was, content: Content::Segment(Box::new(rewrite.clone())) });
     }
 
     /// Takes out the segments behind the place where the log can't go on, the last one first.
@@ -336,7 +336,9 @@ impl<'a> Changes<'a> {
         paths.sort();
         paths.dedup();
         paths.retain(|path| self.files.disk.kind(path).is_ok_and(|kind| kind.is_some()));
-        paths.into_iter().for_each(|path| self.push(RepairStep::MakeAnew { path }, None));
+        for path in paths {
+            self.push(RepairStep::MakeAnew { path }, None);
+        }
         Ok(())
     }
 

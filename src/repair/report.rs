@@ -8,6 +8,7 @@ use crate::{
     inspect::report::{Damage, Listed, LostVersions, PositionRange},
     position::Position,
     repair::plan::{RepairPlan, RepairStep},
+    stream::StreamId,
 };
 
 /// How many entries of a list the text names.
@@ -159,7 +160,7 @@ fn ranges(ranges: &Listed<PositionRange>) -> Vec<RangeReport> {
 
 fn versions(lost: &LostVersions) -> VersionsReport<'_> {
     VersionsReport {
-        stream: lost.stream.as_ref().map(|stream| stream.as_str()),
+        stream: lost.stream.as_ref().map(StreamId::as_str),
         stream_hash: format!("{:016x}", lost.stream_hash),
         first: lost.first.get(),
         last: lost.last.get(),

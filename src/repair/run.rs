@@ -147,7 +147,7 @@ pub fn repair_on(
 ) -> Result<Repaired> {
     let (path, lock) = lock(&*disk, path.as_ref(), options)?;
     let progress = &mut RepairProgress::new(&path, progress);
-    let prepared = Prepared::new(Arc::clone(&disk), &path, options, progress)?;
+    let prepared = Prepared::new(disk, &path, options, progress)?;
     let mut summary = Summary::of(&prepared.plan, options.backup.as_deref());
     let mut folder = None;
     if prepared.plan.is_needed() {
@@ -160,7 +160,7 @@ pub fn repair_on(
         }
         prepared.change(progress)?;
     }
-    conclude(disk, &path, options, lock)?;
+    conclude(&prepared.files.disk, &path, options, lock)?;
     Ok(Repaired { plan: prepared.plan, folder, summary })
 }
 
@@ -181,21 +181,21 @@ fn lock(disk: &dyn Disk, path: &Path, options: &RepairOptions) -> Result<(PathBu
 
 /// Opens the store, and has it tell of the repair that made it whole, if it doesn't yet.
 fn conclude(
-    disk: Arc<dyn Disk>,
+    disk: &Arc<dyn Disk>,
     path: &Path,
     options: &RepairOptions,
     lock: Box<dyn DirectoryLock>,
 ) -> Result<()> {
-    let repairs = Repairs::list(&*disk, path)?;
+    let repairs = Repairs::list(&**disk, path)?;
     let told = repairs.to_be_told();
     if let Some(repair) = told {
-        let summary = read_summary(&*disk, path, repair)?;
+        let summary = read_summary(&**disk, path, repair)?;
         let opening = Options::new().creation(Creation::Never).clock(Arc::clone(&options.clock));
-        let store = EventStore::open_locked(Arc::clone(&disk), path, opening, lock)?;
+        let store = EventStore::open_locked(Arc::clone(disk), path, opening, lock)?;
         append_repair_event(&store, &summary)?;
         store.close()?;
     }
-    repairs.conclude(&*disk, path, told)
+    repairs.conclude(&**disk, path, told)
 }
 
 /// A repair before anything is changed.

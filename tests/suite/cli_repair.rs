@@ -56,12 +56,12 @@ fn a_repair_shows_what_it_costs_and_does_it_only_if_that_is_accepted() {
     let said = place.prints(&["repair", "--accept-loss"]);
     assert!(said.ends_with("is kept in ./annals-data/quarantine/repair-1\n"), "{said}");
     assert!(place.prints(&["verify"]).contains("is whole: 4 events"));
-    let kept: String = whole.lines().take(3).map(|line| format!("{line}\n")).collect();
+    let kept: String = whole.split_inclusive('\n').take(3).collect();
     assert_eq!(place.prints(&["export"]), kept);
     // What was set aside is what export had printed.
     let folder = place.store().join("quarantine").join("repair-1");
     let aside = fs::read_to_string(folder.join("events.jsonl")).expect("the events");
-    let behind: String = whole.lines().skip(4).map(|line| format!("{line}\n")).collect();
+    let behind: String = whole.split_inclusive('\n').skip(4).collect();
     assert_eq!(aside, behind);
     let report = fs::read_to_string(folder.join("report.json")).expect("the report");
     let report: Value = serde_json::from_str(&report).expect("JSON");

@@ -110,20 +110,20 @@ pub(crate) fn append(store: &EventStore, numbers: Range<u8>) {
 impl Patient {
     /// A store of four segments or more, with a checkpoint, written in two sessions.
     pub(crate) fn new(end: End) -> Self {
-        Self::of(end, options(), 9, 20)
+        Self::of(end, &options(), 9, 20)
     }
 
     /// One of two segments.
     pub(crate) fn small(end: End) -> Self {
-        Self::of(end, options(), 2, 6)
+        Self::of(end, &options(), 2, 6)
     }
 
     /// One like the first, without syncs at each append.
     pub(crate) fn buffered(end: End) -> Self {
-        Self::of(end, options().durability(Durability::Buffered), 9, 20)
+        Self::of(end, &options().durability(Durability::Buffered), 9, 20)
     }
 
-    fn of(end: End, options: Options, first_session: u8, commits: u8) -> Self {
+    fn of(end: End, options: &Options, first_session: u8, commits: u8) -> Self {
         let disk = SimDisk::new(8);
         let begin = || EventStore::open_on(Arc::new(disk.mount()), STORE, options.clone()).expect("a store");
         let store = begin();

@@ -6,11 +6,7 @@ use std::sync::Arc;
 
 use annals::{EventData, EventStore, ExpectedVersion, Options, Query, SimDisk, StreamId};
 
-use crate::{
-    contract::{self, Incoming},
-    identity::Identities,
-    input::Lines,
-};
+use crate::{contract::Incoming, identity::Identities, input::Lines};
 
 /// How many lines of an input are looked at.
 const LINES_MAX: usize = 32;
