@@ -190,3 +190,7 @@ mod upcasting_model;
 mod upcasting_reads;
 #[path = "suite/verify.rs"]
 mod verify;
+#[path = "suite/verify_beside.rs"]
+mod verify_beside;
+#[path = "suite/verify_hostile.rs"]
+mod verify_hostile;

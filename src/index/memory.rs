@@ -93,7 +93,8 @@ impl StreamRun {
 
     /// The version of the first event here.
     pub(crate) fn first_version(&self) -> Version {
-        Version::new(self.version.get() + 1 - self.offsets.len() as u64)
+        // A log that is believed may say anything of its versions.
+        Version::new(self.version.get().saturating_sub(self.offsets.len() as u64 - 1))
     }
 
     /// The version of the last event here.

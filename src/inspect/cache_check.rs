@@ -1,6 +1,6 @@
 //! Snapshots and checkpoints against the log: each names an event by its position and checksum, which must be there.
 
-use std::{collections::HashMap, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use crate::{
     cursor::Cursor,
@@ -9,6 +9,7 @@ use crate::{
     inspect::{
         lookup::Lookup,
         report::{Extent, Finding, FindingKind, Listed},
+        survey::{CHECKPOINTS_MAX, Tally},
     },
     log::segment::segments_directory,
     position::{Position, Version},
@@ -22,22 +23,31 @@ const TOGETHER_MAX: usize = 4_096;
 
 /// What was compared, and what is wrong.
 #[derive(Debug, Default)]
-pub(crate) struct Checked {
+pub(crate) struct Compared {
     pub(crate) count: u64,
     pub(crate) findings: Listed<Finding>,
 }
 
 /// How far the log was looked at.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reach {
-    pub(crate) extent: Extent,
-    pub(crate) last_position: Position,
+pub(crate) struct Reach<'a> {
+    extent: Extent,
+    last_position: Position,
+    /// Whether the log has grown since.
+    has_grown: &'a dyn Fn() -> Result<bool>,
 }
 
-impl Reach {
+impl<'a> Reach<'a> {
+    pub(crate) fn new(
+        extent: Extent,
+        last_position: Position,
+        has_grown: &'a dyn Fn() -> Result<bool>,
+    ) -> Self {
+        Self { extent, last_position, has_grown }
+    }
+
     /// Whether an event may be there that wasn't looked at.
-    fn is_beyond(self, position: Position) -> bool {
-        self.extent == Extent::Committed && position > self.last_position
+    fn is_beyond(&self, position: Position) -> Result<bool> {
+        Ok(position > self.last_position && (self.extent != Extent::Whole || (self.has_grown)()?))
     }
 }
 
@@ -55,14 +65,14 @@ pub(crate) fn check_snapshots(
     disk: &dyn Disk,
     places: &SnapshotPlaces,
     lookup: &mut Lookup<'_>,
-    reach: Reach,
-) -> Result<Checked> {
-    let mut checked = Checked::default();
+    reach: &Reach<'_>,
+) -> Result<Compared> {
+    let mut compared = Compared::default();
     let directories = match directories_in(disk, places) {
         Ok(directories) => directories,
         Err(error) => {
-            checked.fault(places.folder.clone(), &unreadable(error));
-            return Ok(checked);
+            compared.fault(places.folder.clone(), &unreadable(error));
+            return Ok(compared);
         }
     };
     let mut waiting = Vec::new();
@@ -70,24 +80,24 @@ pub(crate) fn check_snapshots(
         match names_in(disk, &directory) {
             Ok(names) => {
                 for name in names {
-                    checked.add(disk, places, (directory.clone(), name), &mut waiting);
+                    compared.add(disk, places, (directory.clone(), name), &mut waiting);
+                    if waiting.len() >= TOGETHER_MAX {
+                        compared.look_up(&mut waiting, lookup, reach)?;
+                    }
                 }
             }
-            Err(error) => checked.fault(directory, &unreadable(error)),
-        }
-        if waiting.len() >= TOGETHER_MAX {
-            checked.look_up(&mut waiting, lookup, reach)?;
+            Err(error) => compared.fault(directory, &unreadable(error)),
         }
     }
-    checked.look_up(&mut waiting, lookup, reach)?;
-    Ok(checked)
+    compared.look_up(&mut waiting, lookup, reach)?;
+    Ok(compared)
 }
 
 fn unreadable(error: io::Error) -> Fault {
     Fault::from(error)
 }
 
-impl Checked {
+impl Compared {
     fn add(
         &mut self,
         disk: &dyn Disk,
@@ -125,12 +135,9 @@ impl Checked {
         self.findings.push(Finding::new(FindingKind::Snapshot, path, reason));
     }
 
-    fn look_up(&mut self, waiting: &mut Vec<Made>, lookup: &mut Lookup<'_>, reach: Reach) -> Result<()> {
+    fn look_up(&mut self, waiting: &mut Vec<Made>, lookup: &mut Lookup<'_>, reach: &Reach<'_>) -> Result<()> {
         waiting.sort_by_key(|made| made.position);
         for made in waiting.drain(..) {
-            if reach.is_beyond(made.position) {
-                continue;
-            }
             let is_it = lookup.event(made.position, |record| {
                 let event = &record.event;
                 event.stream == made.stream
@@ -140,6 +147,7 @@ impl Checked {
             let reason = match is_it {
                 Some(true) => continue,
                 Some(false) => IgnoredReason::AnotherEvent,
+                None if reach.is_beyond(made.position)? => continue,
                 None => IgnoredReason::EventGone,
             };
             self.findings.push(Finding::new(FindingKind::Snapshot, made.path, reason.to_string()));
@@ -150,28 +158,34 @@ impl Checked {
 
 /// Looks up the event of each checkpoint.
 pub(crate) fn check_checkpoints(
-    checkpoints: &HashMap<String, Option<Cursor>>,
+    tally: &Tally,
     lookup: &mut Lookup<'_>,
     store: &std::path::Path,
-    reach: Reach,
-) -> Result<Checked> {
-    let mut checked = Checked::default();
-    let saved = checkpoints.iter().filter_map(|(name, cursor)| Some((cursor.as_ref()?, name)));
+    reach: &Reach<'_>,
+) -> Result<Compared> {
+    let mut compared = Compared::default();
+    let path = segments_directory(store);
+    let saved = tally.checkpoints.iter().filter_map(|(name, cursor)| Some((cursor.as_ref()?, name)));
     let mut saved: Vec<(&Cursor, &String)> = saved.collect();
     saved.sort_by_key(|(cursor, name)| (cursor.position, *name));
     for (cursor, name) in saved {
-        checked.count += 1;
-        if cursor.position == Position::NONE || reach.is_beyond(cursor.position) {
+        compared.count += 1;
+        if cursor.position == Position::NONE {
             continue;
         }
         let found = lookup.event(cursor.position, |record| record.event.checksum)?;
         let reason = match found {
             Some(checksum) if checksum == cursor.checksum => continue,
             Some(_) => format!("checkpoint {name:?} is at {cursor}, and the event there is another one"),
+            None if reach.is_beyond(cursor.position)? => continue,
             None => format!("checkpoint {name:?} is at {cursor}, and no event can be read there"),
         };
-        let path = segments_directory(store);
-        checked.findings.push(Finding::new(FindingKind::Checkpoint, path, reason));
+        compared.findings.push(Finding::new(FindingKind::Checkpoint, &path, reason));
     }
-    Ok(checked)
+    if tally.has_more_checkpoints {
+        let reason =
+            format!("there are more than {CHECKPOINTS_MAX} checkpoints, and the others weren't compared");
+        compared.findings.push(Finding::new(FindingKind::Unchecked, &path, reason));
+    }
+    Ok(compared)
 }

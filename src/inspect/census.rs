@@ -1,5 +1,7 @@
 //! What the events of a log add up to: counted, followed by stream, and compared with what is made of them.
 
+use std::rc::Rc;
+
 use crate::{
     disk::contract::OpenMode,
     error::Result,
@@ -19,13 +21,15 @@ use crate::{
         sealed::SealedIndex,
     },
     inspect::{
+        allowance::Allowance,
+        damaged_segment::{DamagedSegment, Witness, account_for_missing},
         index_check::{DirectoryCheck, IndexCheck, Links, LogAtEnd},
-        loose::{Loose, Witness, account_for_missing},
         losses::{Losses, NameHint},
+        marks::is_named_by,
         report::{Damage, Finding, FindingKind, Verification},
-        stream_table::StreamTable,
+        stream_table::{StreamTable, VERSION_MAX},
         survey::{Survey, Tally},
-        walk::Walked,
+        walk::OpenSegment,
     },
     log::{
         scan::{ChainEnd, ScannedFrame},
@@ -38,8 +42,8 @@ use crate::{
 /// How many missing segments are accounted for by their index files at most.
 const MISSING_MAX: u64 = 10_000;
 
-/// Who is told of each event that is whole, in order.
-pub(crate) type Told<'a> = dyn FnMut(&Walked, u64, &Record<'_>) -> Result<()> + 'a;
+/// Visits each event that is whole, in order.
+pub(crate) type VisitEvent<'a> = dyn FnMut(&OpenSegment, u64, &Record<'_>) -> Result<()> + 'a;
 
 /// The log so far.
 pub(crate) struct Census<'a> {
@@ -56,20 +60,22 @@ pub(crate) struct Census<'a> {
     pub(super) expected: Position,
     /// Events are lost from there on, up to the first one that comes next.
     is_cut_off: bool,
-    pub(super) taking: Taking,
+    pub(super) intake: Intake,
     /// Whether something of the present segment is damaged.
     pub(super) is_broken: bool,
+    /// What may be checked of the present segment's gaps yet.
+    pub(super) allowance: Rc<Allowance>,
     pub(crate) last_index: Option<(u64, MemoryIndex)>,
-    told: &'a mut Told<'a>,
+    visit: &'a mut VisitEvent<'a>,
 }
 
 /// How the events of the present segment are taken in.
-pub(super) enum Taking {
+pub(super) enum Intake {
     Nothing,
     /// As an index, which the segment's file is compared with.
     Indexed(MemoryIndex, IndexCheck),
     /// Behind damage.
-    Loose(Loose),
+    Damaged(DamagedSegment),
 }
 
 /// What is known of a segment behind its end.
@@ -85,7 +91,7 @@ impl<'a> Census<'a> {
         directory: Option<DirectoryCheck>,
         durable: Option<LogOffset>,
         first_segment: u64,
-        told: &'a mut Told<'a>,
+        visit: &'a mut VisitEvent<'a>,
     ) -> Self {
         Self {
             files,
@@ -98,10 +104,11 @@ impl<'a> Census<'a> {
             durable,
             expected: Position::FIRST,
             is_cut_off: false,
-            taking: Taking::Nothing,
+            intake: Intake::Nothing,
             is_broken: false,
+            allowance: Rc::new(Allowance::of_segment()),
             last_index: None,
-            told,
+            visit,
         }
     }
 
@@ -151,14 +158,15 @@ impl<'a> Census<'a> {
     }
 
     /// Begins a segment. `next` is what the one behind it says of itself.
-    pub(crate) fn begin(&mut self, walked: &Walked) {
+    pub(crate) fn begin(&mut self, walked: &OpenSegment) {
         let header = &walked.segment.header;
         self.lose_until(header.first_position);
         self.close_directory(header.number);
         let number = segment_number(header.number);
         self.is_broken = false;
+        self.allowance = Rc::new(Allowance::of_segment());
         let memory = MemoryIndex::new(number, header.base, header.first_position);
-        self.taking = Taking::Indexed(memory, IndexCheck::open(self.files, header));
+        self.intake = Intake::Indexed(memory, IndexCheck::open(self.files, header));
     }
 
     /// Everything up to a position is lost.
@@ -166,7 +174,7 @@ impl<'a> Census<'a> {
         if self.expected < first {
             let count = first.get() - self.expected.get();
             self.losses.lose(self.expected, Some(first));
-            if let Some(damage) = self.found.damage.items_mut().next_back() {
+            if let Some(damage) = self.found.damage.last_mut() {
                 damage.events_lost = damage.events_lost.map(|lost| lost + count);
             }
             self.expected = first;
@@ -177,7 +185,7 @@ impl<'a> Census<'a> {
     /// Takes in what a survey has found of the segment that was just begun. False: that doesn't go on from what is
     /// before, or an index file is of another end, and nothing was taken in.
     pub(crate) fn take(&mut self, survey: Survey) -> Result<bool> {
-        let Taking::Indexed(memory, check) = &mut self.taking else { return Ok(false) };
+        let Intake::Indexed(memory, check) = &mut self.intake else { return Ok(false) };
         let table = &self.table;
         let goes_on = |run: &StreamRun| {
             let known = table.get(run.key().hash);
@@ -207,7 +215,7 @@ impl<'a> Census<'a> {
     }
 
     /// Takes a valid frame in.
-    pub(crate) fn frame(&mut self, walked: &Walked, frame: &ScannedFrame<'_>) -> Result<()> {
+    pub(crate) fn frame(&mut self, walked: &OpenSegment, frame: &ScannedFrame<'_>) -> Result<()> {
         self.found.frames += 1;
         let payload = if frame.header.kind == FrameKind::Data { frame.payload } else { &[] };
         let mut at = 0;
@@ -215,6 +223,9 @@ impl<'a> Census<'a> {
         while let Ok(length) = record::length(&payload[at..]) {
             let file_offset = frame.file_offset + bytes(FRAME_HEADER_BYTES + at);
             match record::decode_checked(&payload[at..]) {
+                Ok(record) if record.event.version > VERSION_MAX => {
+                    self.not_understood(walked, file_offset, "an event's version is larger than one can be");
+                }
                 Ok(record) => self.event(walked, file_offset, &record)?,
                 Err(reason) => self.not_understood(walked, file_offset, reason),
             }
@@ -222,7 +233,7 @@ impl<'a> Census<'a> {
         }
         let end = frame.file_offset + bytes(frame.header.frame_bytes());
         let links = if self.losses.is_empty() { Links::Known(&self.table) } else { Links::Unknown };
-        if let Taking::Indexed(memory, check) = &mut self.taking
+        if let Intake::Indexed(memory, check) = &mut self.intake
             && check.is_due(end)
         {
             let end = chain_end_behind(frame, memory.next_position());
@@ -234,17 +245,22 @@ impl<'a> Census<'a> {
     }
 
     /// A record whose checksum is right and which isn't understood.
-    fn not_understood(&mut self, walked: &Walked, file_offset: u64, reason: &'static str) {
+    fn not_understood(&mut self, walked: &OpenSegment, file_offset: u64, reason: &'static str) {
         let position = self.expected;
         let mut damage = Damage::new(&walked.segment.path, file_offset, reason, Some(position.previous()));
         damage.events_lost = Some(1);
-        self.loosen(walked, None);
+        self.give_up_index(walked, None);
         self.lose_here(position, position.next());
         self.expected = position.next();
         self.damage(damage);
     }
 
-    pub(super) fn event(&mut self, walked: &Walked, file_offset: u64, record: &Record<'_>) -> Result<()> {
+    pub(super) fn event(
+        &mut self,
+        walked: &OpenSegment,
+        file_offset: u64,
+        record: &Record<'_>,
+    ) -> Result<()> {
         let event = &record.event;
         let store_id = self.files.store_id;
         self.found.events += 1;
@@ -254,52 +270,52 @@ impl<'a> Census<'a> {
             self.finding(Some(Finding::new(FindingKind::Checkpoint, &walked.segment.path, reason)));
         }
         let (table, losses) = (&self.table, &mut self.losses);
-        let taken = match &mut self.taking {
-            Taking::Indexed(memory, _) if u32::try_from(file_offset).is_err() => {
+        let taken = match &mut self.intake {
+            Intake::Indexed(memory, _) if u32::try_from(file_offset).is_err() => {
                 debug_assert!(memory.next_position() == event.position, "events come in order");
                 Err("a segment is longer than one can be")
             }
-            Taking::Indexed(memory, _) => add_record_behind(memory, store_id, file_offset, record, |key| {
+            Intake::Indexed(memory, _) => add_record_behind(memory, store_id, file_offset, record, |key| {
                 before(key, record, table, losses)
             }),
-            Taking::Loose(_) | Taking::Nothing => Ok(()),
+            Intake::Damaged(_) | Intake::Nothing => Ok(()),
+        };
+        let taken = match taken {
+            Ok(()) => self.take_without_index(file_offset, record),
+            Err(reason) => {
+                self.give_up_index(walked, None);
+                self.take_without_index(file_offset, record).ok();
+                Err(reason)
+            }
         };
         if let Err(reason) = taken {
             let intact = Some(event.position.previous());
             self.damage(Damage::new(&walked.segment.path, file_offset, reason, intact));
-            self.loosen(walked, None);
-            self.take_loosely(walked, file_offset, record, IsTold::Yes);
-        } else {
-            self.take_loosely(walked, file_offset, record, IsTold::No);
         }
-        (self.told)(walked, file_offset, record)
+        (self.visit)(walked, file_offset, record)
     }
 
-    /// Takes an event in where the segment isn't indexed any more.
-    fn take_loosely(&mut self, walked: &Walked, file_offset: u64, record: &Record<'_>, is_told: IsTold) {
-        let Taking::Loose(loose) = &mut self.taking else { return };
+    /// Takes an event in where the segment isn't indexed any more. Its error is what is wrong with the event's version.
+    fn take_without_index(&mut self, file_offset: u64, record: &Record<'_>) -> Result<(), &'static str> {
+        let Intake::Damaged(segment) = &mut self.intake else { return Ok(()) };
         let event = &record.event;
         let key = StreamKey::of(event.stream, self.files.store_id);
         let what = (event.stream, event.version, event.position);
-        let taken = loose.take(key, what, file_offset, &self.table, &mut self.losses);
-        if let (Err(reason), IsTold::No) = (taken, is_told) {
-            let intact = Some(event.position.previous());
-            self.damage(Damage::new(&walked.segment.path, file_offset, reason, intact));
-        }
+        segment.take(key, what, file_offset, &self.table, &mut self.losses)
     }
 
     /// Events of the present segment are lost.
     pub(super) fn lose_here(&mut self, first: Position, beyond: Position) {
         self.losses.lose(first, Some(beyond));
-        if let Taking::Loose(loose) = &mut self.taking {
-            loose.lose(first, beyond);
+        if let Intake::Damaged(segment) = &mut self.intake {
+            segment.lose(first, beyond);
         }
     }
 
     /// Goes over to taking the segment in without an index.
-    pub(super) fn loosen(&mut self, walked: &Walked, next: Option<&SegmentHeader>) {
+    pub(super) fn give_up_index(&mut self, walked: &OpenSegment, next: Option<&SegmentHeader>) {
         let header = &walked.segment.header;
-        if let Taking::Indexed(memory, _) = &self.taking {
+        if let Intake::Indexed(memory, _) = &self.intake {
             let durable = self.durable;
             let is_whole = |end: &ChainEnd| match (end.seal, next) {
                 (Some(seal), Some(next)) => is_named_by(&seal, next),
@@ -307,17 +323,18 @@ impl<'a> Census<'a> {
                 (None, _) => durable == Some(header.log_offset(end.file_offset)),
             };
             let witness = Witness::open(self.files, header, is_whole);
-            self.taking = Taking::Loose(Loose::new(segment_number(header.number), memory, witness));
+            self.intake =
+                Intake::Damaged(DamagedSegment::new(segment_number(header.number), memory, witness));
         }
     }
 
     /// Ends a segment.
-    pub(crate) fn end(&mut self, walked: &Walked, end: &ChainEnd) -> Result<Ended> {
+    pub(crate) fn end(&mut self, walked: &OpenSegment, end: &ChainEnd) -> Result<Ended> {
         let number = walked.segment.header.number;
         let mut index_is_right = false;
         self.found.segments += 1;
-        match std::mem::replace(&mut self.taking, Taking::Nothing) {
-            Taking::Indexed(memory, check) => {
+        match std::mem::replace(&mut self.intake, Intake::Nothing) {
+            Intake::Indexed(memory, check) => {
                 if !self.is_broken {
                     let finding =
                         check.conclude(self.files, (&memory, &self.table), end, self.found.extent)?;
@@ -332,16 +349,16 @@ impl<'a> Census<'a> {
                     self.last_index = Some((number, memory));
                 }
             }
-            Taking::Loose(loose) => {
-                loose.finish(walked, &mut self.table, &mut self.losses);
+            Intake::Damaged(segment) => {
+                segment.finish(walked, &mut self.table, &mut self.losses);
                 self.push_segment(walked, end, None);
             }
-            Taking::Nothing => {}
+            Intake::Nothing => {}
         }
         Ok(Ended { next_position: self.expected, index_is_right })
     }
 
-    fn push_segment(&mut self, walked: &Walked, end: &ChainEnd, times: crate::index::part::Times) {
+    fn push_segment(&mut self, walked: &OpenSegment, end: &ChainEnd, times: crate::index::part::Times) {
         let segments = &mut self.segments;
         let (first_timestamp, last) = times.unwrap_or((segments.last_timestamp, segments.last_timestamp));
         let header = &walked.segment.header;
@@ -392,19 +409,11 @@ impl<'a> Census<'a> {
         self.close_directory(last + 1);
         if self.is_cut_off {
             self.losses.lose(self.expected, None);
-            if let Some(damage) = self.found.damage.items_mut().next_back() {
+            if let Some(damage) = self.found.damage.last_mut() {
                 damage.events_lost = None;
             }
         }
-        self.found.streams = self.table.seen();
     }
-}
-
-/// Whether what is wrong with an event was told.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum IsTold {
-    Yes,
-    No,
 }
 
 /// What a stream was before the present segment.
@@ -430,10 +439,6 @@ fn before(
     // What is lost may be its latest run.
     let latest = if event.version == Version::FIRST { 0 } else { LINK_UNKNOWN };
     Ok(StreamBefore { version: version.max(event.version.previous()), latest })
-}
-
-fn is_named_by(seal: &Seal, next: &SegmentHeader) -> bool {
-    seal.logical_end == next.base && seal.chain_next == next.chain
 }
 
 /// What a frame makes of the chain.

@@ -1,5 +1,7 @@
 //! What a census makes of bytes that aren't valid frames: the records that are whole are taken in, and what isn't there is told.
 
+use std::rc::Rc;
+
 use crate::{
     error::{Error, Result},
     format::{
@@ -10,12 +12,13 @@ use crate::{
     },
     index::key::StreamKey,
     inspect::{
-        census::{Census, Taking},
-        loose::Witness,
+        census::{Census, Intake},
+        damaged_segment::Witness,
         report::Damage,
         salvage::{Broken, seeming},
         search::stretch_of,
-        walk::{Gap, Walked, record_at},
+        stream_table::VERSION_MAX,
+        walk::{Gap, OpenSegment, record_at},
     },
     position::Position,
 };
@@ -25,7 +28,12 @@ const SALVAGED_BYTES_MAX: usize = FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX;
 
 impl Census<'_> {
     /// Takes in what is whole of a gap, and tells what isn't. `next` is the header of the segment behind, if there is one.
-    pub(crate) fn gap(&mut self, walked: &Walked, gap: &Gap, next: Option<&SegmentHeader>) -> Result<()> {
+    pub(crate) fn gap(
+        &mut self,
+        walked: &OpenSegment,
+        gap: &Gap,
+        next: Option<&SegmentHeader>,
+    ) -> Result<()> {
         let first = gap.before.next_position;
         let resumed = gap.resumed.map(|resumed| resumed.next_position);
         let beyond = resumed.or(next.map(|next| next.first_position)).filter(|beyond| *beyond >= first);
@@ -47,7 +55,7 @@ impl Census<'_> {
             self.damage(damage);
             return Ok(());
         }
-        self.loosen(walked, next);
+        self.give_up_index(walked, next);
         let reached = self.salvage(walked, gap, beyond)?;
         match beyond.or(reached) {
             Some(beyond) => {
@@ -63,11 +71,16 @@ impl Census<'_> {
     }
 
     /// Takes in the records that are whole in a gap. Returns the position behind it, if its records tell that.
-    fn salvage(&mut self, walked: &Walked, gap: &Gap, beyond: Option<Position>) -> Result<Option<Position>> {
+    fn salvage(
+        &mut self,
+        walked: &OpenSegment,
+        gap: &Gap,
+        beyond: Option<Position>,
+    ) -> Result<Option<Position>> {
         let io = |error| Error::io("read", &walked.segment.path, error);
         let start = gap.before.file_offset;
-        if let Taking::Loose(loose) = &self.taking
-            && let Some(end) = loose.witness().map(Witness::next_position)
+        if let Intake::Damaged(segment) = &self.intake
+            && let Some(end) = segment.witness().map(Witness::next_position)
         {
             self.salvage_by_index(walked, gap, beyond.map_or(end, |beyond| beyond.min(end)))?;
             // What the index hasn't got came behind it.
@@ -79,7 +92,9 @@ impl Census<'_> {
         let content = stretch_of(&walked.segment, start, gap.end, SALVAGED_BYTES_MAX).map_err(io)?;
         let payload_end =
             gap.header.as_ref().map(|header| FRAME_HEADER_BYTES + header.payload_bytes as usize);
-        let broken = Broken { bytes: &content, first: gap.before.next_position, beyond };
+        let allowance = Rc::clone(&self.allowance);
+        let broken =
+            Broken { bytes: &content, first: gap.before.next_position, beyond, allowance: &allowance };
         let mut outcome = Ok(());
         let reached = broken.each_record(payload_end, &mut |at, position, record| match record {
             Some(record) if outcome.is_ok() => outcome = self.salvaged(walked, start + bytes(at), record),
@@ -91,23 +106,26 @@ impl Census<'_> {
 
     /// What a damaged record seems to say of its stream and version is taken if it goes on from what is known of that stream.
     fn note_damaged(&mut self, content: &[u8], position: Position) {
-        let Taking::Loose(loose) = &mut self.taking else { return };
+        let Intake::Damaged(segment) = &mut self.intake else { return };
         let Some((stream, version, seeming)) = seeming(content) else { return };
         if seeming == position {
             let key = StreamKey::of(stream, self.files.store_id);
-            loose.take_damaged(key, (stream, version), &self.table, &mut self.losses);
+            segment.take_damaged(key, (stream, version), &self.table, &mut self.losses);
         }
     }
 
-    fn salvage_by_index(&mut self, walked: &Walked, gap: &Gap, beyond: Position) -> Result<()> {
+    fn salvage_by_index(&mut self, walked: &OpenSegment, gap: &Gap, beyond: Position) -> Result<()> {
         let mut position = gap.before.next_position;
         while position < beyond {
-            let file_offset = match &self.taking {
-                Taking::Loose(loose) => loose.witness().and_then(|witness| witness.file_offset(position)),
+            let file_offset = match &self.intake {
+                Intake::Damaged(segment) => {
+                    segment.witness().and_then(|witness| witness.file_offset(position))
+                }
                 _ => None,
             };
             let Some(file_offset) = file_offset else { return Ok(()) };
-            record_at(walked, file_offset, |record| {
+            let allowance = Rc::clone(&self.allowance);
+            record_at(walked, file_offset, &allowance, |record| {
                 if record.event.position == position {
                     self.salvaged(walked, file_offset, record)
                 } else {
@@ -120,7 +138,10 @@ impl Census<'_> {
     }
 
     /// Takes in an event in the midst of damage; those before it are lost.
-    fn salvaged(&mut self, walked: &Walked, file_offset: u64, record: &Record<'_>) -> Result<()> {
+    fn salvaged(&mut self, walked: &OpenSegment, file_offset: u64, record: &Record<'_>) -> Result<()> {
+        if record.event.version > VERSION_MAX {
+            return Ok(());
+        }
         self.lose_here(self.expected, record.event.position);
         self.event(walked, file_offset, record)
     }

@@ -32,6 +32,7 @@ const STALE: &str = "it is of another end of the log than the segment has there"
 #[derive(Debug)]
 pub(crate) struct IndexCheck {
     path: PathBuf,
+    header: SegmentHeader,
     state: State,
 }
 
@@ -41,8 +42,8 @@ enum State {
     Waiting(SealedIndex),
     Faulty(String),
     Right,
-    /// What is wrong was told.
-    Told,
+    /// What is wrong is reported.
+    Reported,
 }
 
 /// What is known of the segments that have a stream's events before a segment.
@@ -61,7 +62,7 @@ impl IndexCheck {
             Err(IndexFault::Io(error)) if error.kind() == io::ErrorKind::NotFound => State::Missing,
             Err(fault) => State::Faulty(reason_of(&fault)),
         };
-        Self { path: index_path(&files.store, header.number), state }
+        Self { path: index_path(&files.store, header.number), header: header.clone(), state }
     }
 
     /// Whether the file is right.
@@ -95,8 +96,8 @@ impl IndexCheck {
             })
         };
         let expected = sealed_writer::encode(memory, end, files.store_id, &link)?;
-        let difference = self.difference(files, &expected)?;
-        self.state = if difference.is_none() { State::Right } else { State::Told };
+        let difference = self.difference(files, &expected)?.filter(|_| self.is_still_of(files, end));
+        self.state = if difference.is_none() { State::Right } else { State::Reported };
         Ok(difference.map(|at| {
             let reason = format!("it isn't what the segment's events make, from byte {at} on");
             Finding::new(FindingKind::Index, &self.path, reason)
@@ -121,6 +122,11 @@ impl IndexCheck {
         }
     }
 
+    /// Whether the file is of this end still: else a writer has put another in its place since it was opened.
+    fn is_still_of(&self, files: &IndexFiles, end: &ChainEnd) -> bool {
+        files.open_index(&self.header).is_ok_and(|index| index.chain_end().file_offset == end.file_offset)
+    }
+
     /// What is left to say where the segment has ended. `end` is its end, if it is whole.
     pub(crate) fn conclude(
         &self,
@@ -130,10 +136,12 @@ impl IndexCheck {
         extent: Extent,
     ) -> Result<Option<Finding>> {
         let reason = match (&self.state, extent) {
-            (State::Missing | State::Right | State::Told, _) => return Ok(None),
+            (State::Missing | State::Right | State::Reported, _) => return Ok(None),
             // What a writer has appended since isn't looked at, and so isn't what it has indexed since.
             (State::Waiting(_), Extent::Committed) if end.seal.is_none() => return Ok(None),
             (State::Waiting(_), _) => STALE.to_owned(),
+            // A writer has come since, and made it anew.
+            (State::Faulty(_), _) if files.open_index(&self.header).is_ok() => return Ok(None),
             (State::Faulty(_), Extent::Committed) if self.is_on_its_way(files, (memory, table), end)? => {
                 return Ok(None);
             }
@@ -198,13 +206,11 @@ pub(crate) struct LogAtEnd<'a> {
 
 impl DirectoryCheck {
     /// Opens the directory. None: there is none that can be compared, which may be a finding.
-    pub(crate) fn open(files: &IndexFiles, extent: Extent) -> (Option<Self>, Option<Finding>) {
+    pub(crate) fn open(files: &IndexFiles) -> (Option<Self>, Option<Finding>) {
         let path = files.directory_path();
         match files.open_directory() {
             Ok((directory, covered)) => (Some(Self { path, directory, covered }), None),
             Err(IndexFault::Io(error)) if error.kind() == io::ErrorKind::NotFound => (None, None),
-            // A writer may just be writing it.
-            Err(_) if extent == Extent::Committed => (None, None),
             Err(fault) => (None, Some(Finding::new(FindingKind::Directory, path, reason_of(&fault)))),
         }
     }

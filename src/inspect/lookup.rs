@@ -13,9 +13,10 @@ use crate::{
         sealed::SealedIndex,
     },
     inspect::{
+        allowance::Allowance,
         losses::NameHint,
         tolerant_file::TolerantFile,
-        walk::{End, Step, Walked, record_at, walk},
+        walk::{End, OpenSegment, Step, record_at, walk},
     },
     log::segment::Segment,
     position::Position,
@@ -33,11 +34,11 @@ pub(crate) struct Surveyed {
 
 impl Surveyed {
     /// Opens it once more.
-    pub(crate) fn open(&self, files: &IndexFiles) -> Result<Walked> {
+    pub(crate) fn open(&self, files: &IndexFiles) -> Result<OpenSegment> {
         let opened = files.disk.open(&self.path, OpenMode::Read);
         let file = TolerantFile::new(opened.map_err(|error| Error::io("open", &self.path, error))?);
         let segment = Segment::with_header(self.header.clone(), self.path.clone(), file.clone())?;
-        Ok(Walked { segment, file })
+        Ok(OpenSegment { segment, file })
     }
 }
 
@@ -51,7 +52,7 @@ pub(crate) struct Lookup<'a> {
 }
 
 struct Here {
-    walked: Walked,
+    walked: OpenSegment,
     places: Places,
 }
 
@@ -87,7 +88,7 @@ impl<'a> Lookup<'a> {
         let here = self.go_to(segment)?;
         let place = here.places.of(position, &segment.header, last_index);
         let Some(file_offset) = place else { return Ok(None) };
-        record_at(&here.walked, file_offset, |record| {
+        record_at(&here.walked, file_offset, &Allowance::of_segment(), |record| {
             Ok((record.event.position == position).then(|| ask(record)))
         })
         .map(Option::flatten)
@@ -104,7 +105,7 @@ impl<'a> Lookup<'a> {
         Ok(self.here.as_ref().expect("it was just put there"))
     }
 
-    fn places_of(&self, segment: &Surveyed, walked: &Walked) -> Result<Places> {
+    fn places_of(&self, segment: &Surveyed, walked: &OpenSegment) -> Result<Places> {
         let number = segment.header.number;
         if self.last_index.is_some_and(|(indexed, _)| *indexed == number) {
             return Ok(Places::Memory);
@@ -132,7 +133,7 @@ impl<'a> Lookup<'a> {
         let Some(file_offset) = file_offset else { return Ok(None) };
         let store_id = self.files.store_id;
         let walked = segment.open(self.files)?;
-        let name = record_at(&walked, file_offset, |record| {
+        let name = record_at(&walked, file_offset, &Allowance::of_segment(), |record| {
             let name = record.event.stream;
             Ok((StreamKey::of(name, store_id).hash == hash).then(|| name.to_owned()))
         })?;
@@ -177,7 +178,7 @@ impl Places {
 }
 
 /// Where the events of valid frames are.
-fn walked_places(walked: &Walked) -> Result<Vec<(Position, u64)>> {
+fn walked_places(walked: &OpenSegment) -> Result<Vec<(Position, u64)>> {
     let mut places = Vec::new();
     // Wherever it stops, what stands behind was told before.
     walk(walked, &End::Sealed(0), &mut |step| {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    inspect::report::{LISTED_MAX, Listed, LostVersions, PositionRange},
+    inspect::report::{LISTED_MAX, Listed, LostVersions, PositionRange, Verification},
     position::{Position, Version},
     stream::StreamId,
 };
@@ -19,18 +19,24 @@ pub(crate) enum NameHint {
 
 /// A stream that is to be named.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Unnamed {
-    pub(crate) name: Option<StreamId>,
-    pub(crate) hints: Vec<NameHint>,
+struct Unnamed {
+    name: Option<StreamId>,
+    hint: Option<NameHint>,
 }
 
 /// What was lost so far.
 #[derive(Debug)]
 pub(crate) struct Losses {
     positions: Listed<PositionRange>,
+    /// What lies between them.
+    intact: Listed<PositionRange>,
+    /// The position behind the last one that is lost; none: nobody knows where that is.
+    behind: Option<Position>,
     /// None: somewhere nobody knows how many.
     events: Option<u64>,
     versions: Listed<LostVersions>,
+    /// The stream, and the version behind the last one that is lost, of those that were noted last.
+    behind_version: Option<(u64, Version)>,
     streams: HashMap<u64, Unnamed>,
 }
 
@@ -38,8 +44,11 @@ impl Losses {
     pub(crate) fn new() -> Self {
         Self {
             positions: Listed::default(),
+            intact: Listed::default(),
+            behind: Some(Position::FIRST),
             events: Some(0),
             versions: Listed::default(),
+            behind_version: None,
             streams: HashMap::new(),
         }
     }
@@ -54,18 +63,28 @@ impl Losses {
         self.events
     }
 
-    /// The events from one position up to another, excluded, are lost; none: nobody knows up to where.
+    /// The events from one position up to another, excluded, are lost; none: nobody knows up to where. They come in order.
     pub(crate) fn lose(&mut self, first: Position, beyond: Option<Position>) {
         if beyond.is_some_and(|beyond| beyond <= first) {
             return;
         }
         let last = beyond.map(Position::previous);
-        let count = PositionRange::new(first, last).count();
-        self.events = self.events.zip(count).map(|(events, count)| events + count);
-        let is_full = self.positions.total() > LISTED_MAX as u64;
-        match self.positions.items_mut().next_back() {
-            Some(range) if !is_full && range.last.map(Position::next) == Some(first) => range.last = last,
-            _ => self.positions.push(PositionRange::new(first, last)),
+        let range = PositionRange::new(first, last);
+        self.events = self.events.zip(range.count()).map(|(events, count)| events + count);
+        let goes_on = self.behind == Some(first) && !self.positions.is_empty();
+        if !goes_on {
+            self.keep_until(first);
+            self.positions.push(range);
+        } else if let Some(range) = self.positions.last_mut() {
+            range.last = last;
+        }
+        self.behind = beyond;
+    }
+
+    /// The events behind those that are lost are intact, up to a position, excluded.
+    fn keep_until(&mut self, first: Position) {
+        if let Some(behind) = self.behind.filter(|behind| *behind < first) {
+            self.intact.push(PositionRange::new(behind, Some(first.previous())));
         }
     }
 
@@ -74,14 +93,15 @@ impl Losses {
         if last < first {
             return;
         }
-        let is_full = self.versions.total() > LISTED_MAX as u64;
-        match self.versions.items_mut().next_back() {
-            Some(range) if !is_full && range.stream_hash == hash && range.last.next() == first => {
+        let goes_on = self.behind_version == Some((hash, first));
+        self.behind_version = Some((hash, last.next()));
+        if goes_on {
+            if let Some(range) = self.versions.last_mut() {
                 range.last = last;
-                return;
             }
-            _ => self.versions.push(LostVersions { stream: None, stream_hash: hash, first, last }),
+            return;
         }
+        self.versions.push(LostVersions { stream: None, stream_hash: hash, first, last });
         if self.streams.len() < LISTED_MAX {
             self.streams.entry(hash).or_default();
         }
@@ -99,47 +119,33 @@ impl Losses {
         }
     }
 
-    /// Says where the name of a stream can be read that has lost something.
+    /// Says where the name of a stream can be read that has lost something. The latest word counts, but a record that was
+    /// read is a better one than an index.
     pub(crate) fn hint(&mut self, hash: u64, hint: NameHint) {
-        if let Some(stream) = self.streams.get_mut(&hash) {
-            stream.hints.push(hint);
+        let Some(stream) = self.streams.get_mut(&hash).filter(|stream| stream.name.is_none()) else { return };
+        if !matches!((stream.hint, hint), (Some(NameHint::Record { .. }), NameHint::Segment(_))) {
+            stream.hint = Some(hint);
         }
     }
 
     /// The streams that are to be named yet, with where their names can be read.
-    pub(crate) fn unnamed(&self) -> Vec<(u64, Vec<NameHint>)> {
+    pub(crate) fn unnamed(&self) -> Vec<(u64, NameHint)> {
         let unnamed = self.streams.iter().filter(|(_, stream)| stream.name.is_none());
-        unnamed.map(|(hash, stream)| (*hash, stream.hints.clone())).collect()
+        unnamed.filter_map(|(hash, stream)| Some((*hash, stream.hint?))).collect()
     }
 
-    /// All that was lost: how many events, their positions, their versions by stream.
-    pub(crate) fn finish(mut self) -> (Option<u64>, Listed<PositionRange>, Listed<LostVersions>) {
+    /// Says all that was lost, and what is left, up to the last event that was found.
+    pub(crate) fn finish(mut self, found: &mut Verification) {
+        self.keep_until(found.last_position.next());
         for range in self.versions.items_mut() {
             range.stream = self.streams.get(&range.stream_hash).and_then(|stream| stream.name.clone());
         }
         self.versions.sort_by(|one, other| {
             (&one.stream, one.stream_hash, one.first).cmp(&(&other.stream, other.stream_hash, other.first))
         });
-        (self.events, self.positions, self.versions)
+        (found.events_lost, found.lost, found.intact) = (self.events, self.positions, self.intact);
+        found.lost_versions = self.versions;
     }
-}
-
-/// What lies between the positions that are lost, up to the last one there is.
-pub(crate) fn intact_between(lost: &Listed<PositionRange>, last: Position) -> Listed<PositionRange> {
-    let mut intact = Listed::default();
-    let mut first = Position::FIRST;
-    for range in lost {
-        if first < range.first {
-            intact.push(PositionRange::new(first, Some(range.first.previous())));
-        }
-        let Some(end) = range.last else { return intact };
-        first = end.next();
-    }
-    // Beyond what the list names, nothing is said.
-    if first <= last && lost.unnamed() == 0 {
-        intact.push(PositionRange::new(first, Some(last)));
-    }
-    intact
 }
 
 #[cfg(test)]
@@ -150,37 +156,78 @@ mod tests {
         PositionRange::new(Position::new(first), Some(Position::new(last)))
     }
 
+    fn finished(losses: Losses, last: u64) -> Verification {
+        let mut found = Verification { last_position: Position::new(last), ..Verification::default() };
+        losses.finish(&mut found);
+        found
+    }
+
     #[test]
     fn neighbours_are_one_range_and_what_lies_between_is_intact() {
         let mut losses = Losses::new();
         for (first, beyond) in [(3, 5), (5, 6), (6, 6), (9, 10)] {
             losses.lose(Position::new(first), Some(Position::new(beyond)));
         }
-        let (events, positions, _) = losses.finish();
-        assert_eq!((events, &*positions), (Some(4), &[range(3, 5), range(9, 9)][..]));
-        let intact = intact_between(&positions, Position::new(12));
-        assert_eq!(&*intact, &[range(1, 2), range(6, 8), range(10, 12)]);
+        let found = finished(losses, 12);
+        assert_eq!((found.events_lost, &*found.lost), (Some(4), &[range(3, 5), range(9, 9)][..]));
+        assert_eq!(&*found.intact, &[range(1, 2), range(6, 8), range(10, 12)]);
+    }
+
+    #[test]
+    fn what_is_lost_from_the_first_event_on_has_nothing_intact_before_it() {
+        let mut losses = Losses::new();
+        losses.lose(Position::FIRST, Some(Position::new(3)));
+        let found = finished(losses, 4);
+        assert_eq!((&*found.lost, &*found.intact), (&[range(1, 2)][..], &[range(3, 4)][..]));
     }
 
     #[test]
     fn an_end_that_isnt_known_is_said() {
         let mut losses = Losses::new();
         losses.lose(Position::new(3), None);
-        let (events, positions, _) = losses.finish();
-        assert_eq!((events, positions[0].to_string()), (None, "3 to an end that isn't known".to_owned()));
-        assert_eq!(&*intact_between(&positions, Position::new(9)), &[range(1, 2)]);
+        let found = finished(losses, 2);
+        let text = found.lost[0].to_string();
+        assert_eq!((found.events_lost, text), (None, "3 to an end that isn't known".to_owned()));
+        assert_eq!(&*found.intact, &[range(1, 2)]);
     }
 
     #[test]
-    fn lists_are_bounded_and_go_on_counting() {
+    fn lists_are_bounded_and_go_on_counting_what_belongs_together_once() {
         let mut losses = Losses::new();
         for number in 0..2 * LISTED_MAX as u64 {
-            losses.lose(Position::new(2 * number + 1), Some(Position::new(2 * number + 2)));
+            let first = 3 * number + 2;
+            losses.lose(Position::new(first), Some(Position::new(first + 1)));
+            losses.lose(Position::new(first + 1), Some(Position::new(first + 2)));
             losses.lose_versions(number, Version::FIRST, Version::FIRST);
+            losses.lose_versions(number, Version::new(2), Version::new(2));
         }
-        let (events, positions, versions) = losses.finish();
-        assert_eq!(events, Some(2 * LISTED_MAX as u64));
-        assert_eq!((positions.len(), positions.total()), (LISTED_MAX, 2 * LISTED_MAX as u64));
-        assert_eq!((versions.len(), versions.unnamed()), (LISTED_MAX, LISTED_MAX as u64));
+        let (count, total) = (LISTED_MAX, 2 * LISTED_MAX as u64);
+        let found = finished(losses, 3 * total + 1);
+        assert_eq!(found.events_lost, Some(2 * total));
+        assert_eq!((found.lost.len(), found.lost.total()), (count, total));
+        assert_eq!((found.intact.len(), found.intact.total()), (count, total + 1));
+        assert_eq!((found.lost_versions.len(), found.lost_versions.unnamed()), (count, LISTED_MAX as u64));
+        assert_eq!(found.lost[count - 1], range(3 * count as u64 - 1, 3 * count as u64));
+    }
+
+    #[test]
+    fn a_stream_is_looked_for_in_one_place_at_most() {
+        let mut losses = Losses::new();
+        let record = NameHint::Record { segment: 3, file_offset: 64 };
+        losses.lose_versions(1, Version::FIRST, Version::FIRST);
+        losses.lose_versions(2, Version::FIRST, Version::FIRST);
+        for segment in 1..1_000 {
+            losses.hint(1, NameHint::Segment(segment));
+            losses.hint(2, NameHint::Segment(segment));
+            losses.hint(9, NameHint::Segment(segment));
+        }
+        losses.hint(1, record);
+        losses.hint(1, NameHint::Segment(7));
+        let mut unnamed = losses.unnamed();
+        unnamed.sort_by_key(|(hash, _)| *hash);
+        assert_eq!(unnamed, [(1, record), (2, NameHint::Segment(999))]);
+        losses.name(1, "order-1");
+        losses.hint(1, NameHint::Segment(8));
+        assert_eq!(losses.unnamed(), [(2, NameHint::Segment(999))]);
     }
 }

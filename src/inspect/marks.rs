@@ -1,31 +1,32 @@
 //! What tells how long the log was, beside its own frames: durable.mark, streams.dir, and a writer that is alive.
 
-use std::{
-    io,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::{
     disk::contract::{Disk, OpenMode},
     error::{Error, Result},
-    format::{control::MARK_SLOT_BYTES, layout::bytes, segment_header::SEGMENT_HEADER_BYTES},
+    format::{
+        control::MARK_SLOT_BYTES,
+        control_frame::Seal,
+        layout::bytes,
+        segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
+    },
     index::{directory::SegmentTable, files::IndexFiles},
     inspect::{
         report::{Finding, FindingKind},
-        walk::{EndFault, Walked},
+        tolerant_file::TolerantFile,
+        walk::{EndFault, LOOKS_MAX, OpenSegment, is_cut_meanwhile},
     },
     log::{
         followed_head::{FollowedHead, Standing},
         mark::Mark,
         recovery::tail_facts,
-        scan::{ChainEnd, Stop},
+        scan::{ChainEnd, Scan, Stop},
+        segment::{read_header, segment_path},
         verdict::{TailFacts, Verdict, judge},
     },
     position::LogOffset,
 };
-
-/// How often the end is looked at anew, since somebody seems to be changing it.
-const LOOKS_MAX: usize = 100;
 
 /// Whether somebody may be writing.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ pub(crate) struct Marks<'a> {
     directory: LogOffset,
     /// How many bytes of an interrupted write stand at the end.
     pub(crate) interrupted_bytes: AtomicU64,
+    /// Whether a writer has come since the verification began: the log goes on behind what was looked at.
+    is_overtaken: AtomicBool,
 }
 
 impl<'a> Marks<'a> {
@@ -66,23 +69,41 @@ impl<'a> Marks<'a> {
         // It is written when the segment behind those that it covers is durable.
         let behind = |covered: &SegmentTable| covered.log_end().plus(bytes(SEGMENT_HEADER_BYTES));
         let directory = directory.map_or(LogOffset::default(), behind);
-        Self { files, writers, directory, interrupted_bytes: AtomicU64::new(0) }
+        Self {
+            files,
+            writers,
+            directory,
+            interrupted_bytes: AtomicU64::new(0),
+            is_overtaken: AtomicBool::new(false),
+        }
     }
 
-    /// What is wrong with the end of the last segment; none: nothing, or a cut has left it so.
-    pub(crate) fn judge_end(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<Option<EndFault>> {
+    /// What is wrong with the end of the last segment; none: nothing, or a cut has left it so, or a writer has come and goes on
+    /// from there.
+    pub(crate) fn judge_end(
+        &self,
+        walked: &OpenSegment,
+        end: ChainEnd,
+        stop: Stop,
+    ) -> Result<Option<EndFault>> {
+        let chain_end = walked.segment.log_offset(end.file_offset);
         let mut before: Option<TailFacts> = None;
         for _ in 0..LOOKS_MAX {
-            if let Some(committed) = self.writers.committed() {
-                let is_beyond = walked.segment.log_offset(end.file_offset) >= committed;
-                let fault = || EndFault { reason: stop.reason.to_owned(), is_cut_off: true };
-                return Ok((!is_beyond && end.seal.is_none()).then(fault));
-            }
-            let facts = match self.facts(walked, end, stop) {
-                // Somebody who has come just now has cut the file to its end.
-                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::UnexpectedEof => continue,
-                facts => facts?,
+            // Before the look at the file: what is committed stands there.
+            let committed = self.writers.committed();
+            let looked =
+                self.goes_on(walked, end).and_then(|goes_on| Ok((goes_on, self.facts(walked, end, stop)?)));
+            let (goes_on, facts) = match looked {
+                Err(error) if is_cut_meanwhile(&error) => continue,
+                looked => looked?,
             };
+            if goes_on || committed.is_some_and(|committed| committed <= chain_end) {
+                self.is_overtaken.store(true, Ordering::Relaxed);
+                return Ok(None);
+            }
+            if committed.is_some() {
+                return Ok(Some(EndFault { is_cut_off: true, ..EndFault::before_more(end, stop) }));
+            }
             match (judge(&facts), &self.writers) {
                 (Verdict::Whole, _) => return Ok(None),
                 (Verdict::Torn, _) => {
@@ -104,13 +125,48 @@ impl<'a> Marks<'a> {
         Ok(Some(EndFault { reason: stop.reason.to_owned(), is_cut_off: false }))
     }
 
-    fn facts(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<TailFacts> {
+    /// Whether the log goes on where it seemed to end: a writer has come since, and may be gone again.
+    fn goes_on(&self, walked: &OpenSegment, end: ChainEnd) -> Result<bool> {
+        if matches!(self.writers, Writers::None) {
+            return Ok(false);
+        }
+        let (files, segment) = (self.files, &walked.segment);
+        if let Some(seal) = end.seal {
+            let path = segment_path(&files.store, segment.header.number + 1);
+            let Ok(file) = files.disk.open(&path, OpenMode::Read) else { return Ok(false) };
+            return Ok(read_header(&path, &*file).is_ok_and(|next| is_named_by(&seal, &next)));
+        }
+        // Opened anew: a backup that is brought up to date has another file under this name.
+        let opened = files.disk.open(&segment.path, OpenMode::Read);
+        let file = TolerantFile::new(opened.map_err(|error| Error::io("open", &segment.path, error))?);
+        let io = |error| Error::io("read", &segment.path, error);
+        let mut scan = Scan::new(&*file, &segment.header).map_err(io)?;
+        scan.skip_to(end);
+        Ok(scan.next_frame().map_err(io)?.is_ok())
+    }
+
+    /// Whether a writer is here now, or was since the verification began.
+    pub(crate) fn are_overtaken(&self) -> bool {
+        self.is_overtaken.load(Ordering::Relaxed) || self.writers.committed().is_some()
+    }
+
+    /// Whether the log has grown behind what was looked at.
+    pub(crate) fn has_grown(&self, walked: &OpenSegment, end: ChainEnd) -> Result<bool> {
+        Ok(self.are_overtaken() || self.goes_on(walked, end)?)
+    }
+
+    fn facts(&self, walked: &OpenSegment, end: ChainEnd, stop: Stop) -> Result<TailFacts> {
         let files = self.files;
         let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
         let mut facts = tail_facts(&walked.segment, end, stop, &mark)?;
         facts.durable = facts.durable.max(self.directory);
         Ok(facts)
     }
+}
+
+/// Whether a segment is the one behind a SEAL.
+pub(crate) fn is_named_by(seal: &Seal, next: &SegmentHeader) -> bool {
+    seal.logical_end == next.base && seal.chain_next == next.chain
 }
 
 fn described(facts: &TailFacts, end: ChainEnd, stop: Stop, reason: &str) -> String {

@@ -55,6 +55,11 @@ impl<T> Listed<T> {
         self.items.sort_by(compare);
     }
 
+    /// The one that was added last; none where it isn't named.
+    pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
+        if self.unnamed() == 0 { self.items.last_mut() } else { None }
+    }
+
     pub(crate) fn items_mut(&mut self) -> slice::IterMut<'_, T> {
         self.items.iter_mut()
     }
@@ -86,13 +91,13 @@ impl<'a, T> IntoIterator for &'a Listed<T> {
     }
 }
 
-/// How far a verification is.
+/// How far a verification, a backup or a restore is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Progress {
-    /// How much of the log was read, in bytes.
+    /// How much of the log is done, in bytes.
     pub bytes: u64,
-    /// How much there is to read, in bytes.
+    /// How much there is to do, in bytes.
     pub bytes_total: u64,
 }
 
@@ -103,8 +108,10 @@ pub enum Extent {
     /// To its end: nobody was writing.
     #[default]
     Whole,
-    /// Up to what a writer, who goes on, had committed when the verification began.
+    /// Up to what a writer had committed when the verification came there; the writer may have gone on since.
     Committed,
+    /// Up to where the caller stopped it. Snapshots and checkpoints weren't looked at.
+    Stopped,
 }
 
 /// Positions without a gap.
@@ -200,6 +207,21 @@ pub enum FindingKind {
     Snapshot,
     /// A checkpoint.
     Checkpoint,
+    /// Something that wasn't compared, since there is too much of it.
+    Unchecked,
+}
+
+impl fmt::Display for FindingKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Index => "index",
+            Self::Directory => "directory",
+            Self::Mark => "mark",
+            Self::Snapshot => "snapshot",
+            Self::Checkpoint => "checkpoint",
+            Self::Unchecked => "unchecked",
+        })
+    }
 }
 
 /// Something beside the events that isn't as it should be. No event is lost by it.
@@ -229,6 +251,7 @@ impl Finding {
             FindingKind::Checkpoint => {
                 "its consumer is refused when it goes on from there; save it anew, or delete it"
             }
+            FindingKind::Unchecked => "nothing is known of them; each is checked when it is used",
         }
     }
 }
@@ -276,7 +299,7 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Whether nothing of the log is damaged.
+    /// Whether nothing of the log is damaged, as far as it was looked at ([`extent`](Self::extent)).
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.damage.is_empty()

@@ -11,14 +11,12 @@ use crate::{
         layout::{align, get_u64},
         record::{self, RECORD_FIXED_BYTES, Record},
     },
+    inspect::allowance::Allowance,
     position::{Position, Version},
 };
 
 /// What a frame's header takes, which stands before the first record.
 const HEADER_BYTES: usize = crate::format::frame::FRAME_HEADER_BYTES;
-
-/// How many times a place is followed to the end, for each stretch: what evil bytes may cost.
-const TRIALS_MAX: u32 = 1_000;
 
 /// A stretch of the log that isn't valid, from the beginning of a frame on.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +26,8 @@ pub(crate) struct Broken<'a> {
     pub(crate) first: Position,
     /// The position of the first event behind it, where that is known.
     pub(crate) beyond: Option<Position>,
+    /// What may be checked of the segment yet.
+    pub(crate) allowance: &'a Allowance,
 }
 
 impl<'a> Broken<'a> {
@@ -39,7 +39,6 @@ impl<'a> Broken<'a> {
         visit: &mut dyn FnMut(usize, Position, Option<&Record<'a>>),
     ) -> Option<Position> {
         let (mut at, mut expected) = (HEADER_BYTES, self.first);
-        let mut trials = TRIALS_MAX;
         while self.is_before_end(expected) && at < self.bytes.len() {
             if let Some(record) = self.record_at(at, expected) {
                 visit(at, expected, Some(&record));
@@ -50,7 +49,7 @@ impl<'a> Broken<'a> {
             } else {
                 visit(at, expected, None);
                 let next = self.behind_damaged(at, expected, payload_end).map(|next| (next, expected.next()));
-                (at, expected) = next.or_else(|| self.search(at + 1, expected.next(), &mut trials))?;
+                (at, expected) = next.or_else(|| self.search(at + 1, expected.next()))?;
             }
             if Some(at) == payload_end {
                 return Some(expected);
@@ -65,7 +64,13 @@ impl<'a> Broken<'a> {
 
     /// The record at a place, if it is whole and has this position.
     fn record_at(&self, at: usize, position: Position) -> Option<Record<'a>> {
-        let record = record::decode(self.bytes.get(at..)?).ok()?;
+        let bytes = self.bytes.get(at..)?;
+        let length = record::length(bytes).ok().filter(|length| *length <= bytes.len())?;
+        // Its number first: that costs nothing.
+        if Position::new(get_u64(bytes, 8)) != position || !self.allowance.pay(length as u64) {
+            return None;
+        }
+        let record = record::decode(bytes).ok()?;
         (record.event.position == position).then_some(record)
     }
 
@@ -86,14 +91,13 @@ impl<'a> Broken<'a> {
     }
 
     /// The first place from `at` on from which records lead to the end without a gap, and the position there.
-    fn search(&self, from: usize, first: Position, trials: &mut u32) -> Option<(usize, Position)> {
+    fn search(&self, from: usize, first: Position) -> Option<(usize, Position)> {
         let beyond = self.beyond?;
         for at in from..self.bytes.len().saturating_sub(RECORD_FIXED_BYTES) {
             let position = Position::new(get_u64(self.bytes, at + 8));
             if position < first || position >= beyond || self.record_at(at, position).is_none() {
                 continue;
             }
-            *trials = trials.checked_sub(1)?;
             if self.leads_to_end(at, position) {
                 return Some((at, position));
             }
@@ -126,4 +130,26 @@ pub(crate) fn seeming(content: &[u8]) -> Option<(&str, Version, Position)> {
     let fixed = content.get(..RECORD_FIXED_BYTES)?;
     let stream = str::from_utf8(record::peek_stream(content)?).ok()?;
     Some((stream, Version::new(get_u64(fixed, 16)), Position::new(get_u64(fixed, 8))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_look_like_records_everywhere_cost_no_more_than_is_allowed() {
+        // The length and the position of a large record, at every second byte.
+        let record_bytes = u32::from_le_bytes([0, 1, 0, 1]) as usize;
+        let bytes = [0, 1].repeat(record_bytes / 2 + HEADER_BYTES + 100);
+        let allowance = Allowance::new(3 * record_bytes as u64);
+        let broken = Broken {
+            bytes: &bytes,
+            first: Position::FIRST,
+            beyond: Some(Position::new(u64::MAX)),
+            allowance: &allowance,
+        };
+        let mut visited = 0;
+        assert_eq!(broken.each_record(None, &mut |_, _, _| visited += 1), None);
+        assert_eq!((visited, allowance.is_spent()), (1, true));
+    }
 }

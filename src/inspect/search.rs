@@ -9,6 +9,7 @@ use crate::{
         layout::{FRAME_ALIGNMENT, bytes, index},
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
     },
+    inspect::allowance::Allowance,
     log::{
         scan::{ChainEnd, Scan},
         segment::Segment,
@@ -20,17 +21,23 @@ use crate::{
 /// How much is looked through at a time, in bytes.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// How many bytes of frames whose headers are right are checked in vain at most, for each search: what evil files may
-/// cost.
-const IN_VAIN_BYTES_MAX: u64 = 1 << 30;
-
 /// Where frames of a segment go on behind the place where the chain ends; none if none do before `bytes_end`.
 ///
 /// A frame is one to go on from if its header is right (checksum, store, place in the log) and it is whole, or goes on the chain
 /// of the broken one, or is named by the chain of the one behind it.
 pub(crate) fn find_on(segment: &Segment, end: &ChainEnd, bytes_end: u64) -> io::Result<Option<ChainEnd>> {
+    find_on_within(segment, end, bytes_end, &Allowance::of_segment())
+}
+
+/// The same for one stretch of several that share an allowance.
+pub(crate) fn find_on_within(
+    segment: &Segment,
+    end: &ChainEnd,
+    bytes_end: u64,
+    allowance: &Allowance,
+) -> io::Result<Option<ChainEnd>> {
     let file_bytes = segment.file.len()?.min(bytes_end);
-    let mut search = Search::new(segment, file_bytes, end)?;
+    let mut search = Search::new(segment, file_bytes, end, allowance)?;
     let mut from = end.file_offset + bytes(FRAME_ALIGNMENT);
     if let Some(broken) = search.header_at(end.file_offset)?
         && broken.chain == end.chain
@@ -55,14 +62,15 @@ pub(crate) fn infer_header(
     let file_bytes = file.len()?;
     let mut window = Window::new(0);
     let mut at = bytes(SEGMENT_HEADER_BYTES);
-    let mut left = IN_VAIN_BYTES_MAX;
+    let allowance = Allowance::of_segment();
     while at < file_bytes {
         let chunk = window.get(file, at, CHUNK_BYTES, file_bytes)?.to_vec();
         for (slot, slot_bytes) in chunk.chunks(FRAME_ALIGNMENT).enumerate() {
             let place = at + bytes(slot * FRAME_ALIGNMENT);
             let Ok(found) = FrameHeader::decode(slot_bytes) else { continue };
             let Some(base) = found.log_offset.get().checked_sub(place) else { continue };
-            if found.store_id != store_id || left < bytes(found.frame_bytes()) {
+            // As much is read for each, at least.
+            if found.store_id != store_id || !allowance.pay(bytes(found.frame_bytes().max(CHUNK_BYTES))) {
                 continue;
             }
             let header = header_before(&found, number, LogOffset::new(base));
@@ -71,7 +79,6 @@ pub(crate) fn infer_header(
             if scan.next_frame()?.is_ok() {
                 return Ok(Some(header));
             }
-            left -= bytes(found.frame_bytes());
         }
         at += bytes(chunk.len());
     }
@@ -115,13 +122,18 @@ struct Search<'a> {
     end: &'a ChainEnd,
     window: Window,
     scan: Scan<'a>,
-    in_vain_bytes: u64,
+    allowance: &'a Allowance,
 }
 
 impl<'a> Search<'a> {
-    fn new(segment: &'a Segment, file_bytes: u64, end: &'a ChainEnd) -> io::Result<Self> {
+    fn new(
+        segment: &'a Segment,
+        file_bytes: u64,
+        end: &'a ChainEnd,
+        allowance: &'a Allowance,
+    ) -> io::Result<Self> {
         let scan = Scan::until(&*segment.file, &segment.header, file_bytes)?;
-        Ok(Self { segment, file_bytes, end, window: Window::new(0), scan, in_vain_bytes: 0 })
+        Ok(Self { segment, file_bytes, end, window: Window::new(0), scan, allowance })
     }
 
     /// The header at a place, if one is there that belongs there.
@@ -155,7 +167,7 @@ impl<'a> Search<'a> {
                     return Ok(Some(before(&header, place)));
                 }
             }
-            if self.in_vain_bytes > IN_VAIN_BYTES_MAX {
+            if self.allowance.is_spent() {
                 return Ok(None);
             }
             at += bytes(chunk.len());
@@ -165,14 +177,13 @@ impl<'a> Search<'a> {
 
     /// Whether a header is that of a frame: it is whole, or the one behind it names it.
     fn is_one(&mut self, header: &FrameHeader, file_offset: u64) -> io::Result<bool> {
-        if self.in_vain_bytes > IN_VAIN_BYTES_MAX {
+        if !self.allowance.pay(bytes(header.frame_bytes())) {
             return Ok(false);
         }
         self.scan.skip_to(before(header, file_offset));
         if self.scan.next_frame()?.is_ok() {
             return Ok(true);
         }
-        self.in_vain_bytes += bytes(header.frame_bytes());
         let next = self.header_at(file_offset + bytes(header.frame_bytes()))?;
         Ok(next.is_some_and(|next| next.chain == header.crc))
     }
@@ -184,4 +195,74 @@ pub(crate) fn stretch_of(segment: &Segment, start: u64, end: u64, bytes_max: usi
     let mut content = vec![0; index(end.saturating_sub(start)).min(bytes_max)];
     segment.file.read_exact_at(&mut content, start)?;
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::{
+        disk::{
+            contract::{Disk, OpenMode},
+            sim::simulated::SimDisk,
+        },
+        format::frame::{EpochMode, FrameSpec, finish_frame},
+        position::Position,
+    };
+
+    const PAYLOAD_BYTES: usize = 64 << 10;
+
+    fn header() -> SegmentHeader {
+        SegmentHeader {
+            store_id: 7,
+            number: 1,
+            rewrite: 0,
+            chain: 0,
+            base: LogOffset::default(),
+            first_position: Position::FIRST,
+            durable: LogOffset::default(),
+            epoch: 1,
+            mode: EpochMode::Fsync,
+        }
+    }
+
+    fn frame_at(file_offset: usize) -> Vec<u8> {
+        let mut frame = vec![1; FRAME_HEADER_BYTES + PAYLOAD_BYTES];
+        let spec = FrameSpec {
+            log_offset: LogOffset::new(bytes(file_offset)),
+            file_offset: bytes(file_offset),
+            durable: LogOffset::default(),
+            chain: 9,
+            epoch: 1,
+            first_position: Position::FIRST,
+            kind: FrameKind::Seal,
+            mode: EpochMode::Fsync,
+            store_id: 7,
+        };
+        finish_frame(&mut frame, &spec);
+        frame
+    }
+
+    #[test]
+    fn headers_of_frames_that_arent_whole_cost_no_more_than_is_allowed() -> io::Result<()> {
+        // Ten headers side by side, each of a frame that isn't there, and in vain.
+        let mut content = vec![0; 512 << 10];
+        for at in (1024..).step_by(FRAME_HEADER_BYTES).take(10) {
+            content[at..at + FRAME_HEADER_BYTES].copy_from_slice(&frame_at(at)[..FRAME_HEADER_BYTES]);
+        }
+        let disk = SimDisk::new(1);
+        disk.write_file("/log", content)?;
+        let file = disk.open("/log".as_ref(), OpenMode::Read)?;
+        let segment = Segment::with_header(header(), PathBuf::from("/log"), file).expect("it is there");
+        let end = ChainEnd::beginning(&segment.header);
+        let spent_of = |allowed: usize| {
+            let allowance = Allowance::new(bytes(allowed * (PAYLOAD_BYTES + FRAME_HEADER_BYTES)));
+            find_on_within(&segment, &end, u64::MAX, &allowance).map(|found| (found, allowance.is_spent()))
+        };
+        assert_eq!(spent_of(11)?, (None, false));
+        assert_eq!(spent_of(10)?, (None, true));
+        assert_eq!(spent_of(3)?, (None, true));
+        Ok(())
+    }
 }

@@ -10,6 +10,9 @@ const SHARDS: usize = 64;
 /// A stream is known of which no event was read: an index file, or the directory, names it.
 const UNSEEN: u64 = 1 << 63;
 
+/// The largest version that is kept. A log can't have as many events.
+pub(crate) const VERSION_MAX: Version = Version::new(UNSEEN - 1);
+
 /// What a stream is at a place in the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct StreamState {
@@ -69,7 +72,7 @@ impl StreamTable {
 
     /// Says what a stream is, of which an event was read.
     pub(crate) fn set(&mut self, key: StreamKey, version: Version, latest: u32) {
-        let stream = Stream { hash: key.hash, version: version.get(), check: key.check, latest };
+        let stream = Stream { hash: key.hash, version: kept(version), check: key.check, latest };
         if self.put(stream).is_none_or(|before| before.version & UNSEEN != 0) {
             self.seen += 1;
         }
@@ -79,7 +82,7 @@ impl StreamTable {
     pub(crate) fn set_unseen(&mut self, hash: u64, version: Version, latest: u32) {
         let known = self.get(hash).and_then(|state| state.check);
         let flag = if known.is_none() { UNSEEN } else { 0 };
-        self.put(Stream { hash, version: version.get() | flag, check: known.unwrap_or(0), latest });
+        self.put(Stream { hash, version: kept(version) | flag, check: known.unwrap_or(0), latest });
     }
 
     fn put(&mut self, stream: Stream) -> Option<Stream> {
@@ -98,6 +101,11 @@ impl StreamTable {
     fn memory_bytes(&self) -> usize {
         self.shards.iter().map(HashTable::allocation_size).sum()
     }
+}
+
+/// A directory, or an index, may say anything.
+fn kept(version: Version) -> u64 {
+    version.min(VERSION_MAX).get()
 }
 
 /// By bits that the tables themselves don't look at first.
@@ -125,6 +133,16 @@ mod tests {
         }
         let state = table.get(key(17).hash).expect("it is there");
         assert_eq!((state.version, state.check, state.latest), (Version::new(18), Some(key(17).check), 3));
+    }
+
+    #[test]
+    fn a_version_that_is_too_large_is_none_of_a_stream_that_nobody_saw() {
+        let mut table = StreamTable::new();
+        table.set(key(1), Version::new(u64::MAX), 3);
+        table.set_unseen(key(2).hash, Version::new(1 << 63), 3);
+        let of = |number| table.get(key(number).hash).map(|state| (state.version, state.check));
+        assert_eq!(of(1), Some((VERSION_MAX, Some(key(1).check))));
+        assert_eq!((of(2), table.seen()), (Some((VERSION_MAX, None)), 1));
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::{
 const AT_ONCE_MAX: usize = 4;
 
 /// How many checkpoints are compared with the log at most.
-const CHECKPOINTS_MAX: usize = 10_000;
+pub(crate) const CHECKPOINTS_MAX: usize = 10_000;
 
 /// What a segment adds up to, all of which is whole.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub(crate) struct Tally {
     pub(crate) creations: u64,
     /// The last cursor of each checkpoint; none: it was deleted.
     pub(crate) checkpoints: HashMap<String, Option<Cursor>>,
+    /// Whether there are others.
+    pub(crate) has_more_checkpoints: bool,
 }
 
 impl Tally {
@@ -64,19 +66,25 @@ impl Tally {
         let Some(name) = event.stream.strip_prefix(CHECKPOINT_PREFIX) else { return Ok(()) };
         let saved = checkpoint_of(event);
         let saved = saved.map_err(|error| format!("checkpoint {name:?} can't be read: {error}"))?;
-        if self.checkpoints.len() < CHECKPOINTS_MAX || self.checkpoints.contains_key(name) {
-            self.checkpoints.insert(name.to_owned(), saved.map(|checkpoint| checkpoint.cursor));
-        }
+        self.note(name, saved.map(|checkpoint| checkpoint.cursor));
         Ok(())
+    }
+
+    fn note(&mut self, name: &str, cursor: Option<Cursor>) {
+        if let Some(known) = self.checkpoints.get_mut(name) {
+            *known = cursor;
+        } else if self.checkpoints.len() < CHECKPOINTS_MAX {
+            self.checkpoints.insert(name.to_owned(), cursor);
+        } else {
+            self.has_more_checkpoints = true;
+        }
     }
 
     /// Takes in what comes behind.
     pub(crate) fn join(&mut self, later: Self) {
         self.creations = self.creations.wrapping_add(later.creations);
-        let room = CHECKPOINTS_MAX.saturating_sub(self.checkpoints.len());
-        let (known, new): (Vec<_>, Vec<_>) =
-            later.checkpoints.into_iter().partition(|(name, _)| self.checkpoints.contains_key(name));
-        self.checkpoints.extend(known.into_iter().chain(new.into_iter().take(room)));
+        self.has_more_checkpoints |= later.has_more_checkpoints;
+        later.checkpoints.into_iter().for_each(|(name, cursor)| self.note(&name, cursor));
     }
 }
 
@@ -188,5 +196,25 @@ impl Survey {
             self.tally.add(&record.event, store_id).ok()?;
         }
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_that_arent_compared_are_told() {
+        let tally_of = |names: std::ops::Range<usize>| {
+            let mut tally = Tally::default();
+            names.for_each(|number| tally.note(&format!("consumer-{number}"), None));
+            tally
+        };
+        let mut tally = tally_of(0..CHECKPOINTS_MAX);
+        tally.join(tally_of(5..50));
+        assert_eq!((tally.checkpoints.len(), tally.has_more_checkpoints), (CHECKPOINTS_MAX, false));
+        tally.join(tally_of(CHECKPOINTS_MAX - 5..CHECKPOINTS_MAX + 1));
+        assert_eq!((tally.checkpoints.len(), tally.has_more_checkpoints), (CHECKPOINTS_MAX, true));
+        assert!(tally_of(0..CHECKPOINTS_MAX + 1).has_more_checkpoints);
     }
 }

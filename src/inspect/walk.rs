@@ -10,7 +10,8 @@ use crate::{
         record::{self, RECORD_FIXED_BYTES, Record},
     },
     inspect::{
-        search::{find_on, stretch_of},
+        allowance::Allowance,
+        search::{find_on_within, stretch_of},
         tolerant_file::TolerantFile,
     },
     log::{
@@ -21,9 +22,12 @@ use crate::{
     },
 };
 
-/// A segment whose bad sectors don't end the walk.
+/// How often something is looked at anew, since somebody seems to be changing it.
+pub(crate) const LOOKS_MAX: usize = 100;
+
+/// A segment that is open for a walk, which its bad sectors don't end.
 #[derive(Debug)]
-pub(crate) struct Walked {
+pub(crate) struct OpenSegment {
     pub(crate) segment: Segment,
     pub(crate) file: Arc<TolerantFile>,
 }
@@ -47,6 +51,16 @@ pub(crate) struct Gap {
     pub(crate) is_cut_off: bool,
 }
 
+impl Gap {
+    /// Bytes of a valid frame that the disk can't read: its checksum says that they are zeros. No event is lost here, but
+    /// who reads the frame's events may get an error.
+    fn of_zeros(before: ChainEnd, at: u64) -> Self {
+        let resumed = ChainEnd { file_offset: at, ..before };
+        let reason = format!("{}; the checksums say that they are zeros", unreadable_reason(at));
+        Self { reason, before: resumed, resumed: Some(resumed), end: at, header: None, is_cut_off: false }
+    }
+}
+
 /// What is wrong with the end of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct EndFault {
@@ -58,6 +72,16 @@ pub(crate) struct EndFault {
 impl EndFault {
     fn of(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), is_cut_off: false }
+    }
+
+    /// The log has gone on, and that isn't there.
+    pub(crate) fn before_more(end: ChainEnd, stop: Stop) -> Self {
+        let reason = if end.seal.is_some() {
+            "the segment behind this one is missing, though the log goes on beyond it"
+        } else {
+            stop.reason
+        };
+        Self { reason: reason.to_owned(), is_cut_off: end.seal.is_some() }
     }
 }
 
@@ -72,7 +96,7 @@ pub(crate) enum End<'a> {
 }
 
 /// Says what is wrong with the end of a log; none: nothing.
-pub(crate) type JudgeEnd<'a> = dyn Fn(&Walked, ChainEnd, Stop) -> Result<Option<EndFault>> + Sync + 'a;
+pub(crate) type JudgeEnd<'a> = dyn Fn(&OpenSegment, ChainEnd, Stop) -> Result<Option<EndFault>> + Sync + 'a;
 
 impl End<'_> {
     /// Nothing is looked at from there on.
@@ -84,7 +108,7 @@ impl End<'_> {
     }
 
     /// What is wrong where no frame is valid; none: the segment ends there as it should.
-    fn damage_at(&self, walked: &Walked, end: ChainEnd, stop: Stop) -> Result<Option<EndFault>> {
+    fn damage_at(&self, walked: &OpenSegment, end: ChainEnd, stop: Stop) -> Result<Option<EndFault>> {
         let found = match self {
             Self::Sealed(_) if end.seal.is_none() => Some(EndFault::of(stop.reason)),
             Self::Sealed(_) => match check_sealed(&walked.segment, end, stop) {
@@ -92,7 +116,9 @@ impl End<'_> {
                 checked => checked.map(|()| None)?,
             },
             Self::Committed(bytes_end) => {
-                (end.file_offset < *bytes_end && end.seal.is_none()).then(|| EndFault::of(stop.reason))
+                let behind =
+                    end.seal.map_or(end.file_offset, |seal| walked.segment.file_offset(seal.logical_end));
+                (behind < *bytes_end).then(|| EndFault::before_more(end, stop))
             }
             Self::Open(judge) => judge(walked, end, stop)?,
         };
@@ -107,25 +133,39 @@ fn unreadable_reason(file_offset: u64) -> String {
 }
 
 /// Walks over a segment, and has each step taken in, in order. Returns where it ends.
-pub(crate) fn walk(walked: &Walked, end: &End<'_>, take: Take<'_, Gap>) -> Result<ChainEnd> {
+pub(crate) fn walk(walked: &OpenSegment, end: &End<'_>, take: Take<'_, Gap>) -> Result<ChainEnd> {
     let length = walked.segment.prepared().min(end.bytes_end());
     hand_over(length, |take| walk_here(walked, end, take), take)
 }
 
-fn walk_here(walked: &Walked, end: &End<'_>, take: Take<'_, Gap>) -> Result<ChainEnd> {
+fn walk_here(walked: &OpenSegment, end: &End<'_>, take: Take<'_, Gap>) -> Result<ChainEnd> {
     let segment = &walked.segment;
     let io = |error| Error::io("read", &segment.path, error);
     let mut scan = Scan::until(&*segment.file, &segment.header, end.bytes_end()).map_err(io)?;
+    let allowance = Allowance::of_segment();
+    let mut looks = 1;
     loop {
-        let stop = match scan.next_frame().map_err(io)? {
-            Ok(frame) => {
+        let before = scan.end();
+        let stop = match scan.next_frame().map_err(io) {
+            Ok(Ok(frame)) => {
+                let frame_end = frame.file_offset + bytes(frame.header.frame_bytes());
+                if let Some(at) = walked.file.unreadable_in(frame.file_offset..frame_end) {
+                    take(Step::Note(Gap::of_zeros(before, at)))?;
+                }
                 take(Step::Frame(frame))?;
                 continue;
             }
-            Err(stop) => stop,
+            Ok(Err(stop)) => stop,
+            Err(error) if is_cut_meanwhile(&error) && looks < LOOKS_MAX => {
+                looks += 1;
+                scan.shorten().map_err(io)?;
+                continue;
+            }
+            Err(error) => return Err(error),
         };
-        let Some(fault) = end.damage_at(walked, scan.end(), stop)? else { return Ok(scan.end()) };
-        let gap = gap_at(walked, scan.end(), end, fault)?;
+        let fault = while_it_is_cut(|| end.damage_at(walked, scan.end(), stop))?;
+        let Some(fault) = fault else { return Ok(scan.end()) };
+        let gap = while_it_is_cut(|| gap_at(walked, scan.end(), end, (&fault, &allowance)))?;
         let resumed = gap.resumed;
         take(Step::Note(gap))?;
         let Some(resumed) = resumed else { return Ok(scan.end()) };
@@ -133,16 +173,37 @@ fn walk_here(walked: &Walked, end: &End<'_>, take: Take<'_, Gap>) -> Result<Chai
     }
 }
 
+/// Whether a file ended before it should: a writer has cut it to its end since its length was asked.
+pub(crate) fn is_cut_meanwhile(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof)
+}
+
+/// Asks again where a file was cut to its end meanwhile.
+fn while_it_is_cut<T>(mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..LOOKS_MAX {
+        match ask() {
+            Err(error) if is_cut_meanwhile(&error) => {}
+            answer => return answer,
+        }
+    }
+    ask()
+}
+
 /// What stands where the chain ends, and where frames go on.
-fn gap_at(walked: &Walked, before: ChainEnd, end: &End<'_>, fault: EndFault) -> Result<Gap> {
-    let EndFault { mut reason, is_cut_off } = fault;
+fn gap_at(
+    walked: &OpenSegment,
+    before: ChainEnd,
+    end: &End<'_>,
+    (fault, allowance): (&EndFault, &Allowance),
+) -> Result<Gap> {
+    let EndFault { mut reason, is_cut_off } = fault.clone();
     let segment = &walked.segment;
     let io = |error| Error::io("read", &segment.path, error);
     let file_bytes = segment.file.len().map_err(io)?.min(end.bytes_end());
     if before.seal.is_some() {
         return Ok(Gap { reason, before, resumed: None, end: file_bytes, header: None, is_cut_off });
     }
-    let resumed = find_on(segment, &before, end.bytes_end()).map_err(io)?;
+    let resumed = find_on_within(segment, &before, end.bytes_end(), allowance).map_err(io)?;
     if let (End::Sealed(next), None) = (end, resumed) {
         reason = format!("{reason} (segment {next} is there, so a SEAL must end this one)");
     }
@@ -169,15 +230,18 @@ pub(crate) fn header_at_end(segment: &Segment, before: &ChainEnd) -> io::Result<
     }))
 }
 
-/// Asks the record at a place, found by its own length; none: no whole one is there.
+/// Asks the record at a place, found by its own length; none: no whole one is there, or it can't be paid for.
 pub(crate) fn record_at<T>(
-    walked: &Walked,
+    walked: &OpenSegment,
     file_offset: u64,
+    allowance: &Allowance,
     ask: impl FnOnce(&Record<'_>) -> Result<T>,
 ) -> Result<Option<T>> {
     let io = |error| Error::io("read", &walked.segment.path, error);
     let fixed = stretch_of(&walked.segment, file_offset, u64::MAX, RECORD_FIXED_BYTES).map_err(io)?;
-    let Ok(length) = record::length(&fixed) else { return Ok(None) };
+    let Some(length) = record::length(&fixed).ok().filter(|length| allowance.pay(bytes(*length))) else {
+        return Ok(None);
+    };
     let content = stretch_of(&walked.segment, file_offset, u64::MAX, length).map_err(io)?;
     record::decode(&content).ok().map(|record| ask(&record)).transpose()
 }

@@ -132,6 +132,13 @@ impl<'a> Scan<'a> {
         self.end = end;
     }
 
+    /// Takes the file's length anew, which has been cut to its end meanwhile.
+    pub(crate) fn shorten(&mut self) -> io::Result<()> {
+        self.file_bytes = self.file_bytes.min(self.file.len()?);
+        self.window.clear();
+        Ok(())
+    }
+
     /// Where the valid frames end so far.
     pub(crate) fn end(&self) -> ChainEnd {
         self.end

@@ -5,7 +5,7 @@
     reason = "tests are named after behaviours, with the items of the fault list behind __"
 )]
 
-use std::{path::Path, sync::Arc};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use crate::{
     disk::sim::simulated::SimDisk,
@@ -75,7 +75,8 @@ fn a_log_beyond_four_gibibytes_is_written_cut_off_and_read__F29() {
         assert_eq!(events.len(), 40, "base {base}");
         assert!(events.iter().zip(0_u64..).all(|(event, number)| u64::from(event.data[0]) == number % 10));
         store.close().expect("it closes");
-        let found = verify_on(Arc::new(disk.clone()), STORE, &mut |_| {}).expect("it is verified");
+        let found = verify_on(Arc::new(disk.clone()), STORE, &mut |_| ControlFlow::Continue(()))
+            .expect("it is verified");
         assert!(found.damage.is_empty() && found.events == 40, "base {base}: {found:?}");
     }
 }

@@ -19,12 +19,12 @@ use crate::{
     },
     index::key::StreamKey,
     inspect::{
+        inspection::rebuilt_header,
         marks::Marks,
         ordering::{SegmentFile, Slot},
         report::{Listed, LostVersions, PositionRange},
         tolerant_file::TolerantFile,
-        verify::rebuilt_header,
-        walk::Walked,
+        walk::OpenSegment,
     },
     log::{
         recovery::check_link,
@@ -351,7 +351,7 @@ fn rewrite_of(
 fn is_sound_end(last: &MergedSegment, marks: &Marks<'_>) -> Result<bool> {
     let file = TolerantFile::new(Arc::new(last.content.clone()));
     let segment = Segment::with_header(last.header.clone(), last.path(), file.clone())?;
-    Ok(marks.judge_end(&Walked { segment, file }, last.end, last.stop)?.is_none())
+    Ok(marks.judge_end(&OpenSegment { segment, file }, last.end, last.stop)?.is_none())
 }
 
 impl MergedSegment {

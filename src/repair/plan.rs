@@ -7,9 +7,10 @@ use crate::{
     format::{control::StoreMeta, layout::bytes, segment_header::SegmentHeader},
     index::files::IndexFiles,
     inspect::{
+        inspection::rebuilt_header,
         ordering::Stranger,
         report::{Finding, FindingKind, Listed, LostVersions, PositionRange, Verification},
-        verify::{Inspected, rebuilt_header},
+        verify::Inspected,
     },
     log::{
         creation::meta_path,

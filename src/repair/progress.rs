@@ -40,20 +40,14 @@ impl<'a> RepairProgress<'a> {
     }
 
     /// Passes on what a verification tells, as a further pass. An error if it was to be stopped.
-    pub(crate) fn passing_on<T>(
-        &mut self,
-        verify: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<T>,
-    ) -> Result<T> {
+    pub(crate) fn passing_on<T>(&mut self, verify: impl FnOnce(Tell<'_>) -> Result<T>) -> Result<T> {
         self.expect(0);
-        let (before, mut whole) = (self.bytes, 0);
+        let before = self.bytes;
         let verified = verify(&mut |progress: Progress| {
-            whole = progress.bytes_total;
-            self.tell(Progress {
-                bytes: before + progress.bytes,
-                bytes_total: before + progress.bytes_total,
-            });
+            self.bytes_total = before + progress.bytes_total;
+            self.tell(Progress { bytes: before + progress.bytes, bytes_total: self.bytes_total });
+            if self.check().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        self.bytes_total = before + whole;
         self.check()?;
         Ok(verified)
     }

@@ -5,10 +5,11 @@ use std::{fmt, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    inspect::report::{Damage, Listed, LostVersions, PositionRange},
-    position::Position,
+    inspect::{
+        report::{Listed, LostVersions, PositionRange},
+        report_json::{DamageJson, RangeJson, VersionsJson, named},
+    },
     repair::plan::{RepairPlan, RepairStep},
-    stream::StreamId,
 };
 
 /// How many entries of a list the text names.
@@ -47,19 +48,20 @@ struct Report<'a> {
     summary: &'a Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     folder: Option<String>,
-    lost: Vec<RangeReport>,
-    lost_versions: Vec<VersionsReport<'a>>,
-    set_aside: Vec<RangeReport>,
+    lost: Vec<RangeJson>,
+    lost_versions: Vec<VersionsJson<'a>>,
+    set_aside: Vec<RangeJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     set_aside_in: Vec<&'static str>,
-    restored: Vec<RangeReport>,
-    damage: Vec<DamageReport<'a>>,
-    unnamed: UnnamedReport,
+    restored: Vec<RangeJson>,
+    damage: Vec<DamageJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unnamed: Option<UnnamedReport>,
     steps: Vec<StepReport>,
 }
 
-/// How many entries each list leaves out.
-#[derive(Serialize)]
+/// How many entries each list leaves out; none: all are named.
+#[derive(PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct UnnamedReport {
     lost: u64,
@@ -70,36 +72,24 @@ struct UnnamedReport {
 }
 
 #[derive(Serialize)]
-struct RangeReport {
-    first: u64,
-    last: Option<u64>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct VersionsReport<'a> {
-    stream: Option<&'a str>,
-    stream_hash: String,
-    first: u64,
-    last: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DamageReport<'a> {
-    path: String,
-    offset: u64,
-    reason: &'a str,
-    intact: Option<u64>,
-    events_lost: Option<u64>,
-}
-
-#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StepReport {
     step: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     kept_as: Option<String>,
+}
+
+impl UnnamedReport {
+    fn of(plan: &RepairPlan) -> Option<Self> {
+        let unnamed = Self {
+            lost: plan.lost.unnamed(),
+            lost_versions: plan.lost_versions.unnamed(),
+            set_aside: plan.set_aside.unnamed(),
+            restored: plan.restored.unnamed(),
+            damage: plan.verification.damage.unnamed(),
+        };
+        (unnamed != Self::default()).then_some(unnamed)
+    }
 }
 
 impl Summary {
@@ -134,47 +124,16 @@ pub(crate) fn to_json(
     let report = Report {
         summary,
         folder: folder.map(|folder| folder.to_string_lossy().into_owned()),
-        lost: ranges(&plan.lost),
-        lost_versions: plan.lost_versions.iter().map(versions).collect(),
-        set_aside: ranges(&plan.set_aside),
+        lost: named(&plan.lost),
+        lost_versions: named(&plan.lost_versions),
+        set_aside: named(&plan.set_aside),
         set_aside_in,
-        restored: ranges(&plan.restored),
-        damage: plan.verification.damage.iter().map(damage).collect(),
-        unnamed: UnnamedReport {
-            lost: plan.lost.unnamed(),
-            lost_versions: plan.lost_versions.unnamed(),
-            set_aside: plan.set_aside.unnamed(),
-            restored: plan.restored.unnamed(),
-            damage: plan.verification.damage.unnamed(),
-        },
+        restored: named(&plan.restored),
+        damage: named(&plan.verification.damage),
+        unnamed: UnnamedReport::of(plan),
         steps: steps.collect(),
     };
     serde_json::to_string(&report).expect("numbers and texts always encode")
-}
-
-fn ranges(ranges: &Listed<PositionRange>) -> Vec<RangeReport> {
-    let report =
-        |range: &PositionRange| RangeReport { first: range.first.get(), last: range.last.map(Position::get) };
-    ranges.iter().map(report).collect()
-}
-
-fn versions(lost: &LostVersions) -> VersionsReport<'_> {
-    VersionsReport {
-        stream: lost.stream.as_ref().map(StreamId::as_str),
-        stream_hash: format!("{:016x}", lost.stream_hash),
-        first: lost.first.get(),
-        last: lost.last.get(),
-    }
-}
-
-fn damage(damage: &Damage) -> DamageReport<'_> {
-    DamageReport {
-        path: damage.path.to_string_lossy().into_owned(),
-        offset: damage.offset,
-        reason: &damage.reason,
-        intact: damage.intact.map(Position::get),
-        events_lost: damage.events_lost,
-    }
 }
 
 impl RepairPlan {
@@ -302,7 +261,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::inspect::report::{LISTED_MAX, Verification};
+    use crate::{
+        inspect::report::{Damage, LISTED_MAX, Verification},
+        position::Position,
+    };
 
     #[test]
     fn what_lists_leave_out_is_counted_list_by_list() {

@@ -20,7 +20,7 @@ use crate::{
         index_check::DirectoryCheck,
         marks::{Marks, Writers},
         ordering::{Slot, order_segments},
-        report::{Extent, Verification},
+        report::Verification,
         stream_table::StreamTable,
         verify::{Inspected, Presence, inspect, walk_from},
     },
@@ -326,7 +326,7 @@ fn merge(
     if found.is_whole() {
         return Ok(None);
     }
-    let directory = DirectoryCheck::open(files, Extent::Whole).0;
+    let directory = DirectoryCheck::open(files).0;
     let marks = Marks::new(files, Writers::None, directory.as_ref().map(DirectoryCheck::covered));
     let sources = Sources { disk: &*files.disk, meta, own, backup };
     sources.merge(inspected.sound_up_to, &found.lost_versions, &marks, progress).map(Some)

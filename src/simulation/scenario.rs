@@ -1,6 +1,6 @@
 //! Lives by a seed, and what all lives share: a store on its disk, and what it must hold.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use crate::{
     disk::sim::{
@@ -356,8 +356,8 @@ impl Run {
         if !left.is_empty() {
             return Err(format!("temporary files stay: {left:?}").into());
         }
-        let found =
-            verify_on(Arc::new(self.disk.clone()), STORE, &mut |_| {}).map_err(|error| error.to_string())?;
+        let found = verify_on(Arc::new(self.disk.clone()), STORE, &mut |_| ControlFlow::Continue(()))
+            .map_err(|error| error.to_string())?;
         if found.damage.is_empty() {
             return Ok(());
         }

@@ -45,7 +45,7 @@ pub(crate) fn log(store: &Path) -> BTreeMap<PathBuf, (u64, Vec<u8>)> {
 #[track_caller]
 pub(crate) fn check_store(path: &Path, expected: &[StoredEvent]) {
     let (before, mark) = (log(path), fs::read(path.join("durable.mark")).expect("a mark"));
-    let verified = verify(path, &mut |_| {}).expect("it can be verified");
+    let verified = verify(path, &mut |_| ControlFlow::Continue(())).expect("it can be verified");
     assert!(verified.is_whole() && verified.findings.is_empty(), "{verified:?}");
     assert_eq!(verified.interrupted_bytes, 0);
     assert_eq!(verified.last_position.get(), expected.len() as u64);

@@ -2,6 +2,7 @@
 
 use std::{
     io::ErrorKind,
+    ops::ControlFlow,
     path::Path,
     sync::{
         Arc,
@@ -89,7 +90,8 @@ impl Scene {
     fn check_older_backup(&self, disk: &SimDisk, what: &str) {
         let Some(saved) = self.saved else { return };
         let disk = disk.snapshot(3);
-        let verified = verify_on(Arc::new(disk.clone()), SAVED, &mut |_| {}).expect(what);
+        let verified =
+            verify_on(Arc::new(disk.clone()), SAVED, &mut |_| ControlFlow::Continue(())).expect(what);
         assert!(verified.is_whole() && verified.findings.is_empty(), "{what}: {verified:?}");
         assert_eq!(verified.interrupted_bytes, 0, "{what}");
         let follower = Follower::open_on(Arc::new(disk.mount()), SAVED, Options::new()).expect(what);
@@ -115,7 +117,8 @@ impl Scene {
             disk.files().into_iter().filter(|path| path.extension() == Some("tmp".as_ref())).collect();
         assert!(left.is_empty(), "{what}: {left:?}");
         let disk = disk.snapshot(4);
-        let verified = verify_on(Arc::new(disk.clone()), SAVED, &mut |_| {}).expect(what);
+        let verified =
+            verify_on(Arc::new(disk.clone()), SAVED, &mut |_| ControlFlow::Continue(())).expect(what);
         assert!(verified.is_whole() && verified.findings.is_empty(), "{what}: {verified:?}");
         assert_eq!(verified.interrupted_bytes, 0, "{what}");
         let report = restore(&disk, "/restored", ExistingStore::Refuse).expect(what);

@@ -1,6 +1,7 @@
 //! A small store on a simulated disk, with all that is known of its bytes: for surgery.
 
 use std::{
+    ops::ControlFlow,
     ops::Range,
     path::{Path, PathBuf},
     sync::{
@@ -85,7 +86,8 @@ pub(crate) fn open(disk: &SimDisk) -> annals::Result<EventStore> {
 }
 
 pub(crate) fn verified(disk: &SimDisk) -> Verification {
-    verify_on(Arc::new(disk.mount()), STORE, &mut |_| {}).expect("a store that can be looked at")
+    verify_on(Arc::new(disk.mount()), STORE, &mut |_| ControlFlow::Continue(()))
+        .expect("a store that can be looked at")
 }
 
 /// All events, those of the store's own streams too.
@@ -172,6 +174,12 @@ impl Patient {
         let mut content = self.disk.read_file(path).expect("it is there");
         change(&mut content);
         self.disk.write_file(path, content).expect("surgery");
+    }
+
+    /// Flips a bit in the record of a position.
+    pub(crate) fn flip(&self, position: u64, at: usize) {
+        let record = self.record(position).clone();
+        self.change(&record.path, |content| content[record.bytes.start + at] ^= 4);
     }
 
     pub(crate) fn record(&self, position: u64) -> &RecordPlace {

@@ -17,7 +17,7 @@ use crate::{
     log_bytes::{EPOCH, SEAL, frames, last_frame},
     patient::{End, Patient, STORE, append, everything, index_path, intact, log_path, open, verified},
     support::Outcome,
-    verify::forge,
+    verify_hostile::forge,
 };
 
 pub(crate) fn accepting() -> RepairOptions {

@@ -107,7 +107,7 @@ fn check_goes_on(path: &Path, expected: &[StoredEvent]) {
     assert_eq!(appended.version.get(), before.get() + 30);
     assert!(everything(&store).starts_with(expected));
     store.close().expect("it closes");
-    let verified = verify(path, &mut |_| {}).expect("it can be verified");
+    let verified = verify(path, &mut |_| ControlFlow::Continue(())).expect("it can be verified");
     assert!(verified.is_whole(), "{verified:?}");
     assert_eq!(verified.events, expected.len() as u64 + 30);
 }
@@ -140,7 +140,7 @@ fn a_restored_store_has_the_same_events_and_goes_on() -> Outcome {
 fn a_store_is_restored_to_every_position_and_no_commit_is_cut_apart() -> Outcome {
     let saved = Saved::of_commits();
     let count = saved.events.len() as u64;
-    let verified = verify(&saved.path, &mut |_| {})?;
+    let verified = verify(&saved.path, &mut |_| ControlFlow::Continue(()))?;
     let commits = saved.commit_ends.len() as u64 - 1;
     assert!(verified.frames < commits, "frames have several commits: {} have {commits}", verified.frames);
     assert!(verified.segments > 3 && count > commits);
@@ -364,7 +364,7 @@ fn bytes_that_are_valid_but_not_those_that_were_backed_up_are_noticed() -> Outco
     let header = crc32fast::hash(&bytes[frame + 8..frame + 64]);
     bytes[frame + 4..frame + 8].copy_from_slice(&header.to_le_bytes());
     fs::write(&file, &bytes)?;
-    assert!(verify(&saved.path, &mut |_| {})?.is_whole(), "the frames are valid");
+    assert!(verify(&saved.path, &mut |_| ControlFlow::Continue(()))?.is_whole(), "the frames are valid");
     let told = saved.restore("to", &RestoreOptions::new());
     let Err(Error::Corrupt { path, reason, .. }) = &told else { panic!("{told:?}") };
     assert_eq!(*path, file);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::ControlFlow,
     path::Path,
 };
 
@@ -55,7 +56,7 @@ impl Ledger {
         let opened = open().map_err(|error| format!("it can't be opened: {error}"))?;
         let found = read(opened.reader())?;
         opened.close()?;
-        let verified = verify(store, &mut |_| {})?;
+        let verified = verify(store, &mut |_| ControlFlow::Continue(()))?;
         if let Some(damage) = verified.damage.first() {
             return Err(format!("verify finds damage: {damage:?}").into());
         }
@@ -87,7 +88,7 @@ impl Ledger {
 
     /// Checks a store that was cut behind a position: it is whole, and up to there all is in it as it was.
     pub(crate) fn check_beginning(&self, store: &Path, kept: u64) -> Outcome<()> {
-        let verified = verify(store, &mut |_| {})?;
+        let verified = verify(store, &mut |_| ControlFlow::Continue(()))?;
         if let Some(damage) = verified.damage.first() {
             return Err(format!("verify finds damage: {damage:?}").into());
         }
@@ -112,7 +113,7 @@ impl Ledger {
         if !backup.join("store.meta").exists() {
             return if self.backed_up == 0 { Ok(()) } else { Err("LOST: a whole backup".into()) };
         }
-        let verified = verify(backup, &mut |_| {})?;
+        let verified = verify(backup, &mut |_| ControlFlow::Continue(()))?;
         if let Some(damage) = verified.damage.first() {
             return Err(format!("verify finds damage in the backup: {damage:?}").into());
         }

@@ -1,13 +1,22 @@
 //! `annals verify`: every byte of the store, read and compared.
 
-use std::path::Path;
+use std::{
+    fmt,
+    ops::ControlFlow,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use annals::{Damage, Extent, Finding, Listed, Position, PositionRange, Verification};
-use serde::Serialize;
+use annals::{Damage, Extent, Listed, Position, PositionRange, Progress, Verification};
+use anyhow::Context;
 
 use crate::{
     arguments::{Format, VerifyArguments},
     failure::Damaged,
+    interrupt::at_interrupt,
     opening,
     output::{self, Output, OutputError, count},
     progress::Bar,
@@ -17,10 +26,16 @@ use crate::{
 const NAMED_MAX: usize = 20;
 
 pub(crate) fn run(store: &Path, arguments: &VerifyArguments) -> anyhow::Result<()> {
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let interrupted = Arc::clone(&is_interrupted);
+    at_interrupt(move || interrupted.store(true, Ordering::SeqCst)).context("can't wait for Ctrl-C")?;
     let bar = Bar::of_reading();
+    let mut reached = None;
     let verified = annals::verify(store, &mut |progress| {
+        reached = Some(progress);
         bar.set_length(progress.bytes_total);
         bar.set_position(progress.bytes);
+        if is_interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.clear();
     let verification = opening::explain_missing(verified)?;
@@ -29,148 +44,33 @@ pub(crate) fn run(store: &Path, arguments: &VerifyArguments) -> anyhow::Result<(
         // Damage is the news, also where nobody reads the rest.
         return Err(Damaged { places: verification.damage.total() }.into());
     }
-    Ok(printed?)
+    printed?;
+    match reached {
+        Some(reached) if verification.extent == Extent::Stopped => Err(Stopped(reached).into()),
+        _ => Ok(()),
+    }
 }
 
-/// The result as JSON.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report<'a> {
-    /// Whether a writer went on beside it, so that only what it had committed was read.
-    beside_writer: bool,
-    segments: u64,
-    frames: u64,
-    events: u64,
-    streams: u64,
-    bytes: u64,
-    last_position: u64,
-    interrupted_bytes: u64,
-    index_files: u64,
-    snapshots: u64,
-    checkpoints: u64,
-    damage: Vec<DamageReport<'a>>,
-    /// None: that isn't known.
-    events_lost: Option<u64>,
-    lost: Vec<RangeReport>,
-    lost_versions: Vec<VersionsReport<'a>>,
-    intact: Vec<RangeReport>,
-    findings: Vec<FindingReport<'a>>,
-    /// How many entries of the lists above aren't named, if some aren't.
-    #[serde(skip_serializing_if = "is_zero")]
-    unnamed: u64,
+/// It was asked to end before it was done.
+#[derive(Debug)]
+struct Stopped(Progress);
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Progress { bytes, bytes_total, .. } = self.0;
+        write!(formatter, "stopped after {bytes} of {bytes_total} bytes: what follows wasn't looked at")
+    }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DamageReport<'a> {
-    path: String,
-    offset: u64,
-    reason: &'a str,
-    /// The last position before the damage, where it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    intact: Option<u64>,
-    events_lost: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct RangeReport {
-    first: u64,
-    /// None: nobody knows where it ends.
-    last: Option<u64>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct VersionsReport<'a> {
-    stream: Option<&'a str>,
-    stream_hash: String,
-    first: u64,
-    last: u64,
-}
-
-#[derive(Serialize)]
-struct FindingReport<'a> {
-    kind: &'static str,
-    path: String,
-    reason: &'a str,
-    consequence: &'static str,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it like this")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
+impl std::error::Error for Stopped {}
 
 fn print(store: &Path, format: Format, verification: &Verification) -> Result<(), OutputError> {
-    let report = report_of(verification);
-    Output::new().report(format, &report, |output, _| print_text(store, verification, output))
-}
-
-fn report_of(verification: &Verification) -> Report<'_> {
-    let damage = verification.damage.iter().map(|damage| DamageReport {
-        path: damage.path.to_string_lossy().into_owned(),
-        offset: damage.offset,
-        reason: &damage.reason,
-        intact: damage.intact.map(Position::get),
-        events_lost: damage.events_lost,
-    });
-    let versions = verification.lost_versions.iter().map(|lost| VersionsReport {
-        stream: lost.stream.as_ref().map(|stream| stream.as_str()),
-        stream_hash: format!("{:016x}", lost.stream_hash),
-        first: lost.first.get(),
-        last: lost.last.get(),
-    });
-    let findings = verification.findings.iter().map(|finding| FindingReport {
-        kind: kind_of(finding),
-        path: finding.path.to_string_lossy().into_owned(),
-        reason: &finding.reason,
-        consequence: finding.consequence(),
-    });
-    Report {
-        beside_writer: verification.extent == Extent::Committed,
-        segments: verification.segments,
-        frames: verification.frames,
-        events: verification.events,
-        streams: verification.streams,
-        bytes: verification.bytes,
-        last_position: verification.last_position.get(),
-        interrupted_bytes: verification.interrupted_bytes,
-        index_files: verification.index_files,
-        snapshots: verification.snapshots,
-        checkpoints: verification.checkpoints,
-        damage: damage.collect(),
-        events_lost: verification.events_lost,
-        lost: ranges(&verification.lost),
-        lost_versions: versions.collect(),
-        intact: ranges(&verification.intact),
-        findings: findings.collect(),
-        unnamed: unnamed(verification),
+    let mut output = Output::new();
+    match format {
+        Format::Json => output.line(format_args!("{}", verification.to_json()))?,
+        Format::Text => print_text(store, verification, &mut output)?,
     }
-}
-
-fn ranges(ranges: &Listed<PositionRange>) -> Vec<RangeReport> {
-    let report =
-        |range: &PositionRange| RangeReport { first: range.first.get(), last: range.last.map(Position::get) };
-    ranges.iter().map(report).collect()
-}
-
-fn unnamed(verification: &Verification) -> u64 {
-    verification.damage.unnamed()
-        + verification.lost.unnamed()
-        + verification.lost_versions.unnamed()
-        + verification.intact.unnamed()
-        + verification.findings.unnamed()
-}
-
-fn kind_of(finding: &Finding) -> &'static str {
-    match finding.kind {
-        annals::FindingKind::Index => "index",
-        annals::FindingKind::Directory => "directory",
-        annals::FindingKind::Mark => "mark",
-        annals::FindingKind::Snapshot => "snapshot",
-        annals::FindingKind::Checkpoint => "checkpoint",
-        _ => "other",
-    }
+    output.flush()
 }
 
 fn print_text(store: &Path, verification: &Verification, output: &mut Output) -> Result<(), OutputError> {
@@ -182,7 +82,8 @@ fn print_text(store: &Path, verification: &Verification, output: &mut Output) ->
     }
     print_list(output, &verification.findings, |finding| {
         let path = finding.path.display();
-        format!("{:<8} {path}: {}; {}", kind_of(finding), finding.reason, finding.consequence())
+        let kind = finding.kind.to_string();
+        format!("{kind:<8} {path}: {}; {}", finding.reason, finding.consequence())
     })?;
     if verification.interrupted_bytes > 0 {
         output.line(format_args!(
@@ -193,6 +94,7 @@ fn print_text(store: &Path, verification: &Verification, output: &mut Output) ->
     let verdict = if verification.is_whole() { "is whole" } else { "is damaged" };
     let beside = match verification.extent {
         Extent::Committed => ", as far as the program that writes to it had committed it",
+        Extent::Stopped => ", as far as it was looked at",
         _ => "",
     };
     output.line(format_args!(
@@ -215,10 +117,19 @@ fn print_list<T>(
     for item in items.iter().take(NAMED_MAX) {
         output.line(format_args!("{}", output::safe(&text(item))))?;
     }
-    match items.total().saturating_sub(NAMED_MAX as u64) {
-        0 => Ok(()),
-        more => output.line(format_args!("         and {more} more, which --format json names")),
+    match more(items) {
+        Some(more) => output.line(format_args!("         and {more}")),
+        None => Ok(()),
     }
+}
+
+/// How many entries the text doesn't name, and where they are; none: it names all.
+fn more<T>(items: &Listed<T>) -> Option<String> {
+    let more = items.total().checked_sub(NAMED_MAX as u64).filter(|more| *more > 0)?;
+    Some(match items.unnamed() {
+        0 => format!("{more} more, which --format json names"),
+        unnamed => format!("{more} more, of which --format json names {}", more - unnamed),
+    })
 }
 
 fn print_ranges(output: &mut Output, what: &str, ranges: &Listed<PositionRange>) -> Result<(), OutputError> {
@@ -226,10 +137,7 @@ fn print_ranges(output: &mut Output, what: &str, ranges: &Listed<PositionRange>)
         return Ok(());
     }
     let named: Vec<String> = ranges.iter().take(NAMED_MAX).map(ToString::to_string).collect();
-    let more = match ranges.total().saturating_sub(NAMED_MAX as u64) {
-        0 => String::new(),
-        more => format!(", and {more} ranges more, which --format json names"),
-    };
+    let more = more(ranges).map_or(String::new(), |more| format!(", and {more}"));
     output.line(format_args!("{what} {}{more}", named.join(", ")))
 }
 

@@ -1,6 +1,6 @@
 //! Everything asked of a store, and the answers compared with each other.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use annals::{
     Error, EventData, EventStore, ExpectedVersion, Follower, Position, Query, Reader, Result, SimDisk,
@@ -91,7 +91,7 @@ fn open(disk: &SimDisk) -> Result<EventStore> {
 }
 
 fn verify(disk: &SimDisk) -> Result<Verification> {
-    verify_on(Arc::new(disk.clone()), STORE, &mut |_| {})
+    verify_on(Arc::new(disk.clone()), STORE, &mut |_| ControlFlow::Continue(()))
 }
 
 fn is_sound(verified: Result<&Verification, &Error>) -> bool {

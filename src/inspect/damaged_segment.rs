@@ -17,7 +17,7 @@ use crate::{
         losses::{Losses, NameHint},
         salvage::seeming,
         stream_table::StreamTable,
-        walk::Walked,
+        walk::OpenSegment,
     },
     log::scan::ChainEnd,
     position::{LogOffset, Position, Version},
@@ -107,7 +107,7 @@ struct Seen {
 
 /// A segment from its first damage on.
 #[derive(Debug)]
-pub(crate) struct Loose {
+pub(crate) struct DamagedSegment {
     number: u32,
     witness: Option<Witness>,
     seen: HashMap<u64, Seen>,
@@ -116,7 +116,7 @@ pub(crate) struct Loose {
     is_told: bool,
 }
 
-impl Loose {
+impl DamagedSegment {
     /// Goes on from what was indexed before the damage.
     pub(crate) fn new(number: u32, before: &MemoryIndex, witness: Option<Witness>) -> Self {
         let seen = before.streams().map(|run| {
@@ -210,7 +210,7 @@ impl Loose {
     }
 
     /// Ends the segment: each stream is as far as it was, whether its events can be read or not.
-    pub(crate) fn finish(&self, walked: &Walked, table: &mut StreamTable, losses: &mut Losses) {
+    pub(crate) fn finish(&self, walked: &OpenSegment, table: &mut StreamTable, losses: &mut Losses) {
         if let Some(witness) = &self.witness {
             self.account(witness, walked, table, losses);
         }
@@ -221,7 +221,7 @@ impl Loose {
     }
 
     /// Tells which versions of which streams are lost, by the segment's index.
-    fn account(&self, witness: &Witness, walked: &Walked, table: &mut StreamTable, losses: &mut Losses) {
+    fn account(&self, witness: &Witness, walked: &OpenSegment, table: &mut StreamTable, losses: &mut Losses) {
         let mut places = Vec::new();
         let visited = witness.index.each_run(&mut |hash, run| {
             places.clear();
@@ -238,7 +238,7 @@ impl Loose {
         &self,
         witness: &Witness,
         (hash, places): (u64, &[LogOffset]),
-        walked: &Walked,
+        walked: &OpenSegment,
         table: &mut StreamTable,
         losses: &mut Losses,
     ) {
@@ -273,7 +273,7 @@ impl Loose {
     }
 
     /// What stands where a damaged record names its stream is its name, if it has the hash that the index says.
-    fn name_by_damaged(&self, walked: &Walked, place: LogOffset, hash: u64, losses: &mut Losses) {
+    fn name_by_damaged(&self, walked: &OpenSegment, place: LogOffset, hash: u64, losses: &mut Losses) {
         if !losses.wants_name(hash) {
             return;
         }
