@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::format::{
     binary,
     layout::{FORMAT_VERSION, PIECE_BYTES, checksum, get_u16, get_u32, layout, put_u16, put_u32},
+    segment_header::SEGMENT_NUMBER_MAX,
 };
 
 /// The envelope's length in bytes; the structure follows.
@@ -71,7 +72,12 @@ impl StoreMeta {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, EnvelopeFault> {
-        decode(Self::MAGIC, bytes)
+        let meta: Self = decode(Self::MAGIC, bytes)?;
+        if (1..=SEGMENT_NUMBER_MAX).contains(&meta.first_segment) {
+            Ok(meta)
+        } else {
+            Err(EnvelopeFault::Damaged("it names a first segment that can't be"))
+        }
     }
 }
 

@@ -319,6 +319,10 @@ fn segment_header() -> SegmentHeader {
 fn no_damaged_structure_is_read__F20() {
     let meta = StoreMeta { store_id: 7, created: -8, first_segment: 1 }.encode();
     is_refused_when_damaged(&meta, |bytes| StoreMeta::decode(bytes).is_ok());
+    for first_segment in [0, u64::from(u32::MAX)] {
+        let meta = StoreMeta { store_id: 7, created: -8, first_segment }.encode();
+        assert!(matches!(StoreMeta::decode(&meta), Err(EnvelopeFault::Damaged(_))), "{first_segment}");
+    }
     let mark = DurableMark { store_id: 7, sequence: 8, durable: 9 }.encode();
     is_refused_when_damaged(&mark[..44], |bytes| DurableMark::decode(bytes).is_ok());
     is_refused_when_damaged(&segment_header().encode(), |bytes| SegmentHeader::decode(bytes).is_ok());

@@ -58,12 +58,9 @@ impl Witness {
             run_places.iter().all(|place| places.binary_search(place).is_ok()).then_some(())
         };
         let mut is_right = places.is_sorted();
-        let walked = index.each_run(&mut |_, run| match visit(run) {
-            Some(()) => ControlFlow::Continue(()),
-            None => {
-                is_right = false;
-                ControlFlow::Break(())
-            }
+        let walked = index.each_run(&mut |_, run| {
+            is_right &= visit(run).is_some();
+            if is_right { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         (walked.is_ok() && is_right && postings == places.len()).then_some(Self { index, places })
     }
@@ -188,12 +185,10 @@ impl DamagedSegment {
         }
         losses.lose_versions(key.hash, version, version);
         losses.name(key.hash, stream);
-        match seen {
-            Some(seen) => seen.last = version,
-            None => {
-                let seen = Seen { key, first: version, first_offset: 0, last: version };
-                self.seen.insert(key.hash, seen);
-            }
+        if let Some(seen) = seen {
+            seen.last = version;
+        } else {
+            self.seen.insert(key.hash, Seen { key, first: version, first_offset: 0, last: version });
         }
     }
 
@@ -256,7 +251,7 @@ impl DamagedSegment {
             if witness.position_of(*place).is_some_and(|position| self.is_lost(position)) {
                 let version = Version::new(version);
                 losses.lose_versions(hash, version, version);
-                self.name_by_damaged(walked, *place, hash, losses);
+                name_by_damaged(walked, *place, hash, losses);
             }
         }
         if let Some(seen) = seen {
@@ -271,20 +266,20 @@ impl DamagedSegment {
             None => table.set_unseen(hash, last, self.number),
         }
     }
+}
 
-    /// What stands where a damaged record names its stream is its name, if it has the hash that the index says.
-    fn name_by_damaged(&self, walked: &OpenSegment, place: LogOffset, hash: u64, losses: &mut Losses) {
-        if !losses.wants_name(hash) {
-            return;
-        }
-        let file_offset = walked.segment.file_offset(place);
-        let mut content = vec![0; SEEMING_BYTES_MAX];
-        let Ok(count) = walked.segment.file.read_at(&mut content, file_offset) else { return };
-        if let Some((name, _, _)) = seeming(&content[..count])
-            && StreamKey::of(name, walked.segment.header.store_id).hash == hash
-        {
-            losses.name(hash, name);
-        }
+/// What stands where a damaged record names its stream is its name, if it has the hash that the index says.
+fn name_by_damaged(walked: &OpenSegment, place: LogOffset, hash: u64, losses: &mut Losses) {
+    if !losses.wants_name(hash) {
+        return;
+    }
+    let file_offset = walked.segment.file_offset(place);
+    let mut content = vec![0; SEEMING_BYTES_MAX];
+    let Ok(count) = walked.segment.file.read_at(&mut content, file_offset) else { return };
+    if let Some((name, _, _)) = seeming(&content[..count])
+        && StreamKey::of(name, walked.segment.header.store_id).hash == hash
+    {
+        losses.name(hash, name);
     }
 }
 

@@ -64,8 +64,8 @@ impl Census<'_> {
             }
             None => self.cut_off(),
         }
-        let count = |lost: Option<u64>| lost.zip(lost_before).map(|(lost, before)| lost - before);
-        damage.events_lost = count(self.losses.count());
+        let losses = self.losses.count().zip(lost_before);
+        damage.events_lost = losses.map(|(lost, before)| lost - before);
         self.damage(damage);
         Ok(())
     }

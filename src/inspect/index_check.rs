@@ -39,7 +39,7 @@ pub(crate) struct IndexCheck {
 #[derive(Debug)]
 enum State {
     Missing,
-    Waiting(SealedIndex),
+    Waiting(Box<SealedIndex>),
     Faulty(String),
     Right,
     /// What is wrong is reported.
@@ -58,7 +58,7 @@ pub(crate) enum Links<'a> {
 impl IndexCheck {
     pub(crate) fn open(files: &IndexFiles, header: &SegmentHeader) -> Self {
         let state = match files.open_index(header) {
-            Ok(index) => State::Waiting(index),
+            Ok(index) => State::Waiting(Box::new(index)),
             Err(IndexFault::Io(error)) if error.kind() == io::ErrorKind::NotFound => State::Missing,
             Err(fault) => State::Faulty(reason_of(&fault)),
         };

@@ -18,7 +18,7 @@ use crate::{
         lookup::{Lookup, Surveyed},
         marks::{Marks, Writers, check_mark},
         ordering::{SegmentFile, Slot, missing},
-        report::{Damage, Extent, Finding, Progress, Verification},
+        report::{Damage, Extent, Progress, Verification},
         search::infer_header,
         survey::{Ahead, Message},
         tolerant_file::TolerantFile,
@@ -111,8 +111,11 @@ impl<'a> Inspection<'a> {
         }
         let (directory, finding) = DirectoryCheck::open(files);
         // A writer may just be writing it.
-        if found.extent == Extent::Whole && writers.committed().is_none() {
-            finding.into_iter().for_each(|finding| found.findings.push(finding));
+        if let Some(finding) = finding
+            && found.extent == Extent::Whole
+            && writers.committed().is_none()
+        {
+            found.findings.push(finding);
         }
         let marks = Marks::new(files, writers, directory.as_ref().map(DirectoryCheck::covered));
         let census = Census::new(files, found, directory, mark.durable(), meta.first_segment, visit);
@@ -348,8 +351,9 @@ impl<'a> Inspection<'a> {
             let places = SnapshotPlaces::new(&files.store, files.store_id);
             let kept = check_snapshots(&*files.disk, &places, &mut lookup, &reach)?;
             (found.checkpoints, found.snapshots) = (saved.count, kept.count);
-            let findings = saved.findings.into_iter().chain(kept.findings);
-            findings.for_each(|finding: Finding| found.findings.push(finding));
+            for finding in saved.findings.into_iter().chain(kept.findings) {
+                found.findings.push(finding);
+            }
         }
         found.bytes = bytes;
         found.interrupted_bytes = marks.interrupted_bytes.into_inner();

@@ -58,7 +58,7 @@ struct Here {
 
 /// Where a segment's events are in its file.
 enum Places {
-    File(SealedIndex),
+    File(Box<SealedIndex>),
     /// In memory, by ordinal from the first position.
     Memory,
     /// By position, as a walk has found them.
@@ -114,7 +114,7 @@ impl<'a> Lookup<'a> {
             && let Ok(index) = self.files.open_index(&segment.header)
             && index.chain_end().next_position == segment.next_position
         {
-            return Ok(Places::File(index));
+            return Ok(Places::File(Box::new(index)));
         }
         walked_places(walked).map(Places::Walked)
     }

@@ -47,7 +47,7 @@ impl Slot {
     }
 
     /// What of it has this number or a greater one.
-    pub(crate) fn from_number(&self, number: u64) -> Option<Self> {
+    pub(crate) fn beginning_with(&self, number: u64) -> Option<Self> {
         match self {
             Self::Missing { first, last } if *last >= number => {
                 Some(Self::Missing { first: number.max(*first), last: *last })
@@ -94,7 +94,7 @@ struct Named {
 }
 
 impl Named {
-    fn is_segment(self, number: u64) -> SegmentFile {
+    fn into_segment(self, number: u64) -> SegmentFile {
         SegmentFile { number, path: self.path, header: self.header.ok(), bytes: self.bytes }
     }
 }
@@ -111,7 +111,7 @@ pub(crate) fn order_segments(
     let store_id = store_id.or_else(|| common_store_id(&named));
     let strangers = take_strangers(&mut named, store_id, first_segment);
     let mut present: BTreeMap<u64, SegmentFile> =
-        named.into_iter().map(|(number, file)| (number, file.is_segment(number))).collect();
+        named.into_iter().map(|(number, file)| (number, file.into_segment(number))).collect();
     let last = present.keys().next_back().copied().unwrap_or(0) + strangers.len() as u64;
     for (number, stranger) in strangers {
         let damage = |reason: String| Damage::new(&stranger.path, 0, reason, None);
@@ -124,7 +124,7 @@ pub(crate) fn order_segments(
             {
                 let segment = header.number;
                 ordering.damage.push(damage(format!("this is segment {segment}, under another's name")));
-                present.insert(segment, stranger.is_segment(segment));
+                present.insert(segment, stranger.into_segment(segment));
                 continue;
             }
             Ok(header) if !is_of(header, store_id) => {

@@ -110,7 +110,8 @@ pub enum Extent {
     Whole,
     /// Up to what a writer had committed when the verification came there; the writer may have gone on since.
     Committed,
-    /// Up to where the caller stopped it. Snapshots and checkpoints weren't looked at.
+    /// Up to where the caller stopped it. Snapshots and checkpoints weren't looked at, and streams are counted up to the last segment
+    /// that was read to its end.
     Stopped,
 }
 

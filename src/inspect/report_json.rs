@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::{
     inspect::report::{Damage, Extent, Finding, Listed, LostVersions, PositionRange, Verification},
     position::{Position, Version},
+    stream::StreamId,
 };
 
 #[derive(Serialize)]
@@ -106,7 +107,7 @@ impl From<&PositionRange> for RangeJson {
 impl<'a> From<&'a LostVersions> for VersionsJson<'a> {
     fn from(lost: &'a LostVersions) -> Self {
         Self {
-            stream: lost.stream.as_ref().map(|stream| stream.as_str()),
+            stream: lost.stream.as_ref().map(StreamId::as_str),
             stream_hash: format!("{:016x}", lost.stream_hash),
             first: lost.first,
             last: lost.last,

@@ -116,7 +116,9 @@ pub(crate) fn inspect(
     // Before the segments are listed: so what is committed stands in those that are.
     let bound = writers.committed();
     let Ordering { slots, damage, strangers } = order(store_id)?;
-    damage.into_iter().for_each(|damage| found.damage.push(damage));
+    for damage in damage {
+        found.damage.push(damage);
+    }
     let Some(store_id) = store_id else {
         let sound_up_to = (first_segment, None);
         let nothing = Inspected { verification: found, store_id, meta, slots, strangers, sound_up_to };
@@ -126,13 +128,8 @@ pub(crate) fn inspect(
             Ok(nothing)
         };
     };
-    let files = IndexFiles {
-        disk: Arc::clone(&disk),
-        store: store.to_owned(),
-        store_id,
-        read: ReadMode::Pread,
-        access: Access::Guest,
-    };
+    let files =
+        IndexFiles { disk, store: store.to_owned(), store_id, read: ReadMode::Pread, access: Access::Guest };
     let believed = StoreMeta { store_id, created: 0, first_segment };
     found.extent = if bound.is_some() { Extent::Committed } else { Extent::Whole };
     let visit: &mut VisitEvent<'_> = &mut |_, _, _| Ok(());
@@ -151,7 +148,7 @@ pub(crate) fn walk_from(
     (first, before): (u64, Option<ChainEnd>),
     visit: &mut VisitEvent<'_>,
 ) -> Result<()> {
-    let slots: Vec<Slot> = slots.iter().filter_map(|slot| slot.from_number(first)).collect();
+    let slots: Vec<Slot> = slots.iter().filter_map(|slot| slot.beginning_with(first)).collect();
     let found = Verification { events_lost: Some(0), ..Verification::default() };
     let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
     let marks = Marks::new(files, Writers::None, None);

@@ -20,9 +20,9 @@ fn check_counts(patient: &Patient, verification: &Verification) {
     let lost = lost(verification, patient.last());
     let intact = intact(verification);
     assert!(lost.iter().all(|position| !intact.contains(position)), "{verification:?}");
-    assert_eq!(verification.events as usize, intact.len(), "{verification:?}");
+    assert_eq!(verification.events, intact.len() as u64, "{verification:?}");
     if let Some(count) = verification.events_lost {
-        assert_eq!(count as usize, lost.len(), "{verification:?}");
+        assert_eq!(count, lost.len() as u64, "{verification:?}");
         assert_eq!(lost.len() + intact.len(), patient.events.len(), "{verification:?}");
     }
 }
@@ -69,13 +69,14 @@ fn a_whole_store_is_whole_with_all_that_rests_on_it() {
         let verification = verified(&patient.disk);
         assert!(verification.is_whole() && verification.findings.is_empty(), "{end:?}: {verification:#?}");
         assert_eq!(verification.extent, Extent::Whole);
+        let logs = patient.logs().len() as u64;
         assert_eq!((verification.events, verification.events_lost), (patient.last(), Some(0)));
         assert_eq!((verification.streams, verification.checkpoints), (6, 1));
-        assert_eq!(verification.segments as usize, patient.logs().len());
-        let index_files = verification.index_files as usize;
+        assert_eq!(verification.segments, logs);
+        let index_files = verification.index_files;
         match end {
-            End::Closed => assert_eq!(index_files, patient.logs().len() + 1, "{verification:#?}"),
-            End::Killed => assert!((1..=patient.logs().len()).contains(&index_files), "{verification:#?}"),
+            End::Closed => assert_eq!(index_files, logs + 1, "{verification:#?}"),
+            End::Killed => assert!((1..=logs).contains(&index_files), "{verification:#?}"),
             End::Bare => assert_eq!(index_files, 0),
         }
         assert_eq!(intact(&verification), (1..=patient.last()).collect::<Vec<_>>());
@@ -97,7 +98,7 @@ fn damage_in_many_places_is_told_place_by_place() {
         let positions = [2, 5, 6, 20, 33, 44, 45, 59];
         let damage = |patient: &Patient| positions.iter().for_each(|position| patient.flip(*position, 90));
         let verification = check_lost(end, damage, &positions);
-        let frames: std::collections::BTreeSet<_> = positions.map(|position| frame_of(position)).into();
+        let frames: std::collections::BTreeSet<_> = positions.map(frame_of).into();
         assert_eq!(verification.damage.len(), frames.len(), "{verification:#?}");
     }
 }
