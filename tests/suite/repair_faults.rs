@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{
     patient::{End, Patient, STORE, everything, intact, log_path, logs_of, open, verified},
-    repair::{accepting, back_up, backup_of, check_repaired, files_of, flip, put_backup, repair},
+    repair::{accepting, check_repaired, files_of, flip, repair},
+    repair_backup::{back_up, backup_of, put_backup},
     support::Outcome,
 };
 
