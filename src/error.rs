@@ -213,6 +213,21 @@ pub enum Error {
         cost: String,
     },
 
+    /// A repair can't make this directory a store that is whole. What it had changed before it came to that is in its folder in
+    /// `quarantine/`, as it was.
+    NotRepairable {
+        /// The directory.
+        path: PathBuf,
+        /// Why, and what helps.
+        reason: String,
+    },
+
+    /// A repair was stopped by its caller. Nothing of the store was changed.
+    RepairStopped {
+        /// The store's directory.
+        path: PathBuf,
+    },
+
     /// A follower's store isn't the one any more that it has shown: its log ends earlier, since the directory was
     /// replaced, or since a sync failed and what wasn't durable is gone. Open the follower again.
     Replaced {
@@ -271,7 +286,7 @@ impl Error {
     /// Whether the store's files are damaged.
     #[must_use]
     pub fn is_corruption(&self) -> bool {
-        matches!(self, Self::Corrupt { .. })
+        matches!(self, Self::Corrupt { .. } | Self::NotRepairable { .. })
     }
 
     /// Bytes of a file that aren't what was written.
@@ -282,6 +297,11 @@ impl Error {
         intact: Option<Position>,
     ) -> Self {
         Self::Corrupt { path: path.into(), offset, reason: reason.into(), intact }
+    }
+
+    /// The error for what no repair can help.
+    pub(crate) fn not_repairable(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::NotRepairable { path: path.into(), reason: reason.into() }
     }
 
     /// The system's refusal of an action on a path.
@@ -358,6 +378,8 @@ impl fmt::Display for Error {
             | Self::NewerFormat { .. }
             | Self::Corrupt { .. }
             | Self::RepairNotAllowed { .. }
+            | Self::NotRepairable { .. }
+            | Self::RepairStopped { .. }
             | Self::Replaced { .. }
             | Self::Io { .. }
             | Self::OutcomeUnknown { .. }
@@ -455,6 +477,12 @@ impl Error {
                  (--accept-loss)",
                 path.display()
             ),
+            Self::NotRepairable { path, reason } => {
+                write!(formatter, "{} can't be repaired: {reason}", path.display())
+            }
+            Self::RepairStopped { path } => {
+                write!(formatter, "the repair of {} was stopped: nothing of it was changed", path.display())
+            }
             Self::Replaced { path } => write!(
                 formatter,
                 "the log in {} ends before what was read of it: it was replaced, or a failed sync has lost its \

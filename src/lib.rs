@@ -176,10 +176,12 @@ pub use options::{
 pub use position::{ExpectedVersion, Position, Version};
 pub use query::{AsOf, Bound, Query};
 pub use reader::Reader;
+#[doc(hidden)]
+pub use repair::event_line::{print_occurred_at, print_timestamp, write_event_line};
 pub use repair::{
     options::{Loss, RepairOptions},
     plan::{RepairPlan, RepairStep},
-    story::{Repaired, plan_repair, plan_repair_on, repair, repair_on},
+    run::{Repaired, plan_repair, plan_repair_on, repair, repair_on},
 };
 pub use schema_compatibility::schema_compatibility;
 pub use schema_violation::SchemaViolation;

@@ -2,37 +2,39 @@
 //!
 //! What always holds: nothing is changed before all that is to be changed is kept in quarantine/, durably; a repair that is
 //! cut off leaves a store that can be repaired again; and durable.mark, which tells that events are missing, says less only
-//! when the log is as it is to be.
+//! when the log is as it is to be. One segment is put together at a time.
 //!
 //! ```text
 //! inspect ─▶ merged: own frames, else the backup's, else what can only have stood there
 //!               │
 //!               ▼
-//!             plan ─▶ shown, or: keeping (quarantine/repair-N) ─▶ surgery ─▶ the store opens ─▶ $Repaired
+//!             plan ─▶ shown, or: keeping (quarantine/repair-N) ─▶ surgery ─▶ inspect ─▶ the store opens ─▶ $Repaired
 //! ```
 //!
 //! ```text
-//! options     what a repair may do
-//! event_line  events as the JSON lines that import takes
-//! overlay     a file with other bytes in some places
-//! mending     frames of which is known what they must have been
-//! merged      the log, put together of what there is
-//! plan        what a repair would do
-//! account     the same as JSON and as text
-//! keeping     quarantine/repair-N
-//! surgery     the changes, one by one
-//! note        the event that tells of it
-//! story       all of it, in order
+//! options       what a repair may do
+//! progress      how far it is
+//! event_line    events as the JSON lines that import takes
+//! overlay       a file with other bytes in some places
+//! mending       frames of which is known what they must have been
+//! merged        the log, put together of what there is
+//! plan          what a repair would do
+//! report        the same as JSON and as text
+//! keeping       quarantine/repair-N
+//! surgery       the changes, one by one
+//! repair_event  the event that tells of it
+//! run           all of it, in order
 //! ```
 
-pub(crate) mod account;
 pub(crate) mod event_line;
 pub(crate) mod keeping;
 pub(crate) mod mending;
 pub(crate) mod merged;
-pub(crate) mod note;
 pub(crate) mod options;
 pub(crate) mod overlay;
 pub(crate) mod plan;
-pub(crate) mod story;
+pub(crate) mod progress;
+pub(crate) mod repair_event;
+pub(crate) mod report;
+pub(crate) mod run;
 pub(crate) mod surgery;

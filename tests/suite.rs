@@ -156,6 +156,10 @@ mod random_queries;
 mod reading;
 #[path = "suite/repair.rs"]
 mod repair;
+#[path = "suite/repair_backup.rs"]
+mod repair_backup;
+#[path = "suite/repair_faults.rs"]
+mod repair_faults;
 #[path = "suite/requirements.rs"]
 mod requirements;
 #[path = "suite/restore.rs"]

@@ -154,6 +154,11 @@ impl FrameHeader {
     }
 }
 
+/// How much of the log was durable by the word of a header that is damaged, perhaps elsewhere.
+pub(crate) fn seeming_durable(header: &[u8]) -> LogOffset {
+    LogOffset::new(get_u64(header, DURABLE))
+}
+
 /// The length of a frame with a payload of so many bytes.
 pub(crate) const fn frame_bytes(payload_bytes: usize) -> usize {
     align(FRAME_HEADER_BYTES + payload_bytes)

@@ -72,24 +72,32 @@ impl Mark {
         self.last.as_ref().map(|last| LogOffset::new(last.durable))
     }
 
+    fn next(&self, durable: LogOffset) -> DurableMark {
+        let sequence = self.last.as_ref().map_or(0, |last| last.sequence) + 1;
+        DurableMark { store_id: self.store_id, sequence, durable: durable.get() }
+    }
+
+    /// A whole file that says that the log is synced up to here, and nothing else.
+    pub(crate) fn anew(&self, durable: LogOffset) -> Vec<u8> {
+        let next = self.next(durable);
+        let mut slots = [vec![0; MARK_SLOT_BYTES], vec![0; MARK_SLOT_BYTES]];
+        slots[usize::from(next.sequence % 2 == 1)] = next.encode();
+        slots.concat()
+    }
+
     /// Says durably that the log is synced up to here. The caller has synced it.
     pub(crate) fn write(&mut self, disk: &dyn Disk, durable: LogOffset) -> Result<()> {
         if self.durable() == Some(durable) {
             return Ok(());
         }
-        let sequence = self.last.as_ref().map_or(0, |last| last.sequence) + 1;
-        let next = DurableMark { store_id: self.store_id, sequence, durable: durable.get() };
-        let slot = next.encode();
-        let slot_offset = (sequence % 2) * bytes(MARK_SLOT_BYTES);
+        let next = self.next(durable);
         if disk.kind(&self.path).map_err(|error| Error::io("read", &self.path, error))?.is_none() {
-            let mut both = vec![0; 2 * MARK_SLOT_BYTES];
-            let start = usize::try_from(slot_offset).expect("0 or 512");
-            both[start..start + MARK_SLOT_BYTES].copy_from_slice(&slot);
-            create_whole(disk, &self.path, &both)?;
+            create_whole(disk, &self.path, &self.anew(durable))?;
         } else {
             let io = |error| Error::io("write", &self.path, error);
             let file = disk.open(&self.path, OpenMode::ReadWrite).map_err(io)?;
-            file.write_all_at(&slot, slot_offset).map_err(|error| io(error.source))?;
+            let slot_offset = (next.sequence % 2) * bytes(MARK_SLOT_BYTES);
+            file.write_all_at(&next.encode(), slot_offset).map_err(|error| io(error.source))?;
             file.sync().map_err(|error| Error::io("sync", &self.path, error))?;
         }
         self.last = Some(next);

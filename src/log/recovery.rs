@@ -135,7 +135,7 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
 }
 
 /// Refuses a directory in which all is but the last step of a restore: its segments aren't lost.
-fn refuse_restoring(disk: &dyn Disk, store: &Path) -> Result<()> {
+pub(crate) fn refuse_restoring(disk: &dyn Disk, store: &Path) -> Result<()> {
     let directory = store.join(SEGMENTS_RESTORING);
     match disk.kind(&directory).map_err(|error| Error::io("look at", &directory, error))? {
         None => Ok(()),

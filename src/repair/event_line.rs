@@ -1,19 +1,29 @@
-//! Events as JSON lines, as `annals export` prints them and `annals import` takes them: for what is set aside.
+//! Events as JSON lines, as `annals export` prints them and `annals import` takes them: for what is set aside, and for the program.
 //!
 //! ```text
 //! position  stream  version  type  id  timestamp  occurredAt  schemaVersion  data  metadata
 //! ```
 //!
-//! The program has the same in its own file, with what it reads; tests/suite/cli_repair.rs compares the two.
+//! In this order; `occurredAt` and `metadata` only where the event has them. JSON goes out as it was stored, digit by digit; only
+//! line ends in it become spaces. What isn't JSON goes out as `dataBase64` and `metadataBase64`. `contentType` and `metadataContentType` (the
+//! library's numbers) stand behind them only where they say something else than JSON for JSON and bytes for base64. So whatever
+//! a store holds can be printed, taken in again, and is the same.
+//!
+//! RFC 3339 can't say every time that a store can hold (years above 9999, offsets of days). Such a time is printed as `@` with its
+//! microseconds since 1970 and its offset in minutes, `@253402300800000000us+0m`.
 
-use std::{borrow::Cow, fmt::Write};
+use std::{
+    borrow::Cow,
+    fmt::{Display, Write},
+};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
     event::{ContentType, EventRef},
-    time::Timestamp,
+    event_id::EventIdRef,
+    time::{OccurredAt, Timestamp},
 };
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -31,7 +41,8 @@ struct Line<'a> {
     version: u64,
     #[serde(rename = "type")]
     event_type: &'a str,
-    id: String,
+    #[serde(serialize_with = "as_text")]
+    id: EventIdRef<'a>,
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     occurred_at: Option<String>,
@@ -50,11 +61,15 @@ struct Line<'a> {
     metadata_content_type: Option<u8>,
 }
 
+fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
 /// An event's bytes: JSON, base64, and the number of their content type where the form doesn't say it.
 type Payload<'a> = (Option<Cow<'a, RawValue>>, Option<String>, Option<u8>);
 
 /// Appends the event's line to `line`, with its end.
-pub(crate) fn write_event(event: &EventRef<'_>, line: &mut Vec<u8>) {
+pub fn write_event_line(event: &EventRef<'_>, line: &mut Vec<u8>) {
     let (data, data_base64, content_type) = payload(event.data, event.content_type, false);
     let (metadata, metadata_base64, metadata_content_type) = if event.metadata_bytes.is_empty() {
         let content_type = event.metadata_content_type;
@@ -67,9 +82,9 @@ pub(crate) fn write_event(event: &EventRef<'_>, line: &mut Vec<u8>) {
         stream: event.stream,
         version: event.version.get(),
         event_type: event.event_type,
-        id: event.id.to_string(),
+        id: event.id,
         timestamp: print_timestamp(event.timestamp),
-        occurred_at: event.occurred_at.map(|at| print_occurred_at(at.time, at.offset_minutes)),
+        occurred_at: event.occurred_at.map(print_occurred_at),
         schema_version: event.schema_version,
         data,
         data_base64,
@@ -78,8 +93,8 @@ pub(crate) fn write_event(event: &EventRef<'_>, line: &mut Vec<u8>) {
         metadata_base64,
         metadata_content_type,
     };
-    serde_json::to_writer(&mut *line, &outgoing)
-        .expect("numbers and texts always encode, and memory takes them");
+    let written = serde_json::to_writer(&mut *line, &outgoing);
+    debug_assert!(written.is_ok(), "numbers and texts always encode, and memory takes them");
     line.push(b'\n');
 }
 
@@ -87,13 +102,11 @@ fn payload(content: &[u8], content_type: ContentType, must_be_object: bool) -> P
     let json = serde_json::from_slice::<&RawValue>(content).ok().filter(|value| {
         content_type == ContentType::JSON && (!must_be_object || value.get().starts_with('{'))
     });
-    match json {
-        Some(value) => (Some(on_one_line(value)), None, None),
-        None => {
-            let number = (content_type != ContentType::BYTES).then(|| content_type.number());
-            (None, Some(base64(content)), number)
-        }
+    if let Some(value) = json {
+        return (Some(on_one_line(value)), None, None);
     }
+    let number = (content_type != ContentType::BYTES).then(|| content_type.number());
+    (None, Some(base64(content)), number)
 }
 
 /// Inside its strings JSON has no line ends, so those outside can be spaces.
@@ -106,7 +119,8 @@ fn on_one_line(value: &RawValue) -> Cow<'_, RawValue> {
 }
 
 /// The store's time of an event: UTC, always six digits behind the second.
-pub(crate) fn print_timestamp(time: Timestamp) -> String {
+#[must_use]
+pub fn print_timestamp(time: Timestamp) -> String {
     match civil(time.micros()) {
         Some(text) => format!("{text}.{:06}Z", time.micros().rem_euclid(MICROS_PER_SECOND)),
         None => print_odd(time, 0),
@@ -114,7 +128,9 @@ pub(crate) fn print_timestamp(time: Timestamp) -> String {
 }
 
 /// The source's time of an event, with its offset; as many digits behind the second as it needs.
-fn print_occurred_at(time: Timestamp, offset_minutes: i16) -> String {
+#[must_use]
+pub fn print_occurred_at(occurred_at: OccurredAt) -> String {
+    let OccurredAt { time, offset_minutes } = occurred_at;
     let offset = i64::from(offset_minutes);
     if civil(time.micros()).is_none() || offset.abs() >= 24 * 60 {
         return print_odd(time, offset_minutes);
@@ -212,7 +228,13 @@ mod tests {
     #[test]
     fn a_sources_time_keeps_its_offset() {
         let check = |micros, offset, wanted: &str| {
-            assert_eq!(print_occurred_at(Timestamp::from_micros(micros), offset), wanted);
+            assert_eq!(
+                print_occurred_at(OccurredAt {
+                    time: Timestamp::from_micros(micros),
+                    offset_minutes: offset
+                }),
+                wanted
+            );
         };
         check(0, 0, "1970-01-01T00:00:00Z");
         check(500_000, 60, "1970-01-01T01:00:00.5+01:00");

@@ -11,6 +11,7 @@ use crate::{
         control_frame::{SEAL_BYTES, Seal, encode_epoch},
         frame::{
             EpochMode, FRAME_HEADER_BYTES, FrameHeader, FrameKind, FrameSpec, finish_frame, frame_bytes,
+            seeming_durable,
         },
         layout::{FRAME_ALIGNMENT, PAYLOAD_BYTES_MAX, bytes, checksum, get_u32, index, is_zero},
         record,
@@ -18,6 +19,7 @@ use crate::{
     },
     inspect::{search::find_on, walk::header_at_end},
     log::{scan::ChainEnd, segment::Segment},
+    position::LogOffset,
     repair::overlay::Patch,
 };
 
@@ -65,7 +67,15 @@ fn seal_before(segment: &Segment, end: &ChainEnd, next: &SegmentHeader) -> Optio
         && next.mode == end.mode;
     is_here.then(|| {
         let seal = Seal { logical_end: next.base, chain_next: next.chain };
-        frame_of(segment, end, FrameKind::Seal, end.mode, &seal.encode()).0
+        // All before a SEAL was synced.
+        frame_of(
+            segment,
+            end,
+            (FrameKind::Seal, end.mode),
+            segment.log_offset(end.file_offset),
+            &seal.encode(),
+        )
+        .0
     })
 }
 
@@ -73,8 +83,8 @@ fn seal_before(segment: &Segment, end: &ChainEnd, next: &SegmentHeader) -> Optio
 fn frame_of(
     segment: &Segment,
     end: &ChainEnd,
-    kind: FrameKind,
-    mode: EpochMode,
+    (kind, mode): (FrameKind, EpochMode),
+    durable: LogOffset,
     payload: &[u8],
 ) -> (Vec<u8>, u32) {
     let log_offset = segment.log_offset(end.file_offset);
@@ -83,8 +93,7 @@ fn frame_of(
     let spec = FrameSpec {
         log_offset,
         file_offset: end.file_offset,
-        // All before was synced: always so in Fsync mode, and before an EPOCH and a SEAL in any.
-        durable: log_offset,
+        durable,
         chain: end.chain,
         epoch: end.epoch.saturating_add(u32::from(kind == FrameKind::Epoch)),
         first_position: end.next_position,
@@ -115,22 +124,30 @@ fn mend_payload(file: &dyn DiskFile, end: &ChainEnd, header: &FrameHeader) -> io
 /// The header is damaged: it is made again from the payload, and must have the checksum that the next frame names.
 fn mend_header(segment: &Segment, end: &ChainEnd) -> io::Result<Option<Patch>> {
     let Some(next) = find_on(segment, end, u64::MAX)? else { return Ok(None) };
-    let start = end.file_offset + bytes(FRAME_HEADER_BYTES);
-    let room = index(next.file_offset.saturating_sub(start));
-    if room == 0 || room > PAYLOAD_BYTES_MAX + FRAME_ALIGNMENT {
+    let room = index(next.file_offset.saturating_sub(end.file_offset));
+    if room <= FRAME_HEADER_BYTES || room > FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX + FRAME_ALIGNMENT {
         return Ok(None);
     }
-    let content = read(&*segment.file, start, room)?;
+    let frame = read(&*segment.file, end.file_offset, room)?;
+    if frame.len() < room {
+        return Ok(None);
+    }
+    let (damaged, content) = frame.split_at(FRAME_HEADER_BYTES);
+    // In Fsync mode, and before an EPOCH in any, all before was synced. In Buffered mode the damaged header itself may say how much was.
+    let durables = [segment.log_offset(end.file_offset), seeming_durable(damaged)];
     let modes = [EpochMode::Fsync, EpochMode::Buffered];
-    let data = data_bytes(&content).map(|length| (FrameKind::Data, end.mode, length));
-    let epochs = modes.map(|mode| Some((FrameKind::Epoch, mode, epoch_bytes(&content)?)));
+    let data = data_bytes(content).map(|length| (FrameKind::Data, end.mode, length));
+    let epochs = modes.map(|mode| Some((FrameKind::Epoch, mode, epoch_bytes(content)?)));
     for (kind, mode, length) in data.into_iter().chain(epochs.into_iter().flatten()) {
         if !is_zero(&content[length..]) || content.len() - length >= FRAME_ALIGNMENT {
             continue;
         }
-        let (frame, crc) = frame_of(segment, end, kind, mode, &content[..length]);
-        if crc == next.chain {
-            return Ok(Some(Patch::known(end.file_offset, frame)));
+        for durable in durables {
+            let (mut frame, crc) = frame_of(segment, end, (kind, mode), durable, &content[..length]);
+            if crc == next.chain {
+                frame.truncate(FRAME_HEADER_BYTES);
+                return Ok(Some(Patch::known(end.file_offset, frame)));
+            }
         }
     }
     Ok(None)

@@ -5,65 +5,63 @@ use std::{io, sync::Arc};
 use crate::{
     disk::contract::{DiskFile, Mapping},
     format::layout::{bytes, index},
+    inspect::tolerant_file::TolerantFile,
 };
 
 /// Where the other bytes come from.
-#[derive(Clone, Debug)]
-pub(crate) enum Source {
-    /// The same place in a backup's file.
-    Backup(Arc<dyn DiskFile>),
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum PatchSource {
+    /// The same place in the backup's file.
+    Backup,
     /// What can only have stood there.
-    Known(Arc<[u8]>),
+    Known(Vec<u8>),
 }
 
 /// Other bytes, from an offset in the file up to another.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Patch {
     pub(crate) start: u64,
     pub(crate) end: u64,
-    pub(crate) source: Source,
+    pub(crate) source: PatchSource,
 }
 
 impl Patch {
     /// Bytes that are known.
     pub(crate) fn known(start: u64, content: Vec<u8>) -> Self {
-        Self { start, end: start + bytes(content.len()), source: Source::Known(content.into()) }
+        Self { start, end: start + bytes(content.len()), source: PatchSource::Known(content) }
     }
 
-    fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let length = index(self.end - offset).min(buffer.len());
-        match &self.source {
-            Source::Backup(file) => file.read_at(&mut buffer[..length], offset),
-            Source::Known(content) => {
-                let from = index(offset - self.start);
-                buffer[..length].copy_from_slice(&content[from..from + length]);
-                Ok(length)
-            }
-        }
+    /// The backup's bytes.
+    pub(crate) fn of_backup(start: u64, end: u64) -> Self {
+        Self { start, end, source: PatchSource::Backup }
     }
 }
 
-/// A file with patches, to read.
+/// A file with patches, to read. It exists while its segment is looked at or written, and keeps two files open.
 #[derive(Clone, Debug)]
 pub(crate) struct Overlay {
-    base: Option<Arc<dyn DiskFile>>,
+    own: Option<Arc<TolerantFile>>,
+    backup: Option<Arc<TolerantFile>>,
     /// In order; none overlaps another.
     patches: Vec<Patch>,
 }
 
 impl Overlay {
-    /// A file, or nothing, without a patch.
-    pub(crate) fn new(base: Option<Arc<dyn DiskFile>>) -> Self {
-        Self { base, patches: Vec::new() }
+    /// The store's file without a patch, and the backup's file that patches may come from.
+    pub(crate) fn new(own: Option<Arc<TolerantFile>>, backup: Option<Arc<TolerantFile>>) -> Self {
+        Self { own, backup, patches: Vec::new() }
     }
 
-    /// Bytes that are known, and nothing else.
-    pub(crate) fn known(content: Vec<u8>) -> Self {
-        Self { base: None, patches: vec![Patch::known(0, content)] }
+    pub(crate) fn own(&self) -> Option<&Arc<TolerantFile>> {
+        self.own.as_ref()
     }
 
-    pub(crate) fn patches(&self) -> &[Patch] {
-        &self.patches
+    pub(crate) fn backup(&self) -> Option<&Arc<TolerantFile>> {
+        self.backup.as_ref()
+    }
+
+    pub(crate) fn is_patched(&self) -> bool {
+        !self.patches.is_empty()
     }
 
     /// How many bytes come from the backup, and how many are what can only have stood there.
@@ -71,49 +69,66 @@ impl Overlay {
         let sum = |(restored, mended): (u64, u64), patch: &Patch| {
             let length = patch.end - patch.start;
             match patch.source {
-                Source::Backup(_) => (restored + length, mended),
-                Source::Known(_) => (restored, mended + length),
+                PatchSource::Backup => (restored + length, mended),
+                PatchSource::Known(_) => (restored, mended + length),
             }
         };
         self.patches.iter().fold((0, 0), sum)
     }
 
-    /// Adds a patch behind those that are there. One that goes on from the last, from the same source, makes that longer.
+    /// Adds a patch behind those that are there. One of the backup that goes on from the last makes that longer.
     pub(crate) fn add(&mut self, patch: Patch) {
-        if let Some(last) = self.patches.last_mut()
-            && last.end == patch.start
-            && let (Source::Backup(one), Source::Backup(other)) = (&last.source, &patch.source)
-            && Arc::ptr_eq(one, other)
-        {
-            last.end = patch.end;
-            return;
+        match self.patches.last_mut() {
+            Some(last)
+                if last.end == patch.start
+                    && last.source == PatchSource::Backup
+                    && patch.source == PatchSource::Backup =>
+            {
+                last.end = patch.end;
+            }
+            _ => self.patches.push(patch),
         }
-        self.patches.push(patch);
     }
 
-    fn base_bytes(&self) -> io::Result<u64> {
-        self.base.as_ref().map_or(Ok(0), |base| base.len())
+    /// Adds the zeros that the file lacks before an end: a scan takes what a file is too short for as zeros.
+    pub(crate) fn add_zeros_before(&mut self, end: u64) -> io::Result<()> {
+        let length = self.len()?;
+        if length < end {
+            self.add(Patch::known(length, vec![0; index(end - length)]));
+        }
+        Ok(())
+    }
+}
+
+/// Reads from a file as if zeros stood behind it.
+fn read_with_zeros(file: Option<&Arc<TolerantFile>>, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    match file {
+        Some(file) if offset < file.len()? => file.read_at(buffer, offset),
+        _ => {
+            buffer.fill(0);
+            Ok(buffer.len())
+        }
     }
 }
 
 impl DiskFile for Overlay {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let behind = self.patches.partition_point(|patch| patch.end <= offset);
-        match self.patches.get(behind) {
-            Some(patch) if patch.start <= offset => patch.read(buffer, offset),
-            next => {
-                let length = next.map_or(buffer.len(), |patch| index(patch.start - offset).min(buffer.len()));
-                let buffer = &mut buffer[..length];
-                match &self.base {
-                    Some(base) if offset < base.len()? => base.read_at(buffer, offset),
-                    _ if next.is_some() => {
-                        // A hole before a patch, as the file will have it.
-                        buffer.fill(0);
-                        Ok(length)
-                    }
-                    _ => Ok(0),
-                }
+        let (end, source) = match self.patches.get(behind) {
+            Some(patch) if patch.start <= offset => (patch.end, Some((patch.start, &patch.source))),
+            Some(next) => (next.start, None),
+            None => (self.len()?, None),
+        };
+        let length = index(end.saturating_sub(offset)).min(buffer.len());
+        let buffer = &mut buffer[..length];
+        match source {
+            Some((start, PatchSource::Known(content))) => {
+                let from = index(offset - start);
+                buffer.copy_from_slice(&content[from..from + length]);
+                Ok(length)
             }
+            Some((_, PatchSource::Backup)) => read_with_zeros(self.backup.as_ref(), buffer, offset),
+            None => read_with_zeros(self.own.as_ref(), buffer, offset),
         }
     }
 
@@ -134,7 +149,8 @@ impl DiskFile for Overlay {
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.base_bytes()?.max(self.patches.last().map_or(0, |patch| patch.end)))
+        let own_bytes = self.own.as_ref().map_or(Ok(0), |own| own.len())?;
+        Ok(own_bytes.max(self.patches.last().map_or(0, |patch| patch.end)))
     }
 
     fn map(&self, _capacity: u64) -> io::Result<Option<Arc<dyn Mapping>>> {

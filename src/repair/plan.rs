@@ -1,39 +1,28 @@
 //! What a repair would do: which bytes it changes, and which events that costs.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
-    disk::contract::{DiskFile, OpenMode},
     error::{Error, Result},
-    format::{
-        control::StoreMeta,
-        layout::{bytes, index, is_zero},
-        segment_header::SEGMENT_HEADER_BYTES,
-    },
+    format::{control::StoreMeta, layout::bytes, segment_header::SegmentHeader},
     index::files::IndexFiles,
     inspect::{
-        ordering::{SegmentFile, Stranger},
+        inspection::rebuilt_header,
+        ordering::Stranger,
         report::{Finding, FindingKind, Listed, LostVersions, PositionRange, Verification},
-        tolerant_file::TolerantFile,
         verify::Inspected,
     },
     log::{
         creation::meta_path,
-        mark::mark_path,
+        mark::Mark,
         segment::{index_number, index_path, segment_path, segments_directory},
     },
-    position::{LogOffset, Position},
-    repair::{
-        merged::{Files, LogEnd, Merged, MergedSegment},
-        overlay::Overlay,
-    },
+    position::Position,
+    repair::merged::{Files, LogEnd, Merged, Rewrite},
 };
 
 /// Files that have another's name wait under numbers from here on, which no segment reaches.
 const ASIDE_FROM: u64 = 900_000_000_000;
-
-/// How much is looked at together for bytes that aren't zero.
-const CHUNK_BYTES: usize = 1 << 20;
 
 /// Something that a repair changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,6 +82,8 @@ pub struct RepairPlan {
     pub cuts: bool,
     /// The positions that the backup gives back.
     pub restored: Listed<PositionRange>,
+    /// How many they are.
+    pub events_restored: u64,
     /// The positions of events behind the cut that can't be read: they are lost.
     pub lost: Listed<PositionRange>,
     /// How many they are; none: that isn't known.
@@ -103,13 +94,49 @@ pub struct RepairPlan {
     pub set_aside: Listed<PositionRange>,
     /// How many they are.
     pub events_set_aside: u64,
-    /// To how many streams those belong.
-    pub streams_set_aside: u64,
     /// What is changed, in this order.
     pub steps: Vec<RepairStep>,
 }
 
 impl RepairPlan {
+    /// What becomes of the events.
+    pub(crate) fn new(verification: Verification, merged: Option<&Merged>, changes: &[Change]) -> Self {
+        let cut = merged.filter(|merged| merged.end == LogEnd::Cut);
+        let mut plan = Self {
+            kept: merged.map_or(verification.last_position, |merged| merged.next_position().previous()),
+            cuts: cut.is_some(),
+            restored: merged.map(|merged| merged.restored.ranges()).unwrap_or_default(),
+            events_restored: merged.map_or(0, |merged| merged.restored.events),
+            lost: Listed::default(),
+            events_lost: Some(0),
+            lost_versions: Listed::default(),
+            set_aside: Listed::default(),
+            events_set_aside: 0,
+            steps: changes.iter().map(|change| change.step.clone()).collect(),
+            verification,
+        };
+        if let Some(cut) = cut {
+            plan.take_out(cut);
+        }
+        plan
+    }
+
+    /// What is behind the cut is lost, or set aside.
+    fn take_out(&mut self, cut: &Merged) {
+        let (found, first) = (&self.verification, cut.next_position());
+        self.lost = found.lost.filter_map(|range| from_position(range, first));
+        self.set_aside = found.intact.filter_map(|range| from_position(range, first));
+        self.lost_versions = found.lost_versions.filter_map(|lost| cut.restored.still_lost(lost));
+        let before = |range: &PositionRange| {
+            let beyond = range.last.map_or(first, |last| last.next().min(first));
+            beyond.get().saturating_sub(range.first.get())
+        };
+        let lost_before: u64 = found.lost.iter().map(before).sum();
+        self.events_lost = found.events_lost.map(|lost| lost.saturating_sub(lost_before));
+        let intact_before = self.kept.get().saturating_sub(lost_before);
+        self.events_set_aside = found.events.saturating_sub(intact_before);
+    }
+
     /// Whether anything is to be changed.
     #[must_use]
     pub fn is_needed(&self) -> bool {
@@ -121,193 +148,198 @@ impl RepairPlan {
     pub fn loses_events(&self) -> bool {
         self.events_set_aside > 0 || self.events_lost != Some(0)
     }
+
+    /// Whether anything but what is made of the log is to be changed.
+    pub(crate) fn mends(&self) -> bool {
+        self.steps.iter().any(|step| !matches!(step, RepairStep::MakeAnew { .. }))
+    }
 }
 
-/// A change, with what it takes to make it.
+/// What of a range is at a position or behind.
+fn from_position(range: &PositionRange, first: Position) -> Option<PositionRange> {
+    let is_behind = range.last.is_none_or(|last| last >= first);
+    is_behind.then(|| PositionRange::new(range.first.max(first), range.last))
+}
+
+/// A step, with what it takes to make it.
 #[derive(Clone, Debug)]
-pub(crate) enum Change {
-    Rename {
-        from: PathBuf,
-        to: PathBuf,
-    },
-    /// `was` is the file that is replaced, by the name which it has before any is renamed.
-    Write {
-        path: PathBuf,
-        was: Option<SegmentFile>,
-        content: Overlay,
-        length: u64,
-    },
-    TakeOut {
-        path: PathBuf,
-        was: PathBuf,
-    },
-    MakeAnew {
-        path: PathBuf,
-    },
-    Meta(StoreMeta),
-    Mark(LogOffset),
+pub(crate) struct Change {
+    pub(crate) step: RepairStep,
+    /// The file that it replaces or takes away, by the name which that has before any is renamed: it is kept.
+    pub(crate) was: Option<PathBuf>,
+    pub(crate) content: Content,
+}
+
+/// What is written.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Nothing,
+    Segment(Box<Rewrite>),
+    Bytes(Vec<u8>),
 }
 
 /// All changes, in the order in which they are made.
 ///
-/// What is missing is put back first, and durable.mark and store.meta come last: until then a store that was refused is refused.
+/// What is missing is put back first. A log is cut before the segments behind the cut are taken out, the last one first: until
+/// the first of them is gone, its presence says that the cut segment isn't whole, whatever other witness is left. durable.mark
+/// and store.meta come last: so a store that was refused is refused until all is changed.
 pub(crate) struct Changes<'a> {
     files: &'a IndexFiles,
+    meta: &'a StoreMeta,
+    own: &'a Files,
+    /// Files in segments' places that are none of this log, as long as nothing takes their place.
+    strangers: BTreeSet<PathBuf>,
     all: Vec<Change>,
 }
 
 impl<'a> Changes<'a> {
-    /// What makes a store of the merged log.
+    /// What makes a store of the merged log; none: of the log as it is.
     pub(crate) fn of(
         files: &'a IndexFiles,
         inspected: &Inspected,
-        own: &Files,
-        merged: &Merged,
-        meta: &StoreMeta,
-        durable: Option<LogOffset>,
+        (meta, own): (&'a StoreMeta, &'a Files),
+        merged: Option<&Merged>,
+        mark: &Mark,
     ) -> Result<Vec<Change>> {
-        let mut changes = Self { files, all: Vec::new() };
-        changes.put_away(inspected, own)?;
-        let is_cut = |segment: &&MergedSegment| merged.end == LogEnd::Cut && segment.end.seal.is_none();
-        let cut = merged.segments.last().filter(is_cut);
-        for segment in &merged.segments[..merged.segments.len() - usize::from(cut.is_some())] {
-            changes.put_back(segment)?;
+        let mut changes = Self { files, meta, own, strangers: BTreeSet::new(), all: Vec::new() };
+        changes.find_strangers(inspected)?;
+        changes.rename();
+        for rewrite in merged.iter().flat_map(|merged| &merged.rewrites) {
+            changes.write(rewrite);
         }
-        changes.take_out(own, merged)?;
-        if let Some(segment) = cut {
-            changes.cut(segment)?;
+        let cut = merged.filter(|merged| merged.end == LogEnd::Cut);
+        if let Some(cut) = cut {
+            changes.take_out_behind(cut)?;
         }
-        changes.make_anew(inspected, merged)?;
-        let end = merged.log_end();
-        let is_marked = durable.is_none_or(|durable| end.is_none_or(|end| durable <= end));
-        if let Some(end) = end.filter(|_| !is_marked) {
-            changes.all.push(Change::Mark(end));
+        changes.take_out_strangers();
+        changes.make_anew(&inspected.verification, merged)?;
+        if let Some(end) = cut.map(Merged::log_end).filter(|end| mark.durable() != Some(*end)) {
+            let path = mark.path().to_owned();
+            changes.put(RepairStep::WriteMark { path: path.clone() }, path, mark.anew(end));
         }
         if inspected.meta.is_none() {
-            changes.all.push(Change::Meta(meta.clone()));
+            let path = meta_path(&files.store);
+            changes.put(RepairStep::WriteMeta { path: path.clone() }, path, meta.encode());
         }
         Ok(changes.all)
     }
 
-    /// Takes out what is no segment of this log, and gives segments their names.
-    fn put_away(&mut self, inspected: &Inspected, own: &Files) -> Result<()> {
+    fn push(&mut self, step: RepairStep, was: Option<PathBuf>) {
+        self.all.push(Change { step, was, content: Content::Nothing });
+    }
+
+    fn put(&mut self, step: RepairStep, path: PathBuf, content: Vec<u8>) {
+        self.all.push(Change { step, was: Some(path), content: Content::Bytes(content) });
+    }
+
+    fn segment_path(&self, number: u64) -> PathBuf {
+        segment_path(&self.files.store, number)
+    }
+
+    fn find_strangers(&mut self, inspected: &Inspected) -> Result<()> {
         for stranger in &inspected.strangers {
             match stranger {
                 Stranger::File(path) => {
-                    self.all.push(Change::TakeOut { path: path.clone(), was: path.clone() })
+                    self.strangers.insert(path.clone());
                 }
                 Stranger::Other(path) => {
                     let reason = "this has a segment's name and is no file: move it out of segments/ yourself, and \
                                   repair again";
-                    return Err(Error::corrupt(path, 0, reason, None));
+                    return Err(Error::not_repairable(path, reason));
                 }
             }
         }
-        let misnamed = own.iter().filter_map(|(number, file)| {
-            let right = segment_path(&self.files.store, *number);
-            let aside = segment_path(&self.files.store, ASIDE_FROM + number);
-            (file.path != right).then(|| (file.path.clone(), aside, right))
+        Ok(())
+    }
+
+    /// Gives segments their names.
+    fn rename(&mut self) {
+        let misnamed = self.own.iter().filter_map(|(number, file)| {
+            let right = self.segment_path(*number);
+            (file.path != right).then(|| (file.path.clone(), self.segment_path(ASIDE_FROM + number), right))
         });
         let misnamed: Vec<(PathBuf, PathBuf, PathBuf)> = misnamed.collect();
         // First all of them aside, so that each right name is free.
         for (from, aside, _) in &misnamed {
-            self.all.push(Change::Rename { from: from.clone(), to: aside.clone() });
+            if from != aside {
+                self.push(RepairStep::Rename { from: from.clone(), to: aside.clone() }, None);
+            }
         }
         for (_, from, to) in misnamed {
-            self.all.push(Change::Rename { from, to });
-        }
-        Ok(())
-    }
-
-    /// Writes a segment that lacks something, or has too much behind its SEAL.
-    fn put_back(&mut self, segment: &MergedSegment) -> Result<()> {
-        let is_sealed = segment.end.seal.is_some();
-        let is_right = segment.own.is_some()
-            && segment.content.patches().is_empty()
-            && !(is_sealed && self.has_more(segment)?);
-        if !is_right {
-            // What stands behind the end of the last segment is for its opening to judge.
-            let length = if is_sealed { segment.end.file_offset } else { content_bytes(segment)? };
-            self.write(segment, length);
-        }
-        Ok(())
-    }
-
-    /// Writes a segment up to where the log is cut.
-    fn cut(&mut self, segment: &MergedSegment) -> Result<()> {
-        let end = segment.end.file_offset;
-        if !segment.content.patches().is_empty() || content_bytes(segment)? != end {
-            self.write(segment, end);
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, segment: &MergedSegment, length: u64) {
-        let path = segment_path(&self.files.store, segment.header.number);
-        let (was, content) = (segment.own.clone(), segment.content.clone());
-        self.all.push(Change::Write { path, was, content, length });
-    }
-
-    /// Whether anything but zeros stands behind a segment's end in its file.
-    fn has_more(&self, segment: &MergedSegment) -> Result<bool> {
-        let Some(own) = &segment.own else { return Ok(false) };
-        let io = |error| Error::io("read", &own.path, error);
-        let file = TolerantFile::new(self.files.disk.open(&own.path, OpenMode::Read).map_err(io)?);
-        let length = DiskFile::len(&*file).map_err(io)?;
-        let mut at = segment.end.file_offset;
-        while at < length {
-            let mut chunk = vec![0; index(length - at).min(CHUNK_BYTES)];
-            file.read_exact_at(&mut chunk, at).map_err(io)?;
-            if !is_zero(&chunk) {
-                return Ok(true);
+            if self.strangers.remove(&to) {
+                self.push(RepairStep::TakeOut { path: to.clone() }, Some(to.clone()));
             }
-            at += bytes(chunk.len());
+            self.push(RepairStep::Rename { from, to }, None);
         }
-        Ok(file.unreadable_in(segment.end.file_offset..u64::MAX).is_some())
     }
 
-    /// Takes out the segments behind the place where the log can't go on.
-    fn take_out(&mut self, own: &Files, merged: &Merged) -> Result<()> {
-        if merged.end == LogEnd::Sound {
-            return Ok(());
+    fn write(&mut self, rewrite: &Rewrite) {
+        let path = self.segment_path(rewrite.number);
+        let stranger = self.strangers.take(&path);
+        let step = RepairStep::Write {
+            path,
+            bytes: rewrite.length,
+            bytes_before: rewrite.was.as_ref().map(|was| was.bytes),
+            bytes_restored: rewrite.bytes_restored,
+            bytes_mended: rewrite.bytes_mended,
+        };
+        let was = rewrite.was.as_ref().map(|was| was.path.clone()).or(stranger);
+        self.all.push(Change { step, was, content: Content::Segment(Box::new(rewrite.clone())) });
+    }
+
+    /// Takes out the segments behind the place where the log can't go on, the last one first.
+    fn take_out_behind(&mut self, cut: &Merged) -> Result<()> {
+        let mut first_behind = cut.first_behind();
+        if cut.is_nothing(self.meta.first_segment) {
+            // A store of no event is a segment of no event. It comes first, so that one always tells which store this is.
+            let path = self.segment_path(first_behind);
+            let content = self.beginning()?.encode();
+            let was = self.strangers.take(&path);
+            let length = bytes(content.len());
+            let step = RepairStep::Write {
+                path,
+                bytes: length,
+                bytes_before: None,
+                bytes_restored: 0,
+                bytes_mended: length,
+            };
+            self.all.push(Change { step, was, content: Content::Bytes(content) });
+            first_behind += 1;
         }
-        let first_behind = merged.segments.last().map_or(merged.first, |last| last.header.number + 1);
-        for (number, file) in own.range(first_behind..).rev() {
-            let (path, was) = (segment_path(&self.files.store, *number), file.path.clone());
-            self.all.push(Change::TakeOut { path, was });
-        }
-        if merged.is_all() {
-            // A store of no event is a segment of no event.
-            let content = Overlay::known(merged.beginning()?.encode());
-            let path = segment_path(&self.files.store, merged.first);
-            let length = bytes(SEGMENT_HEADER_BYTES);
-            self.all.push(Change::Write { path, was: None, content, length });
+        for (number, file) in self.own.range(first_behind..).rev() {
+            self.push(RepairStep::TakeOut { path: self.segment_path(*number) }, Some(file.path.clone()));
         }
         Ok(())
+    }
+
+    fn take_out_strangers(&mut self) {
+        for path in std::mem::take(&mut self.strangers).into_iter().rev() {
+            self.push(RepairStep::TakeOut { path: path.clone() }, Some(path));
+        }
     }
 
     /// Removes what is made of the log and isn't as the log is, or won't be.
-    fn make_anew(&mut self, inspected: &Inspected, merged: &Merged) -> Result<()> {
-        let findings = &inspected.verification.findings;
+    fn make_anew(&mut self, found: &Verification, merged: Option<&Merged>) -> Result<()> {
         let is_index =
             |finding: &&Finding| matches!(finding.kind, FindingKind::Index | FindingKind::Directory);
-        let mut paths: Vec<PathBuf> = findings.iter().filter(is_index).map(|it| it.path.clone()).collect();
-        let is_changed =
-            |segment: &&MergedSegment| segment.own.is_none() || !segment.content.patches().is_empty();
-        let changed = merged.segments.iter().filter(is_changed).map(|segment| segment.header.number);
-        let mut numbers: Vec<u64> = changed.collect();
-        if merged.end == LogEnd::Cut {
-            let first_cut = merged.segments.last().map_or(merged.first, |last| last.header.number);
-            numbers.extend(self.index_numbers()?.into_iter().filter(|number| *number >= first_cut));
-        }
-        paths.extend(numbers.iter().map(|number| index_path(&self.files.store, *number)));
-        if merged.end == LogEnd::Cut {
-            paths.push(self.files.directory_path());
+        let mut paths: Vec<PathBuf> =
+            found.findings.iter().filter(is_index).map(|it| it.path.clone()).collect();
+        if let Some(merged) = merged {
+            let mut numbers: Vec<u64> = merged.rewrites.iter().map(|rewrite| rewrite.number).collect();
+            if merged.end == LogEnd::Cut {
+                // That of the last one that stays too: it isn't followed any more by what it was.
+                let first_cut = merged.first_behind().saturating_sub(1);
+                numbers.extend(self.index_numbers()?.into_iter().filter(|number| *number >= first_cut));
+                paths.push(self.files.directory_path());
+            }
+            paths.extend(numbers.iter().map(|number| index_path(&self.files.store, *number)));
         }
         paths.sort();
         paths.dedup();
         paths.retain(|path| self.files.disk.kind(path).is_ok_and(|kind| kind.is_some()));
-        self.all.extend(paths.into_iter().map(|path| Change::MakeAnew { path }));
+        for path in paths {
+            self.push(RepairStep::MakeAnew { path }, None);
+        }
         Ok(())
     }
 
@@ -320,58 +352,13 @@ impl<'a> Changes<'a> {
         };
         Ok(entries.iter().filter_map(|entry| index_number(&entry.name)).collect())
     }
-}
 
-/// How long a segment's file is, with what is put into it.
-fn content_bytes(segment: &MergedSegment) -> Result<u64> {
-    let path = segment.own.as_ref().map_or_else(PathBuf::new, |own| own.path.clone());
-    DiskFile::len(&segment.content).map_err(|error| Error::io("read", path, error))
-}
-
-/// What a change is told as.
-pub(crate) fn step_of(change: &Change, files: &IndexFiles) -> RepairStep {
-    match change {
-        Change::Rename { from, to } => RepairStep::Rename { from: from.clone(), to: to.clone() },
-        Change::Write { path, was, content, length } => {
-            let (bytes_restored, bytes_mended) = content.patched_bytes();
-            RepairStep::Write {
-                path: path.clone(),
-                bytes: *length,
-                bytes_before: was.as_ref().map(|was| was.bytes),
-                bytes_restored,
-                bytes_mended,
-            }
-        }
-        Change::TakeOut { path, .. } => RepairStep::TakeOut { path: path.clone() },
-        Change::MakeAnew { path } => RepairStep::MakeAnew { path: path.clone() },
-        Change::Meta(_) => RepairStep::WriteMeta { path: meta_path(&files.store) },
-        Change::Mark(_) => RepairStep::WriteMark { path: mark_path(&files.store) },
+    /// The header of a log of no event.
+    fn beginning(&self) -> Result<SegmentHeader> {
+        rebuilt_header(self.meta, self.meta.first_segment, None).ok_or_else(|| {
+            let reason =
+                "the log's first segments were dropped before, and what is left of it can't be begun anew";
+            Error::not_repairable(&self.files.store, reason)
+        })
     }
-}
-
-/// The ranges from a position on.
-pub(crate) fn ranges_from(ranges: &Listed<PositionRange>, first: Position) -> Listed<PositionRange> {
-    let mut found = Listed::default();
-    for range in ranges {
-        if range.last.is_none_or(|last| last >= first) {
-            found.push(PositionRange::new(range.first.max(first), range.last));
-        }
-    }
-    found
-}
-
-/// How many events ranges have; none: nobody knows.
-pub(crate) fn count_of(ranges: &Listed<PositionRange>) -> Option<u64> {
-    let sum =
-        |sum: Option<u64>, range: &PositionRange| sum.zip(range.count()).map(|(sum, count)| sum + count);
-    ranges.iter().fold((ranges.unnamed() == 0).then_some(0), sum)
-}
-
-/// What the backup gives back.
-pub(crate) fn restored_of(merged: &Merged) -> Listed<PositionRange> {
-    let mut restored = Listed::default();
-    for (first, beyond) in merged.segments.iter().flat_map(|segment| &segment.restored) {
-        restored.push(PositionRange::new(*first, Some(beyond.previous())));
-    }
-    restored
 }

@@ -1,39 +1,59 @@
 //! The changes of a repair, one by one. Each is durable before the next, so that a cut between any two leaves a store that was
-//! damaged before and still is, or one that is whole. No file is changed in place but durable.mark: a segment may have another
-//! name in a backup.
+//! damaged before and still is, or one that is whole. No file is changed in place: it may have another name in a backup.
+
+use std::path::Path;
 
 use crate::{
+    disk::contract::Disk,
     error::{Error, Result},
-    index::files::IndexFiles,
     log::{
-        creation::{sync_directory, write_meta},
-        mark::Mark,
-        segment::{copy_whole, segments_directory},
+        creation::sync_directory,
+        segment::{copy_whole, create_whole},
     },
-    repair::plan::Change,
+    repair::{
+        merged::Sources,
+        plan::{Change, Content, RepairStep},
+    },
 };
 
-/// Makes a change.
-pub(crate) fn make(files: &IndexFiles, change: &Change) -> Result<()> {
-    let disk = &*files.disk;
-    let segments = segments_directory(&files.store);
-    match change {
-        Change::Rename { from, to } => {
+/// Makes a change. The sources have the segments' right names.
+pub(crate) fn make(sources: &Sources<'_>, change: &Change) -> Result<()> {
+    let disk = sources.disk;
+    match (&change.step, &change.content) {
+        (RepairStep::Rename { from, to }, _) => {
             disk.rename(from, to).map_err(|error| Error::io("rename", from, error))?;
-            sync_directory(disk, &segments)
+            sync_directory(disk, directory_of(to))
         }
-        Change::Write { path, content, length, .. } => {
-            if disk.kind(&segments).map_err(|error| Error::io("look at", &segments, error))?.is_none() {
-                disk.create_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
-                sync_directory(disk, &files.store)?;
-            }
-            copy_whole(disk, content, *length, path)
-        }
-        Change::TakeOut { path, .. } | Change::MakeAnew { path } => {
+        (RepairStep::TakeOut { path } | RepairStep::MakeAnew { path }, _) => {
             disk.remove(path).map_err(|error| Error::io("remove", path, error))?;
-            sync_directory(disk, path.parent().expect("every file of the store stands in a directory"))
+            sync_directory(disk, directory_of(path))
         }
-        Change::Meta(meta) => write_meta(disk, &files.store, meta),
-        Change::Mark(durable) => Mark::read(disk, &files.store, files.store_id)?.write(disk, *durable),
+        (
+            RepairStep::Write { path, .. } | RepairStep::WriteMeta { path } | RepairStep::WriteMark { path },
+            content,
+        ) => {
+            make_directory(disk, directory_of(path))?;
+            match content {
+                Content::Segment(rewrite) => {
+                    let segment = sources.again(rewrite)?;
+                    copy_whole(disk, &segment.content, rewrite.length, path)
+                }
+                Content::Bytes(content) => create_whole(disk, path, content).map(drop),
+                Content::Nothing => Ok(()),
+            }
+        }
     }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().expect("every file of the store stands in a directory")
+}
+
+/// Makes the directory of the segments, if that is gone too.
+fn make_directory(disk: &dyn Disk, directory: &Path) -> Result<()> {
+    if disk.kind(directory).map_err(|error| Error::io("look at", directory, error))?.is_some() {
+        return Ok(());
+    }
+    disk.create_dir(directory).map_err(|error| Error::io("create", directory, error))?;
+    sync_directory(disk, directory_of(directory))
 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use annals::{
-    Clock, Creation, EventData, EventId, EventStore, ExpectedVersion, IdGenerator, Options, Position,
-    SEGMENT_BYTES_MIN, SimDisk, StoredEvent, StreamId, Timestamp, Verification, verify_on,
+    Clock, Creation, Durability, EventData, EventId, EventStore, ExpectedVersion, IdGenerator, Options,
+    Position, SEGMENT_BYTES_MIN, SimDisk, StoredEvent, StreamId, Timestamp, Verification, verify_on,
 };
 
 use crate::log_bytes::{DATA, FramePlace, frames, get_u32, get_u64};
@@ -112,16 +112,21 @@ pub(crate) fn append(store: &EventStore, numbers: Range<u8>) {
 impl Patient {
     /// A store of four segments or more, with a checkpoint, written in two sessions.
     pub(crate) fn new(end: End) -> Self {
-        Self::of(end, 9, 20)
+        Self::of(end, &options(), 9, 20)
     }
 
     /// One of two segments.
     pub(crate) fn small(end: End) -> Self {
-        Self::of(end, 2, 6)
+        Self::of(end, &options(), 2, 6)
     }
 
-    fn of(end: End, first_session: u8, commits: u8) -> Self {
-        let (disk, options) = (SimDisk::new(8), options());
+    /// One like the first, without syncs at each append.
+    pub(crate) fn buffered(end: End) -> Self {
+        Self::of(end, &options().durability(Durability::Buffered), 9, 20)
+    }
+
+    fn of(end: End, options: &Options, first_session: u8, commits: u8) -> Self {
+        let disk = SimDisk::new(8);
         let begin = || EventStore::open_on(Arc::new(disk.mount()), STORE, options.clone()).expect("a store");
         let store = begin();
         append(&store, 0..first_session);

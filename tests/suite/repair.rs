@@ -8,33 +8,32 @@ use std::{
 };
 
 use annals::{
-    BackupOptions, CutStyle, Error, Linking, Loss, Options, Position, RepairOptions, RepairPlan, RepairStep,
-    Repaired, SEGMENT_BYTES_MIN, SimDisk, StoredEvent, backup_on, plan_repair_on, repair_on,
+    Error, Loss, Position, RepairOptions, RepairPlan, RepairStep, Repaired, SimDisk, StoredEvent,
+    plan_repair_on, repair_on,
 };
 use serde_json::Value;
 
 use crate::{
     log_bytes::{EPOCH, SEAL, frames, last_frame},
-    patient::{
-        End, Patient, STORE, append, everything, index_path, intact, log_path, logs_of, open, verified,
-    },
+    patient::{End, Patient, STORE, everything, index_path, intact, log_path, open, verified},
     support::Outcome,
+    verify_hostile::forge,
 };
 
-fn accepting() -> RepairOptions {
+pub(crate) fn accepting() -> RepairOptions {
     RepairOptions::new().loss(Loss::Accepted)
 }
 
-fn repair(disk: &SimDisk, options: &RepairOptions) -> annals::Result<Repaired> {
-    repair_on(Arc::new(disk.mount()), STORE, options, &mut |_| {})
+pub(crate) fn repair(disk: &SimDisk, options: &RepairOptions) -> annals::Result<Repaired> {
+    repair_on(Arc::new(disk.mount()), STORE, options, &mut |_| ControlFlow::Continue(()))
 }
 
 fn plan(disk: &SimDisk, options: &RepairOptions) -> annals::Result<RepairPlan> {
-    plan_repair_on(Arc::new(disk.mount()), STORE, options, &mut |_| {})
+    plan_repair_on(Arc::new(disk.mount()), STORE, options, &mut |_| ControlFlow::Continue(()))
 }
 
 /// All files of the disk but for notes that say nothing.
-fn files_of(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn files_of(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
     let is_counted = |path: &PathBuf| !path.ends_with("writer.pid") && !path.ends_with("head");
     let content = |path: PathBuf| (path.clone(), disk.read_file(path).expect("it is listed"));
     disk.files().into_iter().filter(is_counted).map(content).collect()
@@ -44,6 +43,11 @@ fn files_of(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
 fn set_aside(disk: &SimDisk) -> BTreeMap<u64, Value> {
     let mut found = BTreeMap::new();
     for (path, content) in files_of(disk) {
+        // Without a report a folder isn't whole, and nothing was changed.
+        let is_whole = disk.read_file(path.with_file_name("report.json")).is_some();
+        if !is_whole {
+            continue;
+        }
         if path.ends_with("events.jsonl") || path.ends_with("system-events.jsonl") {
             let is_system = path.ends_with("system-events.jsonl");
             for line in String::from_utf8(content).expect("UTF-8").lines() {
@@ -60,7 +64,7 @@ fn set_aside(disk: &SimDisk) -> BTreeMap<u64, Value> {
 /// What must hold of a store that was repaired: it is whole, begins as it was, and tells of the repair; and what isn't in it is
 /// kept beside it.
 #[track_caller]
-fn check_repaired(original: &Patient, disk: &SimDisk, readable: &[u64]) -> Vec<StoredEvent> {
+pub(crate) fn check_repaired(original: &Patient, disk: &SimDisk, readable: &[u64]) -> Vec<StoredEvent> {
     let verification = verified(disk);
     assert!(verification.is_whole() && verification.findings.is_empty(), "{verification:#?}");
     let store = open(disk).expect("a repaired store opens");
@@ -69,7 +73,11 @@ fn check_repaired(original: &Patient, disk: &SimDisk, readable: &[u64]) -> Vec<S
     let is_note = |event: &&StoredEvent| event.event_type == "$Repaired";
     let kept = events.iter().take_while(|event| !is_note(event)).count();
     assert!(events[..kept] == original.events[..kept], "the beginning isn't as it was");
-    assert!(events.len() > kept && events[kept..].iter().all(|event| is_note(&event)));
+    assert!(
+        events.len() == kept + 1 && is_note(&&events[kept]),
+        "one event tells of it: {:?}",
+        &events[kept..]
+    );
     let aside = set_aside(disk);
     for position in readable.iter().filter(|position| **position > kept as u64) {
         let event = &original.events[usize::try_from(position - 1).expect("a small number")];
@@ -84,7 +92,7 @@ fn check_repaired(original: &Patient, disk: &SimDisk, readable: &[u64]) -> Vec<S
 
 /// Damages a patient, repairs it, and expects so many events to stay.
 #[track_caller]
-fn check(end: End, options: &RepairOptions, damage: impl FnOnce(&Patient), kept: u64) -> Repaired {
+pub(crate) fn check(end: End, options: &RepairOptions, damage: impl FnOnce(&Patient), kept: u64) -> Repaired {
     let (original, patient) = (Patient::new(end), Patient::new(end));
     damage(&patient);
     let before = verified(&patient.disk);
@@ -98,7 +106,7 @@ fn check(end: End, options: &RepairOptions, damage: impl FnOnce(&Patient), kept:
     let events = check_repaired(&original, &patient.disk, &readable);
     assert_eq!(events.len() as u64, kept + 1, "{planned}");
     let aside = readable.iter().filter(|position| **position > kept).count();
-    assert_eq!(planned.events_set_aside as usize, aside, "{planned}");
+    assert_eq!(planned.events_set_aside, aside as u64, "{planned}");
     check_kept(&patient.disk, &repaired, &damaged_files);
     let again = repair(&patient.disk, options).expect("nothing is left to do");
     assert!(!again.plan.is_needed() && again.folder.is_none(), "{}", again.plan);
@@ -129,7 +137,7 @@ fn check_kept(disk: &SimDisk, repaired: &Repaired, before: &BTreeMap<PathBuf, Ve
     }
 }
 
-fn flip(patient: &Patient, position: u64, at: usize) {
+pub(crate) fn flip(patient: &Patient, position: u64, at: usize) {
     let record = patient.record(position).clone();
     patient.change(&record.path, |content| content[record.bytes.start + at] ^= 4);
 }
@@ -193,10 +201,13 @@ fn the_log_is_cut_before_the_first_event_that_is_lost() {
     }
 }
 
+/// Where something is damaged, by the bytes of the segment.
+type Place = fn(&[u8]) -> usize;
+
 #[test]
 fn what_can_only_have_stood_somewhere_is_put_back_and_costs_nothing() {
     let all = Patient::new(End::Closed).last();
-    let places: [(u64, fn(&[u8]) -> usize); 8] = [
+    let places: [(u64, Place); 8] = [
         (1, |content| frames(content)[1].start + 20),
         (2, |content| frames(content)[0].start + 3),
         (2, |content| last_frame(content, SEAL).start + 10),
@@ -221,6 +232,26 @@ fn what_can_only_have_stood_somewhere_is_put_back_and_costs_nothing() {
             };
             let repaired = check(end, &accepting(), damage, all);
             assert!(!repaired.plan.cuts && !repaired.plan.loses_events(), "{}", repaired.plan);
+        }
+    }
+}
+
+#[test]
+fn frame_headers_are_put_back_whatever_the_mode() {
+    for patient in [Patient::new(End::Bare), Patient::buffered(End::Bare)] {
+        // All of its fields but the one that says how much was durable: no other one tells that in Buffered mode.
+        for at in (0..16).chain(24..64).step_by(5) {
+            let damaged = patient.copy();
+            let frame = patient.record(20).frame;
+            damaged.change(&patient.record(20).path, |content| content[frame.start + at] ^= 16);
+            let readable = intact(&verified(&damaged.disk));
+            let repaired = repair(&damaged.disk, &accepting()).expect("a repair");
+            assert!(!repaired.plan.cuts && !repaired.plan.loses_events(), "byte {at}: {}", repaired.plan);
+            let RepairStep::Write { bytes_mended, .. } = &repaired.plan.steps[0] else {
+                panic!("{}", repaired.plan)
+            };
+            assert_eq!(*bytes_mended, 64);
+            check_repaired(&patient, &damaged.disk, &readable);
         }
     }
 }
@@ -296,8 +327,75 @@ fn bytes_that_the_disk_cant_read_are_cut_off_or_restored() -> Outcome {
     let readable = intact(&verified(&patient.disk));
     let repaired = repair(&patient.disk, &accepting())?;
     assert!(repaired.plan.kept < Position::new(20), "{}", repaired.plan);
-    patient.disk.clear_faults();
     check_repaired(&original, &patient.disk, &readable);
+    Ok(())
+}
+
+#[test]
+fn sectors_that_hold_nothing_and_cant_be_read_are_written_anew() -> Outcome {
+    for end in [End::Closed, End::Killed] {
+        let patient = Patient::new(end);
+        let original = patient.copy();
+        let (path, content) = patient.logs().pop().ok_or("a segment")?;
+        // What was prepared for appends, behind the end.
+        patient.change(&path, |content| content.resize(content.len().max(20_000), 0));
+        let at = content.len().max(20_000) as u64 - 1;
+        patient.disk.fail_reads(&path, at..at + 1)?;
+        assert!(!verified(&patient.disk).is_whole());
+        let repaired = repair(&patient.disk, &accepting())?;
+        assert!(
+            !repaired.plan.cuts && repaired.plan.kept == Position::new(patient.last()),
+            "{}",
+            repaired.plan
+        );
+        check_repaired(&original, &patient.disk, &[]);
+    }
+    Ok(())
+}
+
+#[test]
+fn damage_that_no_repair_mends_is_said_and_nothing_is_changed() -> Outcome {
+    let patient = Patient::new(End::Bare);
+    let first = patient.first_in(3);
+    let stream = patient.events[usize::try_from(first - 1)?].stream.clone();
+    for event in patient.events.iter().filter(|event| event.position.get() >= first && event.stream == stream)
+    {
+        forge(&patient, event.position.get(), |record| record[16] += 1);
+    }
+    assert_eq!(verified(&patient.disk).damage.len(), 1);
+    let before = files_of(&patient.disk);
+    for refused in
+        [plan(&patient.disk, &accepting()).map(drop), repair(&patient.disk, &accepting()).map(drop)]
+    {
+        let refused = refused.expect_err("it isn't whole, and nothing mends it");
+        assert!(matches!(refused, Error::NotRepairable { .. }), "{refused}");
+        let said = refused.to_string();
+        assert!(
+            said.contains("000000000003.log") && said.contains("restore the store from a backup"),
+            "{said}"
+        );
+    }
+    assert!(files_of(&patient.disk) == before, "something was changed");
+    // Beside other damage, too, it isn't called repaired.
+    flip(&patient, patient.last(), 90);
+    let refused = repair(&patient.disk, &accepting()).expect_err("it isn't whole afterwards");
+    assert!(matches!(refused, Error::NotRepairable { .. }), "{refused}");
+    assert!(!verified(&patient.disk).is_whole());
+    Ok(())
+}
+
+#[test]
+fn a_store_that_is_being_restored_isnt_repaired() -> Outcome {
+    let patient = Patient::new(End::Closed);
+    for (path, content) in patient.logs() {
+        let name = path.file_name().ok_or("a name")?;
+        patient.disk.write_file(Path::new("/store/segments.restoring").join(name), content)?;
+        patient.disk.remove_file(&path)?;
+    }
+    let before = files_of(&patient.disk);
+    let refused = repair(&patient.disk, &accepting()).expect_err("a restore isn't finished");
+    assert!(matches!(refused, Error::NotAStore { .. }), "{refused}");
+    assert!(files_of(&patient.disk) == before, "something was changed");
     Ok(())
 }
 
@@ -310,137 +408,11 @@ fn index_files_that_are_wrong_are_removed_and_made_anew() -> Outcome {
     }
     let repaired = repair(&patient.disk, &accepting())?;
     assert_eq!(repaired.plan.steps.len(), 2, "{}", repaired.plan);
-    assert!(!repaired.plan.loses_events());
-    check_repaired(&original, &patient.disk, &(1..=original.last()).collect::<Vec<_>>());
-    Ok(())
-}
-
-/// Puts a copy of a patient's store on another's disk, as a backup.
-fn put_backup(patient: &Patient, backup: &Patient, without: &[&str]) {
-    for (path, content) in files_of(&backup.disk) {
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
-        let is_derived = name.ends_with(".idx") || name == "streams.dir" || name == "durable.mark";
-        if !is_derived && !without.contains(&name) {
-            let below = path.strip_prefix(STORE).expect("a file of the store");
-            patient.disk.write_file(Path::new("/backup").join(below), content).expect("surgery");
-        }
-    }
-}
-
-#[test]
-fn a_backup_gives_back_what_is_damaged() {
-    let all = Patient::new(End::Closed).last();
-    let options = RepairOptions::new().backup("/backup");
-    let damages: [fn(&Patient); 6] = [
-        |patient| flip(patient, 20, 90),
-        |patient| {
-            flip(patient, 1, 0);
-            flip(patient, 33, 2);
-            flip(patient, 59, 90);
-        },
-        |patient| patient.disk.remove_file(log_path(1)).expect("it is there"),
-        |patient| patient.disk.remove_file(log_path(2)).expect("it is there"),
-        |patient| patient.change(log_path(2), |content| content.truncate(900)),
-        |patient| patient.change(log_path(3), |content| content[..1_500].fill(0)),
-    ];
-    for end in [End::Closed, End::Bare] {
-        for damage in damages {
-            let with_backup = |patient: &Patient| {
-                put_backup(patient, &Patient::new(End::Closed), &[]);
-                damage(patient);
-            };
-            let repaired = check(end, &options, with_backup, all);
-            assert!(!repaired.plan.loses_events() && !repaired.plan.restored.is_empty(), "{}", repaired.plan);
-        }
-    }
-}
-
-#[test]
-fn a_backup_gives_back_a_last_segment_that_is_gone() {
-    let patient = Patient::new(End::Closed);
-    let last = patient.logs().len() as u64;
-    let damage = |patient: &Patient| {
-        put_backup(patient, &Patient::new(End::Closed), &[]);
-        patient.disk.remove_file(log_path(last)).expect("it is there");
-    };
-    check(End::Closed, &RepairOptions::new().backup("/backup"), damage, patient.last());
-}
-
-#[test]
-fn an_older_backup_gives_back_what_it_has() {
-    let damage = |patient: &Patient| {
-        // It ends within the third segment.
-        put_backup(
-            patient,
-            &Patient::new(End::Closed),
-            &["000000000003.log", "000000000004.log", "000000000005.log"],
-        );
-        flip(patient, 2, 90);
-        flip(patient, 44, 90);
-    };
-    let repaired = check(End::Closed, &accepting().backup("/backup"), damage, 43);
-    assert_eq!(repaired.plan.restored.len(), 1, "{}", repaired.plan);
-}
-
-/// Makes a backup of a patient beside it, as `annals backup` does.
-fn back_up(patient: &Patient, linking: Linking) {
-    let disk = Arc::new(patient.disk.mount());
-    let options = BackupOptions::new().linking(linking);
-    let report =
-        backup_on(disk, STORE, "/backup", &options, &mut |_| ControlFlow::Continue(())).expect("a backup");
-    assert_eq!(report.segments_linked > 0, linking == Linking::WherePossible, "{report:?}");
-}
-
-fn backup_of(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
-    files_of(disk).into_iter().filter(|(path, _)| path.starts_with("/backup")).collect()
-}
-
-#[test]
-fn what_annals_backup_has_made_gives_everything_back() {
-    let all = Patient::new(End::Closed).last();
-    for end in [End::Closed, End::Killed] {
-        let damage = |patient: &Patient| {
-            back_up(patient, Linking::Never);
-            flip(patient, 2, 90);
-            patient.disk.remove_file(log_path(2)).expect("it is there");
-            flip(patient, 44, 90);
-        };
-        let repaired = check(end, &RepairOptions::new().backup("/backup"), damage, all);
-        assert!(!repaired.plan.loses_events(), "{}", repaired.plan);
-    }
-}
-
-#[test]
-fn a_backup_whose_files_are_links_stays_as_it_was() -> Outcome {
-    let patient = Patient::new(End::Closed);
-    let original = patient.copy();
-    back_up(&patient, Linking::WherePossible);
-    let end = last_frame(&patient.logs()[0].1, SEAL).end;
-    // One of them is cut, padding is mended in another, and one is taken out.
-    patient.change(log_path(1), |content| content[end - 1] ^= 1);
-    flip(&patient, patient.first_in(3) + 4, 90);
-    let readable = intact(&verified(&patient.disk));
-    let before = backup_of(&patient.disk);
-    repair(&patient.disk, &accepting())?;
-    check_repaired(&original, &patient.disk, &readable);
-    assert!(backup_of(&patient.disk) == before, "the backup was changed");
-    Ok(())
-}
-
-#[test]
-fn a_backup_of_another_store_is_refused() -> Outcome {
-    let patient = Patient::new(End::Closed);
-    let options = Options::new().segment_bytes(SEGMENT_BYTES_MIN);
-    let other = annals::EventStore::open_on(Arc::new(patient.disk.mount()), "/backup", options)?;
-    append(&other, 0..20);
-    other.close()?;
-    flip(&patient, 20, 90);
-    let before = files_of(&patient.disk);
-    let refused = repair(&patient.disk, &RepairOptions::new().backup("/backup")).expect_err("another store");
-    assert!(refused.to_string().contains("it is no backup of this store"), "{refused}");
-    let refused = repair(&patient.disk, &RepairOptions::new().backup("/nowhere")).expect_err("nothing there");
-    assert!(matches!(refused, Error::NotAStore { .. }), "{refused}");
-    assert!(files_of(&patient.disk) == before, "something was changed");
+    assert!(!repaired.plan.loses_events() && repaired.folder.is_none());
+    let verification = verified(&patient.disk);
+    assert!(verification.is_whole() && verification.findings.is_empty(), "{verification:#?}");
+    assert!(everything(&open(&patient.disk)?) == original.events, "the log was changed");
+    assert!(patient.disk.read_file("/store/streams.dir").is_some(), "it is made anew");
     Ok(())
 }
 
@@ -456,6 +428,34 @@ fn the_report_tells_all_that_was_done() -> Outcome {
     assert!(text.contains("\nof them      order-0 version 5\n"), "{text}");
     assert!(text.contains("set aside  "), "{text}");
     Ok(())
+}
+
+/// Whatever was done to it: it is whole and stays as it is, or it is made whole.
+#[track_caller]
+fn check_whatever(original: &Patient, damaged: &Patient) {
+    let verification = verified(&damaged.disk);
+    let readable = intact(&verification);
+    let repaired = repair(&damaged.disk, &accepting()).expect("a repair");
+    assert!(repaired.plan.is_needed() || verification.is_whole(), "{verification:#?}");
+    if repaired.folder.is_some() {
+        check_repaired(original, &damaged.disk, &readable);
+    }
+}
+
+/// Each length that each segment's file can have been cut to, the last ones one by one.
+#[test]
+fn whatever_length_a_file_is_cut_to_the_repaired_store_is_whole_and_nothing_readable_is_lost() {
+    for end in [End::Closed, End::Bare] {
+        let original = Patient::small(end);
+        for (path, content) in original.logs() {
+            let last = content.len().saturating_sub(64);
+            for length in (0..last).step_by(97).chain(last..content.len()) {
+                let damaged = original.copy();
+                damaged.change(&path, |content| content.truncate(length));
+                check_whatever(&original, &damaged);
+            }
+        }
+    }
 }
 
 /// Each 512 bytes of each file of the log zeroed, or filled with what isn't there.
@@ -478,103 +478,10 @@ fn whatever_block_is_damaged_the_repaired_store_is_whole_and_nothing_readable_is
                         let end = content.len().min((block + 1) * 512);
                         content[block * 512..end].fill(filling);
                     });
-                    let readable = intact(&verified(&damaged.disk));
-                    let repaired = repair(&damaged.disk, &accepting())?;
-                    if repaired.plan.is_needed() {
-                        check_repaired(&original, &damaged.disk, &readable);
-                    }
+                    check_whatever(&original, &damaged);
                 }
             }
         }
     }
-    Ok(())
-}
-
-/// What is left of a repair that was cut off can be repaired, and what was kept is kept.
-fn check_cut(disk: &SimDisk, original: &Patient, readable: &[u64]) {
-    repair(disk, &accepting()).expect("it can be repaired again");
-    check_repaired(original, disk, readable);
-}
-
-/// Each way in which a cut leaves the disk comes in turn.
-fn style_of(nth: u64) -> CutStyle {
-    CutStyle::ALL[usize::try_from(nth).expect("a small number") % CutStyle::ALL.len()]
-}
-
-#[test]
-fn a_repair_that_is_cut_off_anywhere_twice_is_repaired_again() {
-    let original = Patient::small(End::Closed);
-    let damaged = original.copy();
-    flip(&damaged, 5, 90);
-    damaged.change("/store/store.meta", |content| content[25] ^= 1);
-    let readable = intact(&verified(&damaged.disk));
-    let mut cuts = 0;
-    for nth in 1.. {
-        let disk = damaged.disk.fork(nth);
-        disk.cut_at(nth);
-        repair(&disk, &accepting()).ok();
-        if !disk.is_cut() {
-            break;
-        }
-        let left = disk.fork(nth);
-        left.power_cut_keeping(style_of(nth));
-        check_cut(&left.fork(nth), &original, &readable);
-        cuts += 1;
-        // The repair of what is left is cut off as well, at some of its operations.
-        for second in (1 + nth % 37..).step_by(37) {
-            let disk = left.fork(second);
-            disk.cut_at(second);
-            repair(&disk, &accepting()).ok();
-            if !disk.is_cut() {
-                break;
-            }
-            disk.power_cut();
-            check_cut(&disk, &original, &readable);
-            cuts += 1;
-        }
-    }
-    assert!(cuts > 200, "{cuts} cuts");
-}
-
-#[test]
-fn a_repair_with_a_backup_can_be_cut_off_too() {
-    let original = Patient::small(End::Closed);
-    let damaged = original.copy();
-    put_backup(&damaged, &original, &[]);
-    flip(&damaged, 5, 90);
-    damaged.disk.remove_file(log_path(2)).expect("it is there");
-    let options = RepairOptions::new().backup("/backup");
-    for nth in 1.. {
-        let disk = damaged.disk.fork(nth);
-        disk.cut_at(nth);
-        repair(&disk, &options).ok();
-        if !disk.is_cut() {
-            break;
-        }
-        let left = disk.fork(nth);
-        left.power_cut_keeping(style_of(nth));
-        repair(&left, &options).expect("it can be repaired again");
-        let verification = verified(&left);
-        assert!(verification.is_whole() && verification.findings.is_empty(), "{verification:#?}");
-        let events = everything(&open(&left).expect("it opens"));
-        assert!(events.starts_with(&original.events), "cut at {nth}");
-        left.crash_process();
-    }
-}
-
-#[test]
-fn a_full_disk_leaves_the_store_as_it_was() -> Outcome {
-    let damaged = Patient::new(End::Closed);
-    flip(&damaged, 17, 90);
-    let logs = logs_of(&damaged.disk);
-    let used: u64 = files_of(&damaged.disk).values().map(|content| content.len() as u64).sum();
-    damaged.disk.set_quota_bytes(Some(used + 4_096 + 2_000));
-    let refused = repair(&damaged.disk, &accepting()).expect_err("the disk is full");
-    assert!(matches!(refused, Error::Io { .. }), "{refused}");
-    assert!(logs_of(&damaged.disk) == logs, "the log isn't as it was");
-    damaged.disk.set_quota_bytes(None);
-    let readable = intact(&verified(&damaged.disk));
-    repair(&damaged.disk, &accepting())?;
-    check_repaired(&Patient::new(End::Closed), &damaged.disk, &readable);
     Ok(())
 }

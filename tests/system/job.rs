@@ -10,14 +10,14 @@ use std::{
 
 use annals::{
     BackupOptions, Durability, Error, EventStore, Follower, Linking, Options, Position, Query, ReadMode,
-    SnapshotData, StreamId, Version, backup,
+    SnapshotData, StreamId, Version, backup, repair,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Outcome,
     child::{Told, tell},
-    work,
+    repairs, work,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -30,6 +30,8 @@ pub(crate) enum Role {
     BackUp,
     /// Opens the store and closes it.
     Open,
+    /// Repairs the store.
+    Repair,
 }
 
 #[derive(Clone, Serialize, Deserialize, Debug)]
@@ -55,6 +57,7 @@ impl Job {
             Role::Follow => self.follow(),
             Role::BackUp => self.back_up(),
             Role::Open => EventStore::open_with(&self.store, self.options())?.close().map_err(Into::into),
+            Role::Repair => self.repair(),
         };
         match done {
             Ok(()) => tell(&Told::Closed),
@@ -113,6 +116,11 @@ impl Job {
             last = reached;
             tell(&Told::Shown { position: last.get() })?;
         }
+    }
+
+    fn repair(&self) -> Outcome<()> {
+        repair(&self.store, &repairs::accepting(), &mut |_| ControlFlow::Continue(()))?;
+        Ok(())
     }
 
     fn back_up(&self) -> Outcome<()> {

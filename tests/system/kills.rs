@@ -7,6 +7,7 @@ use crate::{
     job::{Job, Role},
     ledger::Ledger,
     mix::mix,
+    repairs::Original,
     say, strace,
 };
 
@@ -68,7 +69,31 @@ pub(crate) fn run(sample: u64) -> Outcome<()> {
     say(format!(
         "kills at system calls: {kills} kills at {} calls, {stored} commits stored, 0 lost",
         CALLS.len()
-    ))
+    ))?;
+    repairs(sample)
+}
+
+/// A repair of a damaged store is killed at each call.
+fn repairs(sample: u64) -> Outcome<()> {
+    let original = Original::make()?;
+    let mut kills = 0_u64;
+    for call in CALLS {
+        let mut nth = 1;
+        loop {
+            let damaged = original.damage(nth)?;
+            let fault = format!("{call}:signal=KILL:when={nth}");
+            let directory = tempfile::tempdir()?;
+            let lived = strace::run(&damaged.job, &fault, &directory.path().join("notes"))?;
+            let checked = if lived.is_stuck { Err("it hung".into()) } else { original.check(&damaged) };
+            checked.map_err(|error| format!("a repair killed at {call} {nth}: {error}"))?;
+            if !lived.is_met {
+                break;
+            }
+            kills += 1;
+            nth += sample;
+        }
+    }
+    say(format!("kills at system calls: {kills} repairs killed, 0 events lost that could be read"))
 }
 
 fn job(directory: &Path, nth: u64) -> Job {

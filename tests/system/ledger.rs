@@ -86,6 +86,27 @@ impl Ledger {
         Ok(found)
     }
 
+    /// Checks a store that was cut behind a position: it is whole, and up to there all is in it as it was.
+    pub(crate) fn check_beginning(&self, store: &Path, kept: u64) -> Outcome<()> {
+        let verified = verify(store, &mut |_| ControlFlow::Continue(()))?;
+        if let Some(damage) = verified.damage.first() {
+            return Err(format!("verify finds damage: {damage:?}").into());
+        }
+        let found = read(Follower::open(store)?.reader())?;
+        let is_told = |(number, position): (&u64, &u64)| self.stored.get(number) == Some(position);
+        if !found.commits.iter().all(is_told) {
+            return Err("it has commits that weren't told to be stored there".into());
+        }
+        let lost = self
+            .stored
+            .iter()
+            .find(|(number, position)| **position <= kept && !found.commits.contains_key(number));
+        match lost {
+            Some((number, position)) => Err(format!("LOST: commit {number} at position {position}").into()),
+            None => Ok(()),
+        }
+    }
+
     /// Checks a backup, if one was made: it is a store, and a beginning of what was found.
     pub(crate) fn check_backup(&self, backup: &Path, found: &Found) -> Outcome<()> {
         // The very first one has its store.meta last.

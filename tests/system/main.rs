@@ -10,8 +10,8 @@
 //! ```
 //!
 //! - `rounds`: writers, followers, backups and repairs are killed at random times, over and over.
-//! - `kills`: a program is killed as it enters a system call: the first of a kind, the second, … until it makes no more.
-//!   Needs strace.
+//! - `kills`: a program that writes, and one that repairs, is killed as it enters a system call: the first of a kind, the second, …
+//!   until it makes no more. Needs strace.
 //! - `errors`: the same calls fail, once or from then on, with each error that the system has for them. Needs strace.
 //! - `full-disk`: a small tmpfs fills up. Needs root.
 //! - `power-cuts`: a file system on a loop device is shut down under a program, without its journal being flushed, and mounted
@@ -49,6 +49,7 @@ mod mix;
 mod mounting;
 #[cfg(target_os = "linux")]
 mod power_cuts;
+mod repairs;
 mod rounds;
 #[cfg(target_os = "linux")]
 mod settings;

@@ -11,6 +11,7 @@ use crate::{
     job::{Job, Role},
     ledger::Ledger,
     mix::mix,
+    repairs::Original,
     say,
 };
 
@@ -28,6 +29,7 @@ const VICTIMS: [Role; 4] = [Role::Write, Role::Follow, Role::BackUp, Role::Open]
 
 pub(crate) fn run(rounds: u64) -> Outcome<()> {
     let mut kills = [0_u64; VICTIMS.len()];
+    repairs(rounds)?;
     let mut done = 0;
     let mut stored = 0;
     while done < rounds {
@@ -45,6 +47,19 @@ pub(crate) fn run(rounds: u64) -> Outcome<()> {
         "rounds of kill -9: {rounds} rounds, {writers} writers, {followers} followers, {backups} backups and {openings} \
          recoveries killed, {stored} commits stored, 0 lost"
     ))
+}
+
+/// Kills repairs of a damaged store, over and over.
+fn repairs(rounds: u64) -> Outcome<()> {
+    let original = Original::make()?;
+    for nth in 0..rounds {
+        let damaged = original.damage(nth)?;
+        let repair = Running::start(&damaged.job, &[])?;
+        pause(nth, 20_000);
+        repair.kill()?;
+        original.check(&damaged).map_err(|error| format!("repair {nth}: {error}"))?;
+    }
+    say(format!("rounds of kill -9: {rounds} repairs killed, 0 events lost that could be read"))
 }
 
 /// Waits a moment by chance.

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+pub(crate) use annals::print_timestamp;
 use annals::{AsOf, OccurredAt, Position, Timestamp};
 use jiff::{
     SignedDuration, Span,
@@ -28,40 +29,6 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     duration
         .and_then(|duration| Duration::try_from(duration).ok())
         .ok_or_else(|| "it is a duration, such as 500ms, 10s or 2m".to_owned())
-}
-
-/// The store's time of an event: UTC, always six digits behind the second.
-pub(crate) fn print_timestamp(time: Timestamp) -> String {
-    let printed = jiff::Timestamp::from_microsecond(time.micros()).ok().filter(year_has_four_digits);
-    printed.map_or_else(|| print_odd(time, 0), |time| format!("{time:.6}"))
-}
-
-/// The source's time of an event, with its offset; as many digits behind the second as it needs.
-pub(crate) fn print_occurred_at(occurred_at: OccurredAt) -> String {
-    let OccurredAt { time, offset_minutes } = occurred_at;
-    let utc = jiff::Timestamp::from_microsecond(time.micros()).ok().filter(year_has_four_digits);
-    let offset = Offset::from_seconds(i32::from(offset_minutes) * SECONDS_PER_MINUTE).ok();
-    match (utc, offset) {
-        (Some(utc), Some(Offset::UTC)) => utc.to_string(),
-        (Some(utc), Some(offset)) if is_printable(offset) => utc.display_with_offset(offset).to_string(),
-        _ => print_odd(time, offset_minutes),
-    }
-}
-
-fn year_has_four_digits(time: &jiff::Timestamp) -> bool {
-    // A day is left at both ends, so that it holds in every zone.
-    const FIRST: i64 = -62_167_132_800;
-    const LAST: i64 = 253_402_214_400;
-    (FIRST..LAST).contains(&time.as_second())
-}
-
-/// RFC 3339 has two digits for the hours of an offset, up to 23.
-fn is_printable(offset: Offset) -> bool {
-    offset.seconds().abs() < 24 * 60 * SECONDS_PER_MINUTE
-}
-
-fn print_odd(time: Timestamp, offset_minutes: i16) -> String {
-    format!("@{}us{offset_minutes:+}m", time.micros())
 }
 
 fn parse_odd(text: &str) -> Option<OccurredAt> {
@@ -193,6 +160,8 @@ fn micros_of(local: DateTime, offset: Offset) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use annals::print_occurred_at;
+
     use super::*;
 
     fn check_occurred_at(text: &str, printed: &str) {

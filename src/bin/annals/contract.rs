@@ -1,14 +1,5 @@
-//! Events as JSON, one object a line: what every command prints and takes.
-//!
-//! ```text
-//! position  stream  version  type  id  timestamp  occurredAt  schemaVersion  data  metadata
-//! ```
-//!
-//! Printed in this order; `occurredAt` and `metadata` only where the event has them. JSON goes out as it was
-//! stored, digit by digit; only line ends in it become spaces. What isn't JSON goes out as `dataBase64` and
-//! `metadataBase64`. `contentType` and `metadataContentType` (the library's numbers) stand behind them only
-//! where they say something else than JSON for JSON and bytes for base64. So whatever a store
-//! holds can be printed, taken in again, and is the same.
+//! Events as JSON, one object a line: what every command takes. The library prints them (`write_event_line`), since a repair leaves
+//! such lines too; docs/cli.md has the fields.
 //!
 //! When a line is taken in, `position`, `version` and `timestamp` are ignored, since the store gives its own;
 //! any other name is an error, so that a slip of the pen doesn't lose data.
@@ -17,7 +8,7 @@ use std::{borrow::Cow, fmt::Display, str::FromStr};
 
 use annals::{ContentType, EventData, EventId, EventRef, OccurredAt, StreamId};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::clock_text;
@@ -95,73 +86,6 @@ fn on_one_line(value: &RawValue) -> Cow<'_, RawValue> {
     }
     let line = value.get().replace(['\n', '\r'], " ");
     RawValue::from_string(line).map_or(Cow::Borrowed(value), Cow::Owned)
-}
-
-/// An event as it goes out.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Outgoing<'a> {
-    position: u64,
-    stream: &'a str,
-    version: u64,
-    #[serde(rename = "type")]
-    event_type: &'a str,
-    #[serde(serialize_with = "as_text")]
-    id: annals::EventIdRef<'a>,
-    timestamp: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    occurred_at: Option<String>,
-    schema_version: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data_base64: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata_base64: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata_content_type: Option<u8>,
-}
-
-fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-/// The number of the metadata's content type, where a reader can't know it; also of metadata that aren't there.
-fn unexpected_of_metadata(event: &EventRef<'_>, metadata: Option<&Payload<'_>>) -> Option<u8> {
-    let content_type = event.metadata_content_type;
-    match metadata {
-        Some(metadata) => metadata.unexpected(content_type),
-        None => (content_type != ContentType::JSON).then(|| content_type.number()),
-    }
-}
-
-/// Appends the event's line to `line`, with its end.
-pub(crate) fn write_event(event: &EventRef<'_>, line: &mut Vec<u8>) -> serde_json::Result<()> {
-    let data = Payload::of_data(event);
-    let metadata = Payload::of_metadata(event);
-    let outgoing = Outgoing {
-        position: event.position.get(),
-        stream: event.stream,
-        version: event.version.get(),
-        event_type: event.event_type,
-        id: event.id,
-        timestamp: clock_text::print_timestamp(event.timestamp),
-        occurred_at: event.occurred_at.map(clock_text::print_occurred_at),
-        schema_version: event.schema_version,
-        data: data.json(),
-        data_base64: data.base64(),
-        content_type: data.unexpected(event.content_type),
-        metadata: metadata.as_ref().and_then(Payload::json),
-        metadata_base64: metadata.as_ref().and_then(Payload::base64),
-        metadata_content_type: unexpected_of_metadata(event, metadata.as_ref()),
-    };
-    serde_json::to_writer(&mut *line, &outgoing)?;
-    line.push(b'\n');
-    Ok(())
 }
 
 /// An event as it comes in.

@@ -3,21 +3,13 @@
 use annals::EventRef;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 
-use crate::{
-    arguments::Format,
-    clock_text,
-    contract::{self, Payload},
-    output,
-};
+use crate::{arguments::Format, clock_text, contract::Payload, output};
 
 /// Appends the event's line, with its end.
-pub(crate) fn write(event: &EventRef<'_>, format: Format, line: &mut Vec<u8>) -> serde_json::Result<()> {
+pub(crate) fn write(event: &EventRef<'_>, format: Format, line: &mut Vec<u8>) {
     match format {
-        Format::Json => contract::write_event(event, line),
-        Format::Text => {
-            write_text(event, line);
-            Ok(())
-        }
+        Format::Json => annals::write_event_line(event, line),
+        Format::Text => write_text(event, line),
     }
 }
 

@@ -115,7 +115,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             | Error::Backup(BackupError::NotABackup { .. }),
         ) => NOT_FOUND,
         Some(Error::Locked { .. }) => LOCKED,
-        Some(Error::Corrupt { .. }) => CORRUPT,
+        Some(Error::Corrupt { .. } | Error::NotRepairable { .. }) => CORRUPT,
         _ => FAILED,
     }
 }

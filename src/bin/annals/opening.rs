@@ -3,7 +3,6 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use annals::{Clock, Creation, Error, EventStore, Follower, Options, ReadMode, SystemClock};
-use anyhow::Context;
 
 use crate::{arguments::WritingArguments, failure, progress::Bar};
 
@@ -57,11 +56,12 @@ fn showing_progress<T>(
 }
 
 /// Says how to name another store where there is none.
-pub(crate) fn explain_missing<T>(result: annals::Result<T>) -> anyhow::Result<T> {
-    match result {
-        Err(error @ Error::NotAStore { .. }) => {
-            Err(error).context("there is no store to read: name one with --store DIR or ANNALS_STORE")
+pub(crate) fn explain_missing<T>(result: Result<T, impl Into<anyhow::Error>>) -> anyhow::Result<T> {
+    result.map_err(|error| {
+        let error = error.into();
+        if matches!(error.downcast_ref(), Some(Error::NotAStore { .. })) {
+            return error.context("there is no store to read: name one with --store DIR or ANNALS_STORE");
         }
-        result => Ok(result?),
-    }
+        error
+    })
 }

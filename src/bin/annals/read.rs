@@ -70,7 +70,7 @@ fn print_event(store: &Reader, id: &EventId, format: Format) -> anyhow::Result<(
     };
     let mut output = Output::new();
     let mut line = Vec::new();
-    event_text::write(&(&event).into(), format, &mut line)?;
+    event_text::write(&(&event).into(), format, &mut line);
     output.write(&line)?;
     Ok(output.flush()?)
 }
@@ -81,7 +81,7 @@ pub(crate) fn print(mut events: Events, format: Format) -> anyhow::Result<()> {
     let mut line = Vec::new();
     while let Some(event) = events.try_next()? {
         line.clear();
-        event_text::write(&event, format, &mut line)?;
+        event_text::write(&event, format, &mut line);
         output.write(&line)?;
     }
     Ok(output.flush()?)

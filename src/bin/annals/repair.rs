@@ -2,36 +2,33 @@
 
 use std::path::Path;
 
-use annals::{Progress, RepairPlan};
+use annals::RepairPlan;
 
 use crate::{
     arguments::Format,
+    backup::showing_progress,
     failure::{self, Damaged},
     opening,
     output::{self, Output, OutputError},
-    progress::Bar,
     repair_arguments::RepairArguments,
 };
 
 pub(crate) fn run(store: &Path, arguments: &RepairArguments) -> anyhow::Result<()> {
-    let bar = Bar::of_reading();
-    let mut show = |progress: Progress| {
-        bar.set_length(progress.bytes_total);
-        bar.set_position(progress.bytes);
-    };
+    let options = arguments.options();
     if arguments.only_shows() {
-        let planned = annals::plan_repair(store, &arguments.options(), &mut show);
-        bar.clear();
+        let planned = showing_progress(|tell| annals::plan_repair(store, &options, tell));
         let plan = opening::explain_missing(planned)?;
         print(arguments.format, &plan.to_json(), &plan.to_string())?;
         return conclude_showing(arguments, &plan);
     }
-    let repaired = annals::repair(store, &arguments.options(), &mut show);
-    bar.clear();
+    let repaired = showing_progress(|tell| annals::repair(store, &options, tell));
     let repaired = opening::explain_missing(repaired)?;
     let text = match &repaired.folder {
         Some(folder) => {
             format!("{}\nrepaired     all that was changed is kept in {}", repaired.plan, folder.display())
+        }
+        None if repaired.plan.is_needed() => {
+            format!("{}\nrepaired     nothing of the log was changed", repaired.plan)
         }
         None => repaired.plan.to_string(),
     };

@@ -131,7 +131,7 @@ impl Tail<'_> {
         match delivery {
             Some(Delivery::Event(event)) => {
                 self.line.clear();
-                event_text::write(&(&event).into(), self.format, &mut self.line)?;
+                event_text::write(&(&event).into(), self.format, &mut self.line);
                 self.output.write(&self.line)?;
             }
             Some(Delivery::CaughtUp(_)) if !follow => return Ok(Next::End),

@@ -6,11 +6,7 @@ use std::sync::Arc;
 
 use annals::{EventData, EventStore, ExpectedVersion, Options, Query, SimDisk, StreamId};
 
-use crate::{
-    contract::{self, Incoming},
-    identity::Identities,
-    input::Lines,
-};
+use crate::{contract::Incoming, identity::Identities, input::Lines};
 
 /// How many lines of an input are looked at.
 const LINES_MAX: usize = 32;
@@ -36,7 +32,7 @@ pub(crate) fn run(input: &[u8]) {
     let mut printed = Vec::new();
     let mut cursor = store.read(Query::all());
     while let Some(event) = cursor.try_next().expect("a whole store") {
-        contract::write_event(&event, &mut printed).expect("every event can be printed");
+        annals::write_event_line(&event, &mut printed);
     }
     assert_eq!(printed.split(|byte| *byte == b'\n').count() - 1, stored.len(), "an event is a line");
     let again = take(&printed);

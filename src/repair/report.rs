@@ -5,8 +5,10 @@ use std::{fmt, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    inspect::report::{Damage, Listed, LostVersions, PositionRange},
-    position::Position,
+    inspect::{
+        report::{Listed, LostVersions, PositionRange},
+        report_json::{DamageJson, RangeJson, VersionsJson, named},
+    },
     repair::plan::{RepairPlan, RepairStep},
 };
 
@@ -30,11 +32,15 @@ pub(crate) struct Summary {
     /// None: nobody knows how many.
     pub(crate) events_lost: Option<u64>,
     pub(crate) events_set_aside: u64,
-    pub(crate) streams_set_aside: u64,
-    pub(crate) events_restored: Option<u64>,
+    /// None: nothing was done, so nobody has counted them.
+    pub(crate) streams_set_aside: Option<u64>,
+    pub(crate) events_restored: u64,
     pub(crate) backup: Option<String>,
+    /// Repairs before it that were cut off: what they had taken out of the log is in their folders.
+    pub(crate) unfinished: Vec<u64>,
 }
 
+/// What is said beside the summary.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
@@ -42,39 +48,27 @@ struct Report<'a> {
     summary: &'a Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     folder: Option<String>,
-    lost: Vec<RangeReport>,
-    lost_versions: Vec<VersionsReport<'a>>,
-    set_aside: Vec<RangeReport>,
+    lost: Vec<RangeJson>,
+    lost_versions: Vec<VersionsJson<'a>>,
+    set_aside: Vec<RangeJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     set_aside_in: Vec<&'static str>,
-    restored: Vec<RangeReport>,
-    damage: Vec<DamageReport<'a>>,
+    restored: Vec<RangeJson>,
+    damage: Vec<DamageJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unnamed: Option<UnnamedReport>,
     steps: Vec<StepReport>,
 }
 
-#[derive(Serialize)]
-struct RangeReport {
-    first: u64,
-    last: Option<u64>,
-}
-
-#[derive(Serialize)]
+/// How many entries each list leaves out; none: all are named.
+#[derive(PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct VersionsReport<'a> {
-    stream: Option<&'a str>,
-    stream_hash: String,
-    first: u64,
-    last: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DamageReport<'a> {
-    path: String,
-    offset: u64,
-    reason: &'a str,
-    intact: Option<u64>,
-    events_lost: Option<u64>,
+struct UnnamedReport {
+    lost: u64,
+    lost_versions: u64,
+    set_aside: u64,
+    restored: u64,
+    damage: u64,
 }
 
 #[derive(Serialize)]
@@ -85,17 +79,32 @@ struct StepReport {
     kept_as: Option<String>,
 }
 
+impl UnnamedReport {
+    fn of(plan: &RepairPlan) -> Option<Self> {
+        let unnamed = Self {
+            lost: plan.lost.unnamed(),
+            lost_versions: plan.lost_versions.unnamed(),
+            set_aside: plan.set_aside.unnamed(),
+            restored: plan.restored.unnamed(),
+            damage: plan.verification.damage.unnamed(),
+        };
+        (unnamed != Self::default()).then_some(unnamed)
+    }
+}
+
 impl Summary {
-    pub(crate) fn of(plan: &RepairPlan, repair: u64, backup: Option<&Path>) -> Self {
+    /// What a plan would do.
+    pub(crate) fn of(plan: &RepairPlan, backup: Option<&Path>) -> Self {
         Self {
-            repair,
+            repair: 0,
             kept: plan.kept.get(),
             cut_from: plan.cuts.then(|| plan.kept.next().get()),
             events_lost: plan.events_lost,
             events_set_aside: plan.events_set_aside,
-            streams_set_aside: plan.streams_set_aside,
-            events_restored: crate::repair::plan::count_of(&plan.restored),
+            streams_set_aside: (plan.events_set_aside == 0).then_some(0),
+            events_restored: plan.events_restored,
             backup: backup.map(|path| path.to_string_lossy().into_owned()),
+            unfinished: Vec::new(),
         }
     }
 }
@@ -115,47 +124,23 @@ pub(crate) fn to_json(
     let report = Report {
         summary,
         folder: folder.map(|folder| folder.to_string_lossy().into_owned()),
-        lost: ranges(&plan.lost),
-        lost_versions: plan.lost_versions.iter().map(versions).collect(),
-        set_aside: ranges(&plan.set_aside),
+        lost: named(&plan.lost),
+        lost_versions: named(&plan.lost_versions),
+        set_aside: named(&plan.set_aside),
         set_aside_in,
-        restored: ranges(&plan.restored),
-        damage: plan.verification.damage.iter().map(damage).collect(),
+        restored: named(&plan.restored),
+        damage: named(&plan.verification.damage),
+        unnamed: UnnamedReport::of(plan),
         steps: steps.collect(),
     };
     serde_json::to_string(&report).expect("numbers and texts always encode")
-}
-
-fn ranges(ranges: &Listed<PositionRange>) -> Vec<RangeReport> {
-    let report =
-        |range: &PositionRange| RangeReport { first: range.first.get(), last: range.last.map(Position::get) };
-    ranges.iter().map(report).collect()
-}
-
-fn versions(lost: &LostVersions) -> VersionsReport<'_> {
-    VersionsReport {
-        stream: lost.stream.as_ref().map(|stream| stream.as_str()),
-        stream_hash: format!("{:016x}", lost.stream_hash),
-        first: lost.first.get(),
-        last: lost.last.get(),
-    }
-}
-
-fn damage(damage: &Damage) -> DamageReport<'_> {
-    DamageReport {
-        path: damage.path.to_string_lossy().into_owned(),
-        offset: damage.offset,
-        reason: &damage.reason,
-        intact: damage.intact.map(Position::get),
-        events_lost: damage.events_lost,
-    }
 }
 
 impl RepairPlan {
     /// The plan as one line of JSON, as it stands in a repair's `report.json`.
     #[must_use]
     pub fn to_json(&self) -> String {
-        to_json(self, &Summary::of(self, 0, None), None, &[])
+        to_json(self, &Summary::of(self, None), None, &[])
     }
 
     /// What the repair costs, in a few words.
@@ -213,12 +198,10 @@ impl fmt::Display for RepairPlan {
             write!(formatter, "\nof them      {versions}")?;
         }
         if self.events_set_aside > 0 {
-            let streams = if self.streams_set_aside == 1 { "stream" } else { "streams" };
             write!(
                 formatter,
-                "\nset aside    {} of {} {streams}, which can be read: positions {}",
+                "\nset aside    {}, which can be read: positions {}",
                 events(self.events_set_aside),
-                self.streams_set_aside,
                 ranges(&self.set_aside)
             )?;
         }
@@ -258,6 +241,9 @@ impl fmt::Display for RepairStep {
                 if bytes_before.is_some_and(|before| before > *bytes) {
                     what.push(format!("cut off at offset {bytes}"));
                 }
+                if what.is_empty() {
+                    what.push("in a file of its own".to_owned());
+                }
                 let how = if bytes_before.is_some() { "write" } else { "make" };
                 write!(formatter, "{how} {}: {}", path.display(), what.join(", "))
             }
@@ -267,5 +253,37 @@ impl fmt::Display for RepairStep {
                 write!(formatter, "write {}", path.display())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{
+        inspect::report::{Damage, LISTED_MAX, Verification},
+        position::Position,
+    };
+
+    #[test]
+    fn what_lists_leave_out_is_counted_list_by_list() {
+        let mut verification = Verification::default();
+        for number in 0..LISTED_MAX as u64 + 7 {
+            let position = Position::new(2 * number + 1);
+            verification.lost.push(PositionRange::new(position, Some(position)));
+        }
+        for _ in 0..LISTED_MAX + 3 {
+            verification.damage.push(Damage::new("a", 0, "b", None));
+        }
+        let mut plan = RepairPlan::new(verification, None, &[]);
+        plan.lost = plan.verification.lost.clone();
+        let report: Value = serde_json::from_str(&plan.to_json()).expect("JSON");
+        assert_eq!(report["lost"].as_array().map(Vec::len), Some(LISTED_MAX));
+        let unnamed = &report["unnamed"];
+        assert_eq!(
+            (&unnamed["lost"], &unnamed["damage"], &unnamed["restored"]),
+            (&7.into(), &3.into(), &0.into())
+        );
     }
 }

@@ -10,8 +10,8 @@ use crate::{
     position::ExpectedVersion,
     query::Query,
     repair::{
-        account::Summary,
         keeping::{REPORT, folder_of},
+        report::Summary,
     },
     store::EventStore,
     stream::StreamId,
@@ -32,7 +32,7 @@ struct Known {
 }
 
 /// Appends the event of a repair, unless it is there.
-pub(crate) fn append_note(store: &EventStore, summary: &Summary) -> Result<()> {
+pub(crate) fn append_repair_event(store: &EventStore, summary: &Summary) -> Result<()> {
     let stream = StreamId::new(REPAIRS)?;
     for event in store.read(Query::stream(&stream).raw()) {
         if event?.json::<Known>().is_ok_and(|known| known.repair == summary.repair) {

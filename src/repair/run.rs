@@ -1,0 +1,371 @@
+//! A repair from its beginning to its end.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    disk::{
+        contract::{DirectoryLock, Disk},
+        os::OsDisk,
+    },
+    error::{Error, Result},
+    format::{control::StoreMeta, layout::bytes},
+    index::{
+        files::{Access, IndexFiles},
+        key::StreamKey,
+    },
+    inspect::{
+        index_check::DirectoryCheck,
+        marks::{Marks, Writers},
+        ordering::{Slot, order_segments},
+        report::Verification,
+        stream_table::StreamTable,
+        verify::{Inspected, Presence, inspect, walk_from},
+    },
+    log::{
+        creation::{self, MANIFEST},
+        mark::Mark,
+        recovery::refuse_restoring,
+        scan::ChainEnd,
+    },
+    opening::{check_directory, take_lock},
+    options::{Creation, Options, ReadMode},
+    repair::{
+        event_line::write_event_line,
+        keeping::{Keeping, Repairs, folder_of},
+        merged::{Files, Merged, Sources, files_of, with_right_names},
+        options::{Loss, RepairOptions},
+        plan::{Change, Changes, RepairPlan, RepairStep},
+        progress::{RepairProgress, Tell},
+        repair_event::{append_repair_event, read_summary},
+        report::{EVENTS, SYSTEM_EVENTS, Summary, to_json},
+        surgery,
+    },
+    store::EventStore,
+    stream::is_system,
+};
+
+/// What a repair has done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Repaired {
+    /// What was found, and what was done about it.
+    pub plan: RepairPlan,
+    /// The folder in `quarantine/` with all that was changed, as it was before, and the report; none: nothing but what is made
+    /// of the log had to be changed.
+    pub folder: Option<PathBuf>,
+    summary: Summary,
+}
+
+impl Repaired {
+    /// All of it as one line of JSON, as in the folder's `report.json`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        to_json(&self.plan, &self.summary, self.folder.as_deref(), &[])
+    }
+}
+
+/// Looks at a store, and says what [`repair`] would do with these options. Changes nothing.
+///
+/// # Errors
+///
+/// As [`repair`], but that nothing has to be allowed.
+pub fn plan_repair(
+    path: impl AsRef<Path>,
+    options: &RepairOptions,
+    progress: Tell<'_>,
+) -> Result<RepairPlan> {
+    plan_repair_on(Arc::new(OsDisk), path, options, progress)
+}
+
+/// [`plan_repair`] on a disk of the caller's.
+///
+/// # Errors
+///
+/// As [`plan_repair`].
+pub fn plan_repair_on(
+    disk: Arc<dyn Disk>,
+    path: impl AsRef<Path>,
+    options: &RepairOptions,
+    progress: Tell<'_>,
+) -> Result<RepairPlan> {
+    let (path, _lock) = lock(&*disk, path.as_ref(), options)?;
+    Ok(Prepared::new(disk, &path, options, &mut RepairProgress::new(&path, progress))?.plan)
+}
+
+/// Makes a damaged store whole again.
+///
+/// What a backup has of what is damaged is taken from there, and what can only have stood somewhere (a header, a frame
+/// without events, padding) is written again. Where that isn't enough, the log is cut off before the first event that can't be
+/// read, since positions have no gaps: every event behind it that can be read goes into `quarantine/`, as JSON lines that
+/// `annals import` takes, beside the bytes themselves and a report. Nothing is deleted. Index files are made anew. At the end
+/// the store has an event in its stream `$repairs` that tells of it.
+///
+/// Each time that it is told how far the repair is, `progress` decides whether it goes on; there may be more to read as it comes
+/// to know of it. Once anything is changed it goes on to its end, whatever that says. A repair that is cut off leaves a store
+/// that can be repaired again.
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use annals::{EventData, EventStore, ExpectedVersion, RepairOptions, StreamId, repair};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("shop.annals");
+/// let store = EventStore::open(&path)?;
+/// store.append(&StreamId::new("order-17")?, ExpectedVersion::NoStream, [EventData::new("OrderPlaced", "{}")])?;
+/// store.close()?;
+///
+/// let repaired = repair(&path, &RepairOptions::new(), &mut |_progress| ControlFlow::Continue(()))?;
+/// assert!(!repaired.plan.is_needed(), "a store that is whole is left as it is");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Error::RepairNotAllowed`] where something is to be changed, and the options name no backup and don't accept a loss; or events
+/// would be taken out of the log, and the options don't accept that. [`Error::Locked`] while a writer has the store;
+/// [`Error::NotAStore`], also for a backup that is none of this store; [`Error::NotRepairable`] for a directory of
+/// backups, and for damage that no repair knows a cure for; [`Error::RepairStopped`] if `progress` says so;
+/// [`Error::NewerFormat`], [`Error::Io`].
+pub fn repair(path: impl AsRef<Path>, options: &RepairOptions, progress: Tell<'_>) -> Result<Repaired> {
+    repair_on(Arc::new(OsDisk), path, options, progress)
+}
+
+/// [`repair`] on a disk of the caller's.
+///
+/// # Errors
+///
+/// As [`repair`].
+pub fn repair_on(
+    disk: Arc<dyn Disk>,
+    path: impl AsRef<Path>,
+    options: &RepairOptions,
+    progress: Tell<'_>,
+) -> Result<Repaired> {
+    let (path, lock) = lock(&*disk, path.as_ref(), options)?;
+    let progress = &mut RepairProgress::new(&path, progress);
+    let prepared = Prepared::new(disk, &path, options, progress)?;
+    let mut summary = Summary::of(&prepared.plan, options.backup.as_deref());
+    let mut folder = None;
+    if prepared.plan.is_needed() {
+        if options.loss == Loss::Refused && (prepared.plan.loses_events() || options.backup.is_none()) {
+            return Err(Error::RepairNotAllowed { path, cost: prepared.plan.cost() });
+        }
+        if prepared.plan.mends() {
+            summary = prepared.keep(options, progress)?;
+            folder = Some(folder_of(&path, summary.repair));
+        }
+        prepared.change(progress)?;
+    }
+    conclude(&prepared.files.disk, &path, options, lock)?;
+    Ok(Repaired { plan: prepared.plan, folder, summary })
+}
+
+/// Takes the lock of a store that can be repaired.
+fn lock(disk: &dyn Disk, path: &Path, options: &RepairOptions) -> Result<(PathBuf, Box<dyn DirectoryLock>)> {
+    check_directory(disk, path, Creation::Never)?;
+    let lock = take_lock(disk, path, options.lock_wait)?;
+    refuse_restoring(disk, path)?;
+    let manifest = path.join(MANIFEST);
+    if disk.kind(&manifest).map_err(|error| Error::io("look at", &manifest, error))?.is_some() {
+        let reason = "it is a directory of backups, and a repair would make another history of it. Repair the store itself, \
+                      or back it up into another directory; or restore the backup (\"annals restore\"), and repair what \
+                      comes of it";
+        return Err(Error::not_repairable(path, reason));
+    }
+    Ok((path.to_owned(), lock))
+}
+
+/// Opens the store, and has it tell of the repair that made it whole, if it doesn't yet.
+fn conclude(
+    disk: &Arc<dyn Disk>,
+    path: &Path,
+    options: &RepairOptions,
+    lock: Box<dyn DirectoryLock>,
+) -> Result<()> {
+    let repairs = Repairs::list(&**disk, path)?;
+    let told = repairs.to_be_told();
+    if let Some(repair) = told {
+        let summary = read_summary(&**disk, path, repair)?;
+        let opening = Options::new().creation(Creation::Never).clock(Arc::clone(&options.clock));
+        let store = EventStore::open_locked(Arc::clone(disk), path, opening, lock)?;
+        append_repair_event(&store, &summary)?;
+        store.close()?;
+    }
+    repairs.conclude(&**disk, path, told)
+}
+
+/// A repair before anything is changed.
+struct Prepared {
+    files: IndexFiles,
+    meta: StoreMeta,
+    slots: Vec<Slot>,
+    own: Files,
+    backup: Files,
+    /// Where the walk over what is cut off begins.
+    sound_up_to: (u64, Option<ChainEnd>),
+    plan: RepairPlan,
+    changes: Vec<Change>,
+}
+
+impl Prepared {
+    fn new(
+        disk: Arc<dyn Disk>,
+        store: &Path,
+        options: &RepairOptions,
+        progress: &mut RepairProgress<'_>,
+    ) -> Result<Self> {
+        let inspected =
+            progress.passing_on(|tell| inspect(Arc::clone(&disk), store, Presence::Alone, tell))?;
+        let Some(store_id) = inspected.store_id else { return Err(nameless(store)) };
+        let meta = inspected.meta.clone().unwrap_or(StoreMeta { store_id, created: 0, first_segment: 1 });
+        let (read, access) = (ReadMode::Pread, Access::Guest);
+        let files = IndexFiles { disk, store: store.to_owned(), store_id, read, access };
+        let own = files_of(&inspected.slots);
+        let backup = options.backup.as_ref().filter(|_| !inspected.verification.is_whole());
+        let backup = backup.map(|backup| open_backup(&files, backup, &own, &inspected)).transpose()?;
+        let backup = backup.unwrap_or_default();
+        let merged = merge(&files, &inspected, (&meta, &own, &backup), progress)?;
+        let mark = Mark::read(&*files.disk, store, store_id)?;
+        let changes = Changes::of(&files, &inspected, (&meta, &own), merged.as_ref(), &mark)?;
+        let Inspected { verification, slots, sound_up_to, .. } = inspected;
+        let plan = RepairPlan::new(verification, merged.as_ref(), &changes);
+        if !plan.verification.is_whole() && !plan.mends() {
+            return Err(still_damaged(store, &plan.verification));
+        }
+        Ok(Self { files, meta, slots, own, backup, sound_up_to, plan, changes })
+    }
+
+    /// Copies all that will be changed, and the events that are set aside, and writes the report. Returns what the report
+    /// begins with.
+    fn keep(&self, options: &RepairOptions, progress: &mut RepairProgress<'_>) -> Result<Summary> {
+        let (disk, store) = (&*self.files.disk, &self.files.store);
+        let before = Repairs::list(disk, store)?;
+        let keeping = Keeping::begin(disk, store, &before)?;
+        let mut summary = Summary::of(&self.plan, options.backup.as_deref());
+        summary.repair = keeping.number;
+        if self.plan.events_set_aside > 0 {
+            let (events, streams) = self.set_aside(&keeping, progress)?;
+            (summary.events_set_aside, summary.streams_set_aside) = (events, Some(streams));
+        }
+        let kept_as = self.changes.iter().map(|change| keeping.keep(change)).collect::<Result<Vec<_>>>()?;
+        summary.unfinished = before.untold;
+        let folder = folder_of(store, keeping.number);
+        keeping.conclude(&to_json(&self.plan, &summary, Some(&folder), &kept_as))?;
+        Ok(summary)
+    }
+
+    /// Writes the events behind the cut that can be read. Returns how many they are, and of how many streams.
+    fn set_aside(&self, keeping: &Keeping<'_>, progress: &mut RepairProgress<'_>) -> Result<(u64, u64)> {
+        let (mut count, mut streams) = (0, StreamTable::new());
+        let (mut events, mut system) = (keeping.create(EVENTS)?, keeping.create(SYSTEM_EVENTS)?);
+        let (first_segment, _) = self.sound_up_to;
+        progress.expect(self.own.range(first_segment..).map(|(_, own)| own.bytes).sum());
+        let mut line = Vec::new();
+        walk_from(&self.files, &self.meta, &self.slots, self.sound_up_to, &mut |_, _, record| {
+            progress.advance(bytes(record.bytes.len()))?;
+            let event = &record.event;
+            if event.position <= self.plan.kept {
+                return Ok(());
+            }
+            count += 1;
+            streams.set(StreamKey::of(event.stream, self.files.store_id), event.version, 0);
+            line.clear();
+            write_event_line(event, &mut line);
+            // Those of the store's own streams can't be imported.
+            if is_system(event.stream.as_bytes()) { system.put(&line) } else { events.put(&line) }
+        })?;
+        events.finish()?;
+        system.finish()?;
+        Ok((count, streams.seen()))
+    }
+
+    /// Makes the changes, and looks at what has come of them.
+    fn change(&self, progress: &mut RepairProgress<'_>) -> Result<()> {
+        let (disk, store) = (&*self.files.disk, &self.files.store);
+        let own = with_right_names(&self.own, store);
+        let sources = Sources { disk, meta: &self.meta, own: &own, backup: &self.backup };
+        let written = |change: &Change| match &change.step {
+            RepairStep::Write { bytes, .. } => *bytes,
+            _ => 0,
+        };
+        progress.go_on_to_the_end();
+        progress.expect(self.changes.iter().map(written).sum());
+        for change in &self.changes {
+            surgery::make(&sources, change)?;
+            progress.advance(written(change))?;
+        }
+        let found = progress
+            .passing_on(|tell| inspect(Arc::clone(&self.files.disk), store, Presence::Alone, tell))?
+            .verification;
+        if !found.is_whole() {
+            return Err(still_damaged(store, &found));
+        }
+        if found.last_position != self.plan.kept {
+            let (kept, last) = (self.plan.kept, found.last_position);
+            let reason = format!(
+                "its log was to end with position {kept} then, and ends with {last}: repair it again"
+            );
+            return Err(Error::not_repairable(store, reason));
+        }
+        Ok(())
+    }
+}
+
+/// Puts the log together, if anything of it is damaged.
+fn merge(
+    files: &IndexFiles,
+    inspected: &Inspected,
+    (meta, own, backup): (&StoreMeta, &Files, &Files),
+    progress: &mut RepairProgress<'_>,
+) -> Result<Option<Merged>> {
+    let found = &inspected.verification;
+    if found.is_whole() {
+        return Ok(None);
+    }
+    let directory = DirectoryCheck::open(files).0;
+    let marks = Marks::new(files, Writers::None, directory.as_ref().map(DirectoryCheck::covered));
+    let sources = Sources { disk: &*files.disk, meta, own, backup };
+    sources.merge(inspected.sound_up_to, &found.lost_versions, &marks, progress).map(Some)
+}
+
+/// The error for a store that no repair makes whole.
+fn still_damaged(store: &Path, found: &Verification) -> Error {
+    let damage = found.damage.first();
+    let place = damage.map(|it| format!("{}, offset {}: {}. ", it.path.display(), it.offset, it.reason));
+    let place = place.unwrap_or_default();
+    Error::not_repairable(store, format!("{place}No repair mends this: restore the store from a backup"))
+}
+
+/// The segments of a directory that is a store with the same id and the same history.
+fn open_backup(files: &IndexFiles, backup: &Path, own: &Files, inspected: &Inspected) -> Result<Files> {
+    let none = |reason: &str| Error::NotAStore {
+        path: backup.to_owned(),
+        reason: format!("it is no backup of this store: {reason}"),
+    };
+    check_directory(&*files.disk, backup, Creation::Never)?;
+    let meta = creation::read_meta(&*files.disk, backup)?.ok_or_else(|| creation::no_meta(backup))?;
+    if meta.store_id != files.store_id {
+        return Err(none("it is another store"));
+    }
+    let ordering = order_segments(&*files.disk, backup, Some(meta.store_id), meta.first_segment)?;
+    let found = files_of(&ordering.slots);
+    let (first_unsound, _) = inspected.sound_up_to;
+    let shared = found.range(..first_unsound).next_back();
+    if let Some((number, file)) = shared
+        && own.get(number).is_some_and(|own| own.header.is_some() && own.header != file.header)
+    {
+        return Err(none("its history is another one"));
+    }
+    Ok(found)
+}
+
+/// The error for a store of which nothing says which it is.
+fn nameless(store: &Path) -> Error {
+    let reason = "neither store.meta nor any segment's header can be read, so nothing tells which store it is: restore it \
+                  from a backup";
+    Error::not_repairable(store, reason)
+}
