@@ -69,6 +69,7 @@ mod cursor;
 mod delivery_stream;
 mod disk;
 mod error;
+mod error_message;
 mod event;
 mod event_content;
 mod event_id;

@@ -46,6 +46,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "schema_violation",
             "backup_error",
             "error",
+            "error_message",
             "checkpoint",
             "upcast_steps",
             "upcast_parts",
