@@ -23,8 +23,9 @@ use crate::{
     query::Query,
     simulation::{
         failure::BrokenPromise,
+        history::{History, payload_bytes},
         scenario::Run,
-        session::{STORE, Session, options},
+        session::{Parts, STORE, Session, choose_parts, options},
     },
     stream::StreamId,
 };
@@ -34,6 +35,9 @@ const SEGMENTS: u64 = 4;
 
 /// How much of the log the second session writes, about, in bytes.
 const SECOND_SESSION_BYTES: u64 = 1_500;
+
+/// How long an event's payload is at most, in bytes: more than a sector.
+const SMALL_PAYLOAD_BYTES_MAX: usize = 600;
 
 /// More seeds than it ever takes to hit a length.
 const SEEDS_MAX: u64 = 10_000;
@@ -221,6 +225,21 @@ fn has_events(log: &[u8]) -> bool {
         .any(|header| header.kind == FrameKind::Data)
 }
 
+/// A commit of a few hundred bytes: with larger ones hardly any seed hits a length.
+fn choose_small(random: &mut Random, history: &History) -> Parts {
+    let mut parts = choose_parts(random, history);
+    parts.truncate(2);
+    for (_, _, tags) in &mut parts {
+        tags.truncate(2);
+        for tag in tags {
+            while payload_bytes(*tag) > SMALL_PAYLOAD_BYTES_MAX {
+                *tag = random.next();
+            }
+        }
+    }
+    parts
+}
+
 /// Writes a store by a seed; none: its log isn't so long, or one of its segments has nothing to show.
 fn write(seed: u64, log_bytes: u64, options: &Options, end: End, keeping: Keeping) -> Option<Written> {
     let mut random = Random::new(seed);
@@ -228,7 +247,8 @@ fn write(seed: u64, log_bytes: u64, options: &Options, end: End, keeping: Keepin
     let mut earlier = Vec::new();
     let mut append_until = |run: &mut Run, session: &mut Session, bytes: u64| {
         while session.log_bytes() < bytes {
-            let goes_on = session.append(&mut random, &mut run.history);
+            let commit = choose_small(&mut random, &run.history);
+            let goes_on = session.append_commits(vec![commit], &mut run.history);
             assert_eq!(goes_on, Ok(true), "the disk works");
             if keeping == Keeping::EachTurn {
                 earlier.push(logs(&run.disk));

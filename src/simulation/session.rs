@@ -311,7 +311,7 @@ fn event(tag: u64) -> EventData {
 }
 
 /// A commit over one to three streams, most of which expect the right version.
-fn choose_parts(random: &mut Random, history: &History) -> Parts {
+pub(crate) fn choose_parts(random: &mut Random, history: &History) -> Parts {
     let first = random.below(STREAMS.len());
     let count = if random.one_in(4) { 1 + random.below(3) } else { 1 };
     (first..first + count)
