@@ -27,7 +27,7 @@ use crate::{
         followed_head::Standing,
         mark::Mark,
         recovery::{check_link, list_segments, tail_facts},
-        scan::{ChainEnd, Scan, ScannedFrame, Stop},
+        scan::{ChainEnd, Scan, ScannedFrame, Stop, is_end_of_chain},
         segment::{Segment, segment_path},
         segmented_log::SegmentChange,
         verdict::{Verdict, judge},
@@ -197,10 +197,11 @@ impl Chase {
         }
     }
 
-    /// The last segment there is; none: the present one.
+    /// The last segment there is, as it is now: a recovery or a repair may have put another file in the place of the
+    /// present one. None: not even that is there.
     fn last_segment(&self) -> Result<Option<Arc<Segment>>> {
         let mut last = None;
-        for number in self.segment.header.number + 1.. {
+        for number in self.segment.header.number.. {
             match Segment::open(&*self.disk, &self.store, number, OpenMode::Read) {
                 Ok(segment) => last = Some(Arc::new(segment)),
                 Err(error) if is_missing(&error) => break,
@@ -265,6 +266,19 @@ impl Chase {
 
     /// Shows the frames of the present segment, up to the bound or its SEAL.
     fn show_frames(&mut self, bound: LogOffset, committed: &Committed) -> Result<()> {
+        if let Some(stop) = self.show_until_stop(bound, committed)? {
+            if !self.changes_file(bound, committed)? {
+                return Err(broken(&self.segment, self.end, stop.reason));
+            }
+            if let Some(stop) = self.show_until_stop(bound, committed)? {
+                return Err(broken(&self.segment, self.end, stop.reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows frames up to the bound, or to what isn't one.
+    fn show_until_stop(&mut self, bound: LogOffset, committed: &Committed) -> Result<Option<Stop>> {
         let segment = Arc::clone(&self.segment);
         let io = |error| Error::io("read", &segment.path, error);
         let mut scan =
@@ -273,11 +287,26 @@ impl Chase {
         while self.end.seal.is_none() && self.end() < bound {
             match scan.next_frame().map_err(io)? {
                 Ok(frame) => self.show(&frame, committed)?,
-                Err(stop) => return Err(broken(&segment, self.end, stop.reason)),
+                Err(stop) => return Ok(Some(stop)),
             }
             self.end = scan.end();
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Goes over to the file that has the segment's name now, if it is the same log up to here.
+    fn changes_file(&mut self, bound: LogOffset, committed: &Committed) -> Result<bool> {
+        let number = self.segment.header.number;
+        let segment = Segment::open(&*self.disk, &self.store, number, OpenMode::Read)?;
+        let goes_on = is_end_of_chain(&*segment.file, &self.segment.header, &self.end)
+            .map_err(|error| Error::io("read", &segment.path, error))?;
+        if !goes_on || segment.header.chain != self.segment.header.chain {
+            return Ok(false);
+        }
+        let end = segment.file_offset(bound);
+        self.segment = Arc::new(segment);
+        self.map_more(end, committed)?;
+        Ok(true)
     }
 
     fn show(&mut self, frame: &ScannedFrame<'_>, committed: &Committed) -> Result<()> {

@@ -9,6 +9,9 @@ use crate::{
     stream::StreamId,
 };
 
+/// The name of a backup's manifest.
+const MANIFEST: &str = "backup.manifest";
+
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -145,6 +148,12 @@ impl Error {
             Self::NewerFormat { path, found, supported } => write!(
                 formatter,
                 "{} has format version {found}, and this program reads up to {supported}: use a newer annals",
+                path.display()
+            ),
+            Self::Corrupt { path, reason, .. } if path.ends_with(MANIFEST) => write!(
+                formatter,
+                "{}: {reason}. The segments beside it are a store that can be read, and \"annals backup\" of that, into a new \
+                 directory, is a backup again",
                 path.display()
             ),
             Self::Corrupt { path, offset, reason, intact } => write!(

@@ -40,6 +40,7 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// What the group gets where it may read the directory that a file or a directory is made in.
 const GROUP_READS_FILE: u32 = 0o040;
 const GROUP_READS_DIRECTORY: u32 = 0o050;
+const OTHERS: u32 = 0o007;
 
 /// What the processor fetches at a time.
 #[cfg(target_arch = "x86_64")]
@@ -47,8 +48,8 @@ const CACHE_LINE_BYTES: usize = 64;
 
 /// The disk of the operating system.
 ///
-/// Files are made readable and writable by their owner alone, and readable by the group where that may read the directory: who
-/// makes a store's directory, or changes its mode, decides it. A file is never reached through a symbolic
+/// Files are made readable and writable by their owner alone, and readable by the group where that may read the directory and
+/// others may not: who makes a store's directory, or changes its mode, decides it. A file is never reached through a symbolic
 /// link in its path's last component.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct OsDisk;
@@ -156,10 +157,13 @@ fn open_file(path: &Path, mode: OpenMode) -> io::Result<File> {
     Ok(file)
 }
 
-/// The mode of what is made in a directory: the owner's, and the group's where the directory gives it that.
+/// The mode of what is made in a directory: the owner's, and the group's where the directory gives the group that and others
+/// nothing. A directory that everybody may read was hardly made with events in mind.
 fn mode_in(path: &Path, owner: u32, group: u32) -> io::Result<u32> {
     let around = path.parent().filter(|around| !around.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(owner | fs::metadata(around)?.mode() & group)
+    let mode = fs::metadata(around)?.mode();
+    let given = if mode & OTHERS == 0 { mode & group } else { 0 };
+    Ok(owner | given)
 }
 
 /// Opens a directory; the link that its path may end in is followed.

@@ -14,7 +14,10 @@ use crate::{
         ordering::{Ordering, Slot, Stranger, order_segments},
         report::{Damage, Extent, Progress, Verification},
     },
-    log::{creation, followed_head::FollowedHead, mark::Mark, scan::ChainEnd, segment::segments_directory},
+    log::{
+        creation, followed_head::FollowedHead, mark::Mark, recovery::refuse_restoring, scan::ChainEnd,
+        segment::segments_directory,
+    },
     opening::check_directory,
     options::{Creation, ReadMode},
     position::Position,
@@ -69,6 +72,7 @@ pub fn verify_on(
 ) -> Result<Verification> {
     let path = path.as_ref();
     check_directory(&*disk, path, Creation::Never)?;
+    refuse_restoring(&*disk, path)?;
     Ok(inspect(disk, path, Presence::Beside, progress)?.verification)
 }
 

@@ -277,13 +277,15 @@ fn settle_tail(
     let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?;
     // A longer file was being prepared: if that failed, the disk may not have the length that the system shows.
     let is_closed = verdict == Verdict::Whole && length == end.file_offset;
-    if is_closed && mark.durable() == Some(facts.chain_end) {
-        return Ok(mark);
-    }
+    let is_done = is_closed && mark.durable() == Some(facts.chain_end);
     let names = segment.file.link_count().map_err(|error| Error::io("look at", &segment.path, error))?;
-    if names > 1 {
-        // A backup that was interrupted may end with a file that is the store's too.
+    // Nothing is written to a sealed segment that is as it should be.
+    if names > 1 && !(is_done && end.seal.is_some()) {
+        // A backup that was interrupted may end with a file that is the store's too, and others link files as well.
         *segment = segment.separated(disk)?;
+    }
+    if is_done {
+        return Ok(mark);
     }
     sync(segment)?;
     if verdict == Verdict::Torn {

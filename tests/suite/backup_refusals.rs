@@ -139,7 +139,17 @@ fn a_damaged_manifest_is_told_and_a_newer_one_is_refused() -> Outcome {
         fs::write(&manifest, &damaged)?;
         let told = back_up(&store, &destination);
         assert!(matches!(&told, Err(Error::Corrupt { path, .. }) if *path == manifest), "{at}: {told:?}");
+        let text = told.expect_err("it is damaged").to_string();
+        assert!(
+            text.contains("into a new directory") && !text.contains("repair"),
+            "it says what helps: {text}"
+        );
     }
+    // What the message says.
+    let again = directory.path().join("again");
+    let made = backup(&destination, &again, &BackupOptions::new(), &mut on)?;
+    assert_eq!(made.last_position.get(), 3);
+    assert_eq!(EventStore::open(&again)?.last_position().get(), 3);
     let mut newer = whole.clone();
     newer[12] = 9;
     let checksum = crc32fast::hash(&newer[12..]);

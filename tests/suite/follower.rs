@@ -461,3 +461,32 @@ fn who_waits_at_a_follower_can_be_cancelled_and_hears_of_a_log_that_goes_back() 
     drop(store);
     Ok(())
 }
+
+/// A recovery copies a last segment that has further names before it writes to it.
+#[test]
+fn a_last_segment_that_has_become_another_file_is_followed_and_the_old_one_stays() -> Outcome {
+    for read in [ReadMode::Mapped, ReadMode::Pread] {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("store");
+        let (segment, link) = (path.join("segments/000000000001.log"), directory.path().join("link"));
+        let append = |store: &EventStore, number| {
+            store.append(&stream("order-1"), ExpectedVersion::Any, events(number, 1)).map(drop)
+        };
+        let store = EventStore::open(&path)?;
+        append(&store, 1)?;
+        store.close()?;
+        let follower = Follower::open_with(&path, Options::new().read(read))?;
+        assert_eq!(follower.last_position().get(), 1);
+        fs::hard_link(&segment, &link)?;
+        let before = fs::read(&link)?;
+        let store = EventStore::open(&path)?;
+        for number in 2..=20 {
+            append(&store, number)?;
+            assert_eq!(types(follower.read_all()).len() as u64, number);
+        }
+        store.close()?;
+        assert_eq!(types(follower.read_all()).len(), 20);
+        assert_eq!(fs::read(&link)?, before, "the other name's bytes are another file's");
+    }
+    Ok(())
+}

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     Outcome,
-    child::Running,
+    child::{Running, Told},
     job::{Job, Role},
     ledger::Ledger,
     mix::mix,
@@ -23,6 +23,9 @@ const ROUNDS_A_STORE: u64 = 25;
 
 /// Room for the numbers of a round's commits.
 const NUMBERS_A_ROUND: u64 = 1 << 20;
+
+/// So many repairs, and one was killed amid its changes.
+const ROUNDS_TELLING: u64 = 100;
 
 /// Who is killed in a round; the others are killed behind it, in whatever order.
 const VICTIMS: [Role; 4] = [Role::Write, Role::Follow, Role::BackUp, Role::Open];
@@ -52,14 +55,34 @@ pub(crate) fn run(rounds: u64) -> Outcome<()> {
 /// Kills repairs of a damaged store, over and over.
 fn repairs(rounds: u64) -> Outcome<()> {
     let original = Original::make()?;
+    let whole_micros = undisturbed_micros(&original)?;
+    let mut changing = 0;
     for nth in 0..rounds {
         let damaged = original.damage(nth)?;
-        let repair = Running::start(&damaged.job, &[])?;
-        pause(nth, 20_000);
-        repair.kill()?;
+        let mut repair = Running::start(&damaged.job, &[])?;
+        repair.wait_for(1)?;
+        pause(nth, whole_micros);
+        let told = repair.kill()?;
+        let is_done = told.iter().any(|told| matches!(told, Told::Closed));
+        changing += u64::from(!is_done && damaged.job.store.join("quarantine").exists());
         original.check(&damaged).map_err(|error| format!("repair {nth}: {error}"))?;
     }
-    say(format!("rounds of kill -9: {rounds} repairs killed, 0 events lost that could be read"))
+    if rounds >= ROUNDS_TELLING && changing == 0 {
+        return Err("no repair was killed while it changed anything: the pauses are wrong".into());
+    }
+    say(format!(
+        "rounds of kill -9: {rounds} repairs killed, {changing} of them amid their changes, 0 events lost that could be read"
+    ))
+}
+
+/// How long a repair takes that nobody kills, from its beginning, in microseconds.
+fn undisturbed_micros(original: &Original) -> Outcome<u64> {
+    let damaged = original.damage(0)?;
+    let mut repair = Running::start(&damaged.job, &[])?;
+    repair.wait_for(1)?;
+    let begin = Instant::now();
+    repair.end()?;
+    Ok(u64::try_from(begin.elapsed().as_micros())?.max(1))
 }
 
 /// Waits a moment by chance.
@@ -95,10 +118,12 @@ fn live(directory: &Path, nth: u64, ledger: &mut Ledger, kills: &mut [u64; 4]) -
         kills[role] += 1;
         pause(nth ^ 4, 2_000);
     }
-    let opening = as_role(Role::Open)?;
+    let mut opening = as_role(Role::Open)?;
+    opening.wait_for(1)?;
     pause(nth ^ 5, 3_000);
-    ledger.note(&opening.kill()?)?;
-    kills[3] += 1;
+    let told = opening.kill()?;
+    kills[3] += u64::from(!told.iter().any(|told| matches!(told, Told::Closed)));
+    ledger.note(&told)?;
     let found = ledger.check(&job.store)?;
     ledger.check_backup(&job.backup, &found)
 }

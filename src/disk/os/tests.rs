@@ -161,7 +161,7 @@ fn the_group_can_read_what_is_made_where_it_can_read_the_directory() -> Outcome 
     // What the umask leaves.
     let left = mode(&store)?;
     for (given, folder_mode, file_mode) in
-        [(0o750, 0o750, 0o640), (0o777, 0o750, 0o640), (0o705, 0o700, 0o600)]
+        [(0o750, 0o750, 0o640), (0o755, 0o700, 0o600), (0o700, 0o700, 0o600)]
     {
         fs::set_permissions(&store, fs::Permissions::from_mode(given))?;
         let (folder, own) = (store.join(format!("{given:o}")), store.join(format!("{given:o}-own")));
