@@ -162,8 +162,8 @@ pub use group::GroupMember;
 pub use index::part::NameCount;
 pub use inspect::{
     report::{
-        Damage, Extent, Finding, FindingKind, LISTED_MAX, Listed, LostVersions, PositionRange, Progress,
-        Verification,
+        Damage, Extent, Finding, FindingKind, LISTED_MAX, Listed, LostId, LostVersions, PositionRange,
+        Progress, Verification,
     },
     verify::{verify, verify_on},
 };

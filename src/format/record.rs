@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use crate::{
     event::{ContentType, EVENT_BYTES_MAX, EventData, EventRef},
-    event_id::{EventId, EventIdRef},
+    event_id::{EVENT_ID_BYTES_MAX, EventId, EventIdRef},
     format::layout::{
-        RECORD_BYTES_MAX, checksum, get_i64, get_u16, get_u32, get_u64, layout, put_i64, put_u16, put_u32,
-        put_u64,
+        RECORD_BYTES_MAX, bytes, checksum, get_i64, get_u16, get_u32, get_u64, layout, put_i64, put_u16,
+        put_u32, put_u64,
     },
     invalid::Invalid,
     position::{Position, Version},
@@ -37,6 +37,9 @@ const UUID_BYTES: usize = 16;
 
 /// The length of what an extension begins with, in bytes: its type and length, u16 each.
 const EXTENSION_HEADER_BYTES: usize = 4;
+
+/// The most that stands in a record up to the end of its id, in bytes.
+pub(crate) const ID_END_BYTES_MAX: usize = RECORD_FIXED_BYTES + OCCURRED_AT_BYTES + EVENT_ID_BYTES_MAX;
 
 const FLAG_ID_GIVEN: u16 = 1;
 const FLAG_LAST_OF_APPEND: u16 = 1 << 1;
@@ -355,6 +358,22 @@ pub(crate) fn peek_stream(bytes: &[u8]) -> Option<&[u8]> {
     let before = occurred_at_bytes(get_u16(fixed, FLAGS)) + usize::from(fixed[ID_BYTES]);
     let mut parts = Parts { rest: bytes[RECORD_FIXED_BYTES..].get(before..)? };
     parts.take(usize::from(get_u16(fixed, STREAM_BYTES))).ok()
+}
+
+/// The position and the id that a record seems to have whose bytes are damaged, and where the id ends. All that is checked of them is
+/// that the lengths of its parts add up to its own: where they don't, one of them is damaged, perhaps the id's.
+pub(crate) fn peek_id(content: &[u8]) -> Option<(Position, EventIdRef<'_>, usize)> {
+    let fixed = content.first_chunk::<RECORD_FIXED_BYTES>()?;
+    let flags = get_u16(fixed, FLAGS);
+    let start = RECORD_FIXED_BYTES + occurred_at_bytes(flags);
+    let end = start + usize::from(fixed[ID_BYTES]);
+    let small = [STREAM_BYTES, TYPE_BYTES, EXTENSIONS_BYTES].map(|field| u64::from(get_u16(fixed, field)));
+    let large = [METADATA_BYTES, DATA_BYTES].map(|field| u64::from(get_u32(fixed, field)));
+    if bytes(end) + small.iter().chain(&large).sum::<u64>() != u64::from(get_u32(fixed, LENGTH)) {
+        return None;
+    }
+    let id = decode_id(content.get(start..end)?, flags).ok()?;
+    Some((Position::new(get_u64(fixed, POSITION)), id, end))
 }
 
 /// Whether the record at the beginning of `bytes` seems to be an event of the store's own streams, not checked in any way.

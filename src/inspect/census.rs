@@ -27,6 +27,7 @@ use crate::{
         losses::{Losses, NameHint},
         marks::is_named_by,
         report::{Damage, Finding, FindingKind, Verification},
+        salvage::seeming_id,
         stream_table::{StreamTable, VERSION_MAX},
         survey::{Survey, Tally},
         walk::OpenSegment,
@@ -224,10 +225,11 @@ impl<'a> Census<'a> {
             let file_offset = frame.file_offset + bytes(FRAME_HEADER_BYTES + at);
             match record::decode_checked(&payload[at..]) {
                 Ok(record) if record.event.version > VERSION_MAX => {
-                    self.not_understood(walked, file_offset, "an event's version is larger than one can be");
+                    let reason = "an event's version is larger than one can be";
+                    self.not_understood(walked, file_offset, &payload[at..], reason);
                 }
                 Ok(record) => self.event(walked, file_offset, &record)?,
-                Err(reason) => self.not_understood(walked, file_offset, reason),
+                Err(reason) => self.not_understood(walked, file_offset, &payload[at..], reason),
             }
             at += length;
         }
@@ -245,8 +247,15 @@ impl<'a> Census<'a> {
     }
 
     /// A record whose checksum is right and which isn't understood.
-    fn not_understood(&mut self, walked: &OpenSegment, file_offset: u64, reason: &'static str) {
+    fn not_understood(
+        &mut self,
+        walked: &OpenSegment,
+        file_offset: u64,
+        content: &[u8],
+        reason: &'static str,
+    ) {
         let position = self.expected;
+        self.note_id(walked, file_offset, content, position);
         let mut damage = Damage::new(&walked.segment.path, file_offset, reason, Some(position.previous()));
         damage.events_lost = Some(1);
         self.give_up_index(walked, None);
@@ -309,6 +318,20 @@ impl<'a> Census<'a> {
         self.losses.lose(first, Some(beyond));
         if let Intake::Damaged(segment) = &mut self.intake {
             segment.lose(first, beyond);
+        }
+    }
+
+    /// Notes the id that a lost event's record still shows, if the disk could read all of it up to there.
+    pub(super) fn note_id(
+        &mut self,
+        walked: &OpenSegment,
+        file_offset: u64,
+        content: &[u8],
+        position: Position,
+    ) {
+        let Some((id, id_end)) = seeming_id(content, position) else { return };
+        if walked.file.unreadable_in(file_offset..file_offset + bytes(id_end)).is_none() {
+            self.losses.note_id(position, id);
         }
     }
 

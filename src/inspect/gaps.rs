@@ -7,7 +7,7 @@ use crate::{
     format::{
         frame::{FRAME_HEADER_BYTES, FrameKind},
         layout::{PAYLOAD_BYTES_MAX, bytes},
-        record::Record,
+        record::{ID_END_BYTES_MAX, Record},
         segment_header::SegmentHeader,
     },
     index::key::StreamKey,
@@ -99,7 +99,10 @@ impl Census<'_> {
         let reached = broken.each_record(payload_end, &mut |at, position, record| match record {
             Some(record) if outcome.is_ok() => outcome = self.salvaged(walked, start + bytes(at), record),
             Some(_) => {}
-            None => self.note_damaged(&content[at..], position),
+            None => {
+                self.note_id(walked, start + bytes(at), &content[at..], position);
+                self.note_damaged(&content[at..], position);
+            }
         });
         outcome.map(|()| reached)
     }
@@ -125,13 +128,18 @@ impl Census<'_> {
             };
             let Some(file_offset) = file_offset else { return Ok(()) };
             let allowance = Rc::clone(&self.allowance);
-            record_at(walked, file_offset, &allowance, |record| {
+            let taken = record_at(walked, file_offset, &allowance, |record| {
                 if record.event.position == position {
                     self.salvaged(walked, file_offset, record)
                 } else {
                     Ok(())
                 }
             })?;
+            if taken.is_none() {
+                let content = stretch_of(&walked.segment, file_offset, u64::MAX, ID_END_BYTES_MAX);
+                let content = content.map_err(|error| Error::io("read", &walked.segment.path, error))?;
+                self.note_id(walked, file_offset, &content, position);
+            }
             position = position.next();
         }
         Ok(())
@@ -140,6 +148,7 @@ impl Census<'_> {
     /// Takes in an event in the midst of damage; those before it are lost.
     fn salvaged(&mut self, walked: &OpenSegment, file_offset: u64, record: &Record<'_>) -> Result<()> {
         if record.event.version > VERSION_MAX {
+            self.note_id(walked, file_offset, record.bytes, record.event.position);
             return Ok(());
         }
         self.lose_here(self.expected, record.event.position);

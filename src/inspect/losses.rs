@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::{
-    inspect::report::{LISTED_MAX, Listed, LostVersions, PositionRange, Verification},
+    event_id::EventId,
+    inspect::report::{LISTED_MAX, Listed, LostId, LostVersions, PositionRange, Verification},
     position::{Position, Version},
     stream::StreamId,
 };
@@ -35,6 +36,9 @@ pub(crate) struct Losses {
     /// None: somewhere nobody knows how many.
     events: Option<u64>,
     versions: Listed<LostVersions>,
+    ids: Listed<LostId>,
+    /// The last position whose id was noted.
+    last_with_id: Position,
     /// The stream, and the version behind the last one that is lost, of those that were noted last.
     behind_version: Option<(u64, Version)>,
     streams: HashMap<u64, Unnamed>,
@@ -48,6 +52,8 @@ impl Losses {
             behind: Some(Position::FIRST),
             events: Some(0),
             versions: Listed::default(),
+            ids: Listed::default(),
+            last_with_id: Position::NONE,
             behind_version: None,
             streams: HashMap::new(),
         }
@@ -107,6 +113,14 @@ impl Losses {
         }
     }
 
+    /// An event that is lost seems to have an id. They come in order; what comes again isn't taken.
+    pub(crate) fn note_id(&mut self, position: Position, seeming_id: EventId) {
+        if position > self.last_with_id {
+            self.last_with_id = position;
+            self.ids.push(LostId { position, seeming_id });
+        }
+    }
+
     /// Whether a stream is to be named.
     pub(crate) fn wants_name(&self, hash: u64) -> bool {
         !self.streams.is_empty() && self.streams.get(&hash).is_some_and(|stream| stream.name.is_none())
@@ -144,7 +158,7 @@ impl Losses {
             (&one.stream, one.stream_hash, one.first).cmp(&(&other.stream, other.stream_hash, other.first))
         });
         (found.events_lost, found.lost, found.intact) = (self.events, self.positions, self.intact);
-        found.lost_versions = self.versions;
+        (found.lost_versions, found.lost_ids) = (self.versions, self.ids);
     }
 }
 

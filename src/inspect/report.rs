@@ -3,6 +3,7 @@
 use std::{fmt, ops::Deref, path::PathBuf, slice, vec};
 
 use crate::{
+    event_id::EventId,
     position::{Position, Version},
     stream::StreamId,
 };
@@ -167,6 +168,24 @@ pub struct LostVersions {
     pub last: Version,
 }
 
+/// An event that can't be read, and the id that what is left of its bytes shows.
+///
+/// No checksum vouches for it any more: the id itself may be what is damaged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct LostId {
+    /// The event's position.
+    pub position: Position,
+    /// The id that it seems to have.
+    pub seeming_id: EventId,
+}
+
+impl fmt::Display for LostId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "id {} at position {}", self.seeming_id, self.position)
+    }
+}
+
 /// A place where bytes of the log, or of `store.meta`, aren't what was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -295,6 +314,8 @@ pub struct Verification {
     /// The streams and versions of the events that can't be read, as far as they are known: by the versions of what follows,
     /// by index files and by the stream directory.
     pub lost_versions: Listed<LostVersions>,
+    /// The ids that the events which can't be read seem to have, by position; of those alone whose bytes still show one.
+    pub lost_ids: Listed<LostId>,
     /// What is wrong with what is made of the log, and beside it. It is no damage to events.
     pub findings: Listed<Finding>,
 }

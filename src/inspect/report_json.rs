@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    inspect::report::{Damage, Extent, Finding, Listed, LostVersions, PositionRange, Verification},
+    inspect::report::{Damage, Extent, Finding, Listed, LostId, LostVersions, PositionRange, Verification},
     position::{Position, Version},
     stream::StreamId,
 };
@@ -30,6 +30,7 @@ struct VerificationJson<'a> {
     events_lost: Option<u64>,
     lost: Vec<RangeJson>,
     lost_versions: Vec<VersionsJson<'a>>,
+    lost_ids: Vec<LostIdJson>,
     intact: Vec<RangeJson>,
     findings: Vec<FindingJson<'a>>,
     /// How many entries of each list aren't named; none: all are.
@@ -43,6 +44,7 @@ struct UnnamedJson {
     damage: u64,
     lost: u64,
     lost_versions: u64,
+    lost_ids: u64,
     intact: u64,
     findings: u64,
 }
@@ -76,6 +78,15 @@ pub(crate) struct VersionsJson<'a> {
     stream_hash: String,
     first: Version,
     last: Version,
+}
+
+/// An event that is lost, by what is left of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LostIdJson {
+    position: Position,
+    /// Not checked in any way.
+    seeming_id: String,
 }
 
 #[derive(Serialize)]
@@ -115,6 +126,12 @@ impl<'a> From<&'a LostVersions> for VersionsJson<'a> {
     }
 }
 
+impl From<&LostId> for LostIdJson {
+    fn from(lost: &LostId) -> Self {
+        Self { position: lost.position, seeming_id: lost.seeming_id.to_string() }
+    }
+}
+
 impl<'a> From<&'a Finding> for FindingJson<'a> {
     fn from(finding: &'a Finding) -> Self {
         Self {
@@ -137,11 +154,13 @@ impl UnnamedJson {
             damage: found.damage.unnamed(),
             lost: found.lost.unnamed(),
             lost_versions: found.lost_versions.unnamed(),
+            lost_ids: found.lost_ids.unnamed(),
             intact: found.intact.unnamed(),
             findings: found.findings.unnamed(),
         };
-        let Self { damage, lost, lost_versions, intact, findings } = &unnamed;
-        let is_any = [damage, lost, lost_versions, intact, findings].into_iter().any(|count| *count > 0);
+        let Self { damage, lost, lost_versions, lost_ids, intact, findings } = &unnamed;
+        let is_any =
+            [damage, lost, lost_versions, lost_ids, intact, findings].into_iter().any(|count| *count > 0);
         is_any.then_some(unnamed)
     }
 }
@@ -171,6 +190,7 @@ impl Verification {
             events_lost: self.events_lost,
             lost: named(&self.lost),
             lost_versions: named(&self.lost_versions),
+            lost_ids: named(&self.lost_ids),
             intact: named(&self.intact),
             findings: named(&self.findings),
             unnamed: UnnamedJson::of(self),

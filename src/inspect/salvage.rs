@@ -7,6 +7,7 @@
 //! next real one the numbers don't fit.
 
 use crate::{
+    event_id::{EventId, EventIdRef},
     format::{
         layout::{align, get_u64},
         record::{self, RECORD_FIXED_BYTES, Record},
@@ -130,6 +131,17 @@ pub(crate) fn seeming(content: &[u8]) -> Option<(&str, Version, Position)> {
     let fixed = content.get(..RECORD_FIXED_BYTES)?;
     let stream = str::from_utf8(record::peek_stream(content)?).ok()?;
     Some((stream, Version::new(get_u64(fixed, 16)), Position::new(get_u64(fixed, 8))))
+}
+
+/// The id that the damaged record of this position seems to have, and where it ends in the record; not checked in any way.
+pub(crate) fn seeming_id(content: &[u8], position: Position) -> Option<(EventId, usize)> {
+    let (_, id, end) = record::peek_id(content).filter(|(seeming, _, _)| *seeming == position)?;
+    match id {
+        // Rather a place that was overwritten with zeros than an id.
+        EventIdRef::Uuid(uuid) if uuid.is_nil() => None,
+        EventIdRef::Uuid(uuid) => Some((uuid.into(), end)),
+        EventIdRef::Text(text) => Some((EventId::new(text).ok()?, end)),
+    }
 }
 
 #[cfg(test)]

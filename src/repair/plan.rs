@@ -9,7 +9,7 @@ use crate::{
     inspect::{
         inspection::rebuilt_header,
         ordering::Stranger,
-        report::{Finding, FindingKind, Listed, LostVersions, PositionRange, Verification},
+        report::{Finding, FindingKind, Listed, LostId, LostVersions, PositionRange, Verification},
         verify::Inspected,
     },
     log::{
@@ -90,6 +90,8 @@ pub struct RepairPlan {
     pub events_lost: Option<u64>,
     /// Their streams and versions, as far as those are known.
     pub lost_versions: Listed<LostVersions>,
+    /// Their ids, as far as what is left of them shows one.
+    pub lost_ids: Listed<LostId>,
     /// The positions of events behind the cut that can be read: they are set aside in `quarantine/`.
     pub set_aside: Listed<PositionRange>,
     /// How many they are.
@@ -110,6 +112,7 @@ impl RepairPlan {
             lost: Listed::default(),
             events_lost: Some(0),
             lost_versions: Listed::default(),
+            lost_ids: Listed::default(),
             set_aside: Listed::default(),
             events_set_aside: 0,
             steps: changes.iter().map(|change| change.step.clone()).collect(),
@@ -127,6 +130,7 @@ impl RepairPlan {
         self.lost = found.lost.filter_map(|range| from_position(range, first));
         self.set_aside = found.intact.filter_map(|range| from_position(range, first));
         self.lost_versions = found.lost_versions.filter_map(|lost| cut.restored.still_lost(lost));
+        self.lost_ids = found.lost_ids.filter_map(|lost| (lost.position >= first).then(|| lost.clone()));
         let before = |range: &PositionRange| {
             let beyond = range.last.map_or(first, |last| last.next().min(first));
             beyond.get().saturating_sub(range.first.get())

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     inspect::{
         report::{Listed, LostVersions, PositionRange},
-        report_json::{DamageJson, RangeJson, VersionsJson, named},
+        report_json::{DamageJson, LostIdJson, RangeJson, VersionsJson, named},
     },
     repair::plan::{RepairPlan, RepairStep},
 };
@@ -50,6 +50,7 @@ struct Report<'a> {
     folder: Option<String>,
     lost: Vec<RangeJson>,
     lost_versions: Vec<VersionsJson<'a>>,
+    lost_ids: Vec<LostIdJson>,
     set_aside: Vec<RangeJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     set_aside_in: Vec<&'static str>,
@@ -66,6 +67,7 @@ struct Report<'a> {
 struct UnnamedReport {
     lost: u64,
     lost_versions: u64,
+    lost_ids: u64,
     set_aside: u64,
     restored: u64,
     damage: u64,
@@ -84,6 +86,7 @@ impl UnnamedReport {
         let unnamed = Self {
             lost: plan.lost.unnamed(),
             lost_versions: plan.lost_versions.unnamed(),
+            lost_ids: plan.lost_ids.unnamed(),
             set_aside: plan.set_aside.unnamed(),
             restored: plan.restored.unnamed(),
             damage: plan.verification.damage.unnamed(),
@@ -126,6 +129,7 @@ pub(crate) fn to_json(
         folder: folder.map(|folder| folder.to_string_lossy().into_owned()),
         lost: named(&plan.lost),
         lost_versions: named(&plan.lost_versions),
+        lost_ids: named(&plan.lost_ids),
         set_aside: named(&plan.set_aside),
         set_aside_in,
         restored: named(&plan.restored),
@@ -196,6 +200,9 @@ impl fmt::Display for RepairPlan {
         if !self.lost_versions.is_empty() {
             let versions = listed(&self.lost_versions, self.lost_versions.total());
             write!(formatter, "\nof them      {versions}")?;
+        }
+        if !self.lost_ids.is_empty() {
+            write!(formatter, "\nseemingly    {}", listed(&self.lost_ids, self.lost_ids.total()))?;
         }
         if self.events_set_aside > 0 {
             write!(

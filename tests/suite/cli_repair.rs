@@ -67,6 +67,8 @@ fn a_repair_shows_what_it_costs_and_does_it_only_if_that_is_accepted() {
     let report: Value = serde_json::from_str(&report).expect("JSON");
     assert_eq!((&report["eventsLost"], &report["eventsSetAside"]), (&json!(1), &json!(3)));
     assert_eq!((&report["streamsSetAside"], &report["unnamed"]), (&json!(3), &Value::Null));
+    let damaged = &json_lines(&whole)[3];
+    assert_eq!(report["lostIds"], json!([{"position": 4, "seemingId": damaged["id"]}]));
 
     let notes = place.json(&["read", "$repairs", "--format", "json"]);
     assert_eq!(notes.len(), 1);
@@ -135,18 +137,22 @@ fn nothing_to_repair_is_a_success() {
 }
 
 #[test]
-fn verify_tells_positions_streams_and_versions() {
+fn verify_tells_positions_streams_versions_and_ids() {
     let (place, log) = with_events();
+    let id = place.json(&["read", "order-3", "--format", "json"])[0]["id"].clone();
     damage(&log);
     let run = place.run(&["verify"]);
     assert_eq!(run.code, Some(6), "{run:?}");
-    assert!(run.stdout.contains("\nlost     positions 4\nlost     order-3 version 1\n"), "{run:?}");
+    let told = format!("\nlost     seemingly id {} at position 4\n", id.as_str().expect("a UUID"));
+    let told = format!("\nlost     positions 4\nlost     order-3 version 1{told}");
+    assert!(run.stdout.contains(&told), "{run:?}");
     assert!(run.stdout.contains("\nintact   positions 1 to 3, 5 to 7\n"), "{run:?}");
     assert!(run.stderr.contains("\"annals repair\" shows what can be done"), "{run:?}");
     let run = place.run(&["verify", "--format", "json"]);
     let report = &json_lines(&run.stdout)[0];
     assert_eq!(report["lost"], json!([{"first": 4, "last": 4}]));
     assert_eq!(report["lostVersions"][0]["stream"], "order-3");
+    assert_eq!(report["lostIds"], json!([{"position": 4, "seemingId": id}]));
     assert_eq!(report["eventsLost"], 1);
     let said = place.fails(6, &["read", "order-3"]);
     assert!(said.contains("\"annals repair\""), "{said}");

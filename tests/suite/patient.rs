@@ -214,7 +214,7 @@ pub(crate) fn logs_of(disk: &SimDisk) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// Where each record stands, by the layout alone.
-fn records_of(disk: &SimDisk) -> Vec<RecordPlace> {
+pub(crate) fn records_of(disk: &SimDisk) -> Vec<RecordPlace> {
     let mut records = Vec::new();
     for (path, content) in logs_of(disk) {
         for frame in frames(&content).into_iter().filter(|frame| frame.kind == DATA) {
@@ -252,6 +252,11 @@ pub(crate) fn lost_versions(verification: &Verification) -> Vec<(String, u64)> {
         (lost.first.get()..=lost.last.get()).map(move |version| (name.clone(), version)).collect::<Vec<_>>()
     };
     verification.lost_versions.iter().flat_map(all).collect()
+}
+
+/// The positions and ids that a verification says events have that are lost.
+pub(crate) fn lost_ids(verification: &Verification) -> Vec<(u64, String)> {
+    verification.lost_ids.iter().map(|lost| (lost.position.get(), lost.seeming_id.to_string())).collect()
 }
 
 /// The streams and versions of events.

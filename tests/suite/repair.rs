@@ -423,9 +423,14 @@ fn the_report_tells_all_that_was_done() -> Outcome {
     assert_eq!((&json["repair"], &json["kept"], &json["cutFrom"]), (&1.into(), &15.into(), &16.into()));
     assert_eq!((&json["eventsLost"], &json["lost"][0]["first"]), (&1.into(), &17.into()));
     assert_eq!(json["lostVersions"][0]["stream"], "order-0");
+    assert_eq!(json["lostIds"], serde_json::json!([{ "position": 17, "seemingId": "event-17" }]));
     let text = repaired.plan.to_string();
     assert!(text.contains("\nlost         1 event: positions 17\n"), "{text}");
-    assert!(text.contains("\nof them      order-0 version 5\n"), "{text}");
+    assert!(text.contains("\nof them      order-0 version 5\nseemingly    id event-17 at"), "{text}");
+    // Where the id is damaged itself, what it seems to be is told as no more than that.
+    let repaired = check(End::Bare, &accepting(), |patient| flip(patient, 17, 62), 15);
+    assert!(repaired.plan.to_string().contains("\nseemingly    id event-"), "{}", repaired.plan);
+    assert_ne!(repaired.plan.lost_ids[0].seeming_id.to_string(), "event-17");
     assert!(text.contains("set aside  "), "{text}");
     Ok(())
 }

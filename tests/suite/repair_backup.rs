@@ -91,6 +91,8 @@ fn an_older_backup_gives_back_what_it_has() {
     assert_eq!((versions.len(), plan.events_lost, plan.lost.len()), (1, Some(1), 1), "{plan}");
     assert_eq!((versions[0].first, versions[0].last), (lost.version, lost.version), "{plan}");
     assert_eq!(versions[0].stream.as_ref(), Some(&lost.stream), "{plan}");
+    let ids: Vec<_> = plan.lost_ids.iter().map(|it| (it.position, it.seeming_id.clone())).collect();
+    assert_eq!(ids, [(lost.position, lost.id.clone())], "{plan}");
 }
 
 /// Makes a backup of a patient beside it, as `annals backup` does.

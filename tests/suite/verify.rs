@@ -9,7 +9,8 @@ use annals::{
 use crate::{
     log_bytes::{EPOCH, SEAL, SEGMENT_HEADER_BYTES, frames, last_frame},
     patient::{
-        End, Patient, STORE, index_path, intact, log_path, lost, lost_versions, open, verified, versions_of,
+        End, Patient, STORE, index_path, intact, log_path, lost, lost_ids, lost_versions, open, verified,
+        versions_of,
     },
     support::{Outcome, buffered, store_with, stream, version},
 };
@@ -21,6 +22,8 @@ fn check_counts(patient: &Patient, verification: &Verification) {
     let intact = intact(verification);
     assert!(lost.iter().all(|position| !intact.contains(position)), "{verification:?}");
     assert_eq!(verification.events, intact.len() as u64, "{verification:?}");
+    let ids = lost_ids(verification);
+    assert!(ids.is_sorted() && ids.iter().all(|(position, _)| lost.contains(position)), "{verification:?}");
     if let Some(count) = verification.events_lost {
         assert_eq!(count, lost.len() as u64, "{verification:?}");
         assert_eq!(lost.len() + intact.len(), patient.events.len(), "{verification:?}");
@@ -88,6 +91,24 @@ fn a_flipped_bit_in_a_record_loses_that_event_alone() {
     for end in [End::Closed, End::Killed, End::Bare] {
         for position in [1, 2, 3, 17, 30, 44, 58] {
             check_lost(end, |patient| patient.flip(position, 90), &[position]);
+        }
+    }
+}
+
+/// An event's record: its fixed part, its id of 8 bytes from byte 56 on, its stream, its type, its data from byte 83 on.
+#[test]
+fn the_id_of_a_damaged_event_is_told_as_far_as_its_bytes_show_it() {
+    let right = Patient::new(End::Bare).events[16].id.to_string();
+    assert_eq!(right, "event-17");
+    for end in [End::Closed, End::Bare] {
+        let told = |at| lost_ids(&check_lost(end, |patient| patient.flip(17, at), &[17]));
+        assert_eq!(told(90), [(17, right.clone())], "its data");
+        assert_eq!(told(72), [(17, right.clone())], "its type's name");
+        // No checksum vouches for an id whose own bytes are damaged: it is no more than what they seem to say.
+        assert_eq!(told(62), [(17, "event-57".to_owned())], "its id");
+        // Nobody knows where it ends, or that it is this event's.
+        for at in [1, 8, 40, 48, 54] {
+            assert_eq!(told(at), [], "byte {at}");
         }
     }
 }
@@ -177,6 +198,10 @@ fn a_zeroed_block_loses_the_events_that_it_has() {
             check_counts(&patient, &verification);
             assert_eq!(lost(&verification, patient.last()), touched, "block {block}: {verification:#?}");
             assert_eq!(lost_versions(&verification), versions_of(&patient.events, &touched));
+            for (position, id) in lost_ids(&verification) {
+                let event = &patient.events[usize::try_from(position - 1).expect("few")];
+                assert_eq!(event.id.to_string(), id, "block {block}: {verification:#?}");
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use annals::{EventData, EventStore, ExpectedVersion, FindingKind, LISTED_MAX, Op
 use crate::{
     backup::on,
     log_bytes::{self, DATA, SEAL, SEGMENT_HEADER_BYTES, fix_frame, fix_record, frames, last_frame},
-    patient::{End, Patient, STORE, intact, log_path, lost, verified},
+    patient::{End, Patient, STORE, intact, log_path, lost, lost_ids, records_of, verified},
     support::{Outcome, buffered, events, store_with, stream},
     verify::check_finding,
 };
@@ -151,9 +151,41 @@ fn a_version_that_is_larger_than_one_can_be_is_damage() {
                 gone_in_order.sort_unstable();
                 assert_eq!(lost(&found, patient.last()), gone_in_order, "{found:#?}");
                 assert_eq!(intact(&found).len() as u64, patient.last() - gone.len() as u64);
+                let id_of =
+                    |position| patient.events[usize::try_from(position - 1).expect("few")].id.to_string();
+                let ids: Vec<_> = gone_in_order.into_iter().map(|gone| (gone, id_of(gone))).collect();
+                assert_eq!(lost_ids(&found), ids, "{found:#?}");
             }
         }
     }
+}
+
+/// A UUID half of whose bytes are in a sector that the disk can't read, or are zeros.
+#[test]
+fn an_id_that_cant_be_read_whole_isnt_told() -> Outcome {
+    let disk = SimDisk::new(3);
+    let store = EventStore::open_on(Arc::new(disk.mount()), STORE, Options::new())?;
+    for number in 0..300 {
+        let event = EventData::new("Scanned", vec![7; 100 + number * 7 % 50]);
+        store.append(&stream("scans-1"), ExpectedVersion::Any, [event])?;
+    }
+    store.close()?;
+    let mut tried = 0;
+    for record in records_of(&disk) {
+        let id = record.bytes.start + 56..record.bytes.start + 72;
+        let border = id.end / 512 * 512;
+        if border <= id.start || border == id.end {
+            continue;
+        }
+        let disk = disk.snapshot(2);
+        disk.fail_reads(&record.path, border as u64..border as u64 + 512)?;
+        let found = verified(&disk);
+        assert!(lost(&found, 1_000).contains(&record.position), "{found:#?}");
+        assert!(lost_ids(&found).iter().all(|(position, _)| *position != record.position), "{found:#?}");
+        tried += 1;
+    }
+    assert!(tried >= 3, "{tried}");
+    Ok(())
 }
 
 #[test]
@@ -195,6 +227,7 @@ fn lists_stay_at_their_limit_however_much_is_damaged() -> Outcome {
     assert!(found.damage.iter().all(|damage| damage.events_lost == Some(1)), "each is charged with its own");
     assert_eq!((found.lost.len(), found.intact.len()), (LISTED_MAX, LISTED_MAX));
     assert_eq!(found.lost_versions.len(), LISTED_MAX);
+    assert_eq!((found.lost_ids.len(), found.lost_ids.total()), (LISTED_MAX, damaged));
     // Two damaged ones stand side by side where a segment ends with one.
     assert!(found.lost.total() <= damaged + 1 && found.intact.total().abs_diff(found.lost.total()) <= 1);
     let json = found.to_json();

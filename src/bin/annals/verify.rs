@@ -77,6 +77,7 @@ fn print_text(store: &Path, verification: &Verification, output: &mut Output) ->
     print_list(output, &verification.damage, |damage| format!("damaged  {}", describe(damage)))?;
     print_ranges(output, "lost     positions", &verification.lost)?;
     print_list(output, &verification.lost_versions, |lost| format!("lost     {lost}"))?;
+    print_list(output, &verification.lost_ids, |lost| format!("lost     seemingly {lost}"))?;
     if !verification.is_whole() {
         print_ranges(output, "intact   positions", &verification.intact)?;
     }
