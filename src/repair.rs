@@ -17,6 +17,7 @@
 //! event_line    events as the JSON lines that import takes
 //! overlay       a file with other bytes in some places
 //! mending       frames of which is known what they must have been
+//! backup_run    a stretch that comes from the backup, and whether it is of the same history
 //! merged        the log, put together of what there is
 //! plan          what a repair would do
 //! report        the same as JSON and as text
@@ -26,6 +27,7 @@
 //! run           all of it, in order
 //! ```
 
+pub(crate) mod backup_run;
 pub(crate) mod event_line;
 pub(crate) mod keeping;
 pub(crate) mod mending;

@@ -160,6 +160,8 @@ mod repair;
 mod repair_backup;
 #[path = "suite/repair_faults.rs"]
 mod repair_faults;
+#[path = "suite/repair_history.rs"]
+mod repair_history;
 #[path = "suite/requirements.rs"]
 mod requirements;
 #[path = "suite/restore.rs"]

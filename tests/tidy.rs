@@ -213,6 +213,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "repair/progress",
             "repair/overlay",
             "repair/mending",
+            "repair/backup_run",
             "repair/merged",
             "repair/plan",
             "repair/report",

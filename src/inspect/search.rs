@@ -24,12 +24,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Where frames of a segment go on behind the place where the chain ends; none if none do before `bytes_end`.
 ///
 /// A frame is one to go on from if its header is right (checksum, store, place in the log) and it is whole, or goes on the chain
-/// of the broken one, or is named by the chain of the one behind it.
-pub(crate) fn find_on(segment: &Segment, end: &ChainEnd, bytes_end: u64) -> io::Result<Option<ChainEnd>> {
-    find_on_within(segment, end, bytes_end, &Allowance::of_segment())
-}
-
-/// The same for one stretch of several that share an allowance.
+/// of the broken one, or is named by the chain of the one behind it. All stretches of a segment share an allowance.
 pub(crate) fn find_on_within(
     segment: &Segment,
     end: &ChainEnd,

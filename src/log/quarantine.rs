@@ -56,7 +56,9 @@ fn copy(disk: &dyn Disk, store: &Path, segment: &Segment, start: u64, end: u64) 
 }
 
 fn sequence(name: &str) -> Option<u64> {
-    name.strip_suffix(".bin")?.split_once("-segment-")?.0.parse().ok()
+    let sequence: u64 = name.strip_suffix(".bin")?.split_once("-segment-")?.0.parse().ok()?;
+    // Behind the greatest number there is none: a file that has it is foreign.
+    (sequence < u64::MAX).then_some(sequence)
 }
 
 fn copy_bytes(from: &dyn DiskFile, to: &dyn DiskFile, start: u64, end: u64) -> io::Result<()> {
@@ -68,4 +70,16 @@ fn copy_bytes(from: &dyn DiskFile, to: &dyn DiskFile, start: u64, end: u64) -> i
         at += bytes(chunk.len());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_behind_which_there_is_none_is_foreign() {
+        assert_eq!(sequence("00000007-segment-1-offset-512.bin"), Some(7));
+        assert_eq!(sequence("18446744073709551614-segment-1-offset-512.bin"), Some(u64::MAX - 1));
+        assert_eq!(sequence("18446744073709551615-segment-1-offset-512.bin"), None);
+    }
 }

@@ -38,6 +38,13 @@ pub(crate) fn folder_of(store: &Path, repair: u64) -> PathBuf {
     quarantine(store).join(format!("repair-{repair}"))
 }
 
+/// The repair whose folder has this name. Names that none is given are foreign: of `repair-+7`, `repair-07`, and of the greatest
+/// number, behind which there is none.
+fn repair_of(name: &str) -> Option<u64> {
+    let number: u64 = name.strip_prefix("repair-")?.parse().ok()?;
+    (number < u64::MAX && name == format!("repair-{number}")).then_some(number)
+}
+
 /// The repairs that there were before.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Repairs {
@@ -56,10 +63,9 @@ impl Repairs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             listed => listed.map_err(|error| Error::io("list", &directory, error))?,
         };
-        let number_of = |name: &str| -> Option<u64> { name.strip_prefix("repair-")?.parse().ok() };
         let mut found = Self::default();
         for entry in &entries {
-            let Some(number) = number_of(&entry.name) else { continue };
+            let Some(number) = repair_of(&entry.name) else { continue };
             found.last = found.last.max(number);
             if entry.kind != EntryKind::Directory {
                 continue;
@@ -104,7 +110,7 @@ pub(crate) struct Keeping<'a> {
 impl<'a> Keeping<'a> {
     /// Makes the folder of a new repair.
     pub(crate) fn begin(disk: &'a dyn Disk, store: &Path, before: &Repairs) -> Result<Self> {
-        let number = before.last + 1;
+        let number = before.last.checked_add(1).expect("no folder has the greatest number");
         let folder = folder_of(store, number);
         match disk.create_dir(&quarantine(store)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -17,7 +17,7 @@ use crate::{
         record,
         segment_header::SegmentHeader,
     },
-    inspect::{search::find_on, walk::header_at_end},
+    inspect::walk::header_at_end,
     log::{scan::ChainEnd, segment::Segment},
     position::LogOffset,
     repair::overlay::Patch,
@@ -27,11 +27,13 @@ use crate::{
 const WRITER_BYTES_AT: usize = 4;
 const WRITER_AT: usize = 8;
 
-/// The bytes that must have stood where the chain ends, if that is known. `next` is the header of the next segment.
+/// The bytes that must have stood where the chain ends, if that is known. `next` is the header of the next segment, and `resumed`
+/// the place where frames go on.
 pub(crate) fn mend(
     segment: &Segment,
     end: &ChainEnd,
     next: Option<&SegmentHeader>,
+    resumed: Option<&ChainEnd>,
 ) -> io::Result<Option<Patch>> {
     let file = &*segment.file;
     if end.seal.is_some() {
@@ -43,7 +45,7 @@ pub(crate) fn mend(
     let header = header_at_end(segment, end)?;
     match header {
         Some(header) => mend_payload(file, end, &header),
-        None => mend_header(segment, end),
+        None => resumed.map_or(Ok(None), |resumed| mend_header(segment, end, resumed)),
     }
 }
 
@@ -122,8 +124,7 @@ fn mend_payload(file: &dyn DiskFile, end: &ChainEnd, header: &FrameHeader) -> io
 }
 
 /// The header is damaged: it is made again from the payload, and must have the checksum that the next frame names.
-fn mend_header(segment: &Segment, end: &ChainEnd) -> io::Result<Option<Patch>> {
-    let Some(next) = find_on(segment, end, u64::MAX)? else { return Ok(None) };
+fn mend_header(segment: &Segment, end: &ChainEnd, next: &ChainEnd) -> io::Result<Option<Patch>> {
     let room = index(next.file_offset.saturating_sub(end.file_offset));
     if room <= FRAME_HEADER_BYTES || room > FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX + FRAME_ALIGNMENT {
         return Ok(None);
@@ -139,7 +140,9 @@ fn mend_header(segment: &Segment, end: &ChainEnd) -> io::Result<Option<Patch>> {
     let data = data_bytes(content).map(|length| (FrameKind::Data, end.mode, length));
     let epochs = modes.map(|mode| Some((FrameKind::Epoch, mode, epoch_bytes(content)?)));
     for (kind, mode, length) in data.into_iter().chain(epochs.into_iter().flatten()) {
-        if !is_zero(&content[length..]) || content.len() - length >= FRAME_ALIGNMENT {
+        // What names its own length may name one that no frame has.
+        let is_too_long = length > PAYLOAD_BYTES_MAX;
+        if is_too_long || !is_zero(&content[length..]) || content.len() - length >= FRAME_ALIGNMENT {
             continue;
         }
         for durable in durables {
@@ -169,4 +172,51 @@ fn epoch_bytes(content: &[u8]) -> Option<usize> {
     let name = content.get(..WRITER_AT).map(|fixed| get_u32(fixed, WRITER_BYTES_AT) as usize)?;
     let length = WRITER_AT.checked_add(name)?;
     (length <= content.len()).then_some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::{
+        disk::{
+            contract::{Disk, OpenMode},
+            sim::simulated::SimDisk,
+        },
+        format::{layout::put_u32, segment_header::SEGMENT_HEADER_BYTES},
+        position::Position,
+    };
+
+    #[test]
+    fn an_epoch_that_names_a_length_that_no_frame_has_isnt_made_again() -> io::Result<()> {
+        let header = SegmentHeader {
+            store_id: 7,
+            number: 1,
+            rewrite: 0,
+            chain: 0,
+            base: LogOffset::default(),
+            first_position: Position::FIRST,
+            durable: LogOffset::default(),
+            epoch: 1,
+            mode: EpochMode::Fsync,
+        };
+        let end = ChainEnd::beginning(&header);
+        for payload_bytes in [PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX + 1, PAYLOAD_BYTES_MAX + FRAME_ALIGNMENT] {
+            let payload_start = SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES;
+            let frame_end = payload_start + payload_bytes.next_multiple_of(FRAME_ALIGNMENT);
+            let mut content = vec![0; frame_end];
+            let name_bytes = u32::try_from(payload_bytes - WRITER_AT).expect("bounded");
+            put_u32(&mut content[payload_start..], WRITER_BYTES_AT, name_bytes);
+            let disk = SimDisk::new(1);
+            disk.write_file("/log", content)?;
+            let file = disk.open("/log".as_ref(), OpenMode::Read)?;
+            let segment =
+                Segment::with_header(header.clone(), PathBuf::from("/log"), file).expect("it is there");
+            // Nothing has this checksum.
+            let next = ChainEnd { file_offset: bytes(frame_end), chain: 1, ..end };
+            assert_eq!(mend_header(&segment, &end, &next)?, None);
+        }
+        Ok(())
+    }
 }

@@ -19,6 +19,7 @@ use crate::{
     },
     index::key::StreamKey,
     inspect::{
+        allowance::Allowance,
         inspection::rebuilt_header,
         marks::Marks,
         ordering::{SegmentFile, Slot},
@@ -34,6 +35,7 @@ use crate::{
     },
     position::{LogOffset, Position, Version},
     repair::{
+        backup_run::BackupRun,
         mending::mend,
         overlay::{Overlay, Patch},
         progress::RepairProgress,
@@ -67,6 +69,8 @@ pub(crate) struct MergedSegment {
     pub(crate) end: ChainEnd,
     /// Why no frame goes on behind it.
     stop: Stop,
+    /// Whether the backup has something else than the store where the store is intact.
+    is_of_another_history: bool,
 }
 
 impl MergedSegment {
@@ -193,6 +197,8 @@ pub(crate) struct Merged {
     pub(crate) end: LogEnd,
     pub(crate) rewrites: Vec<Rewrite>,
     pub(crate) restored: Restored,
+    /// Whether the backup has something else than the store where the store is intact.
+    pub(crate) is_of_another_history: bool,
 }
 
 impl Merged {
@@ -241,7 +247,8 @@ impl Sources<'_> {
         progress: &mut RepairProgress<'_>,
     ) -> Result<Merged> {
         let (end, restored) = (LogEnd::Cut, Restored::new(lost));
-        let mut merged = Merged { first, before, last: None, end, rewrites: Vec::new(), restored };
+        let (rewrites, is_of_another_history) = (Vec::new(), false);
+        let mut merged = Merged { first, before, last: None, end, rewrites, restored, is_of_another_history };
         let mut before = before;
         let greatest = self.own.keys().chain(self.backup.keys()).max().copied().unwrap_or(first);
         progress.expect(self.own.range(first..).map(|(_, own)| own.bytes).sum());
@@ -257,13 +264,22 @@ impl Sources<'_> {
             }
             progress.advance(segment.own.as_ref().map_or(0, |own| own.bytes))?;
             before = Some(segment.end);
+            merged.is_of_another_history |= segment.is_of_another_history;
             merged.last = Some((segment.header, segment.end));
             if !goes_on {
                 merged.end = if is_sound { LogEnd::Sound } else { LogEnd::Cut };
                 break;
             }
         }
+        merged.is_of_another_history |= self.is_passed_by(&merged);
         Ok(merged)
+    }
+
+    /// Whether the store has a segment behind the end that begins before it: the backup's frames have stood in for others.
+    fn is_passed_by(&self, merged: &Merged) -> bool {
+        let next = merged.next_position();
+        let mut behind = self.own.range(merged.first_behind()..).filter_map(|(_, own)| own.header.as_ref());
+        merged.restored.events > 0 && behind.any(|header| header.first_position < next)
     }
 
     /// Puts a segment together once more, to be written. It must be as it was.
@@ -293,7 +309,8 @@ impl Sources<'_> {
         let next = self.own.get(&(number + 1)).and_then(|next| next.header.as_ref());
         let content = Overlay::new(own_file, backup_file);
         let (end, stop) = (ChainEnd::beginning(&header), no_frame());
-        let mut segment = MergedSegment { header, own: own.cloned(), content, end, stop };
+        let mut segment =
+            MergedSegment { header, own: own.cloned(), content, end, stop, is_of_another_history: false };
         segment.go_on(next, restored).map_err(|error| segment.io(error))?;
         Ok(Some(segment))
     }
@@ -360,8 +377,11 @@ impl MergedSegment {
         let header = self.header.clone();
         let (own, backup) = (self.content.own().cloned(), self.content.backup().cloned());
         self.put_header(own.as_deref())?;
+        let own_segment = own.clone().and_then(|own| segment_of(&header, own));
         let mut own_scan = own.as_deref().map(|file| Scan::new(file, &header)).transpose()?;
         let mut backup_scan = backup.as_deref().map(|file| Scan::new(file, &header)).transpose()?;
+        let allowance = Allowance::of_segment();
+        let mut run: Option<BackupRun> = None;
         while self.end.seal.is_none() {
             let from = self.end;
             if let Some(scan) = &mut own_scan {
@@ -369,27 +389,62 @@ impl MergedSegment {
                 match scan.next_frame()?.err() {
                     None => {
                         self.end = scan.end();
+                        run = None;
                         continue;
                     }
                     Some(stop) => self.stop = stop,
                 }
             }
-            if let Some(scan) = &mut backup_scan {
-                scan.skip_to(from);
-                if let Ok(frame) = scan.next_frame()? {
-                    frame.records().filter_map(|(_, record)| record.ok()).for_each(|record| {
-                        restored.event(&record, header.store_id);
-                    });
-                    self.end = scan.end();
-                    self.content.add(Patch::of_backup(from.file_offset, self.end.file_offset));
+            // What the store itself says comes before what a backup says, which may be of another history.
+            let mut current = if let Some(current) = run.take().filter(|run| !run.is_over(&from)) {
+                current
+            } else {
+                let begun = BackupRun::begin(own_segment.as_ref(), &from, &allowance)?;
+                if self.take_mended(own_segment.as_ref(), next, &begun)? {
                     continue;
                 }
+                begun
+            };
+            if let Some(scan) = &mut backup_scan
+                && self.take_of_backup(scan, restored)?
+            {
+                current.take(&self.end);
+                run = Some(current);
+                continue;
             }
-            let Some((patch, end)) = self.mended(own.as_ref(), next)? else { break };
-            self.content.add(patch);
-            self.end = end;
+            if !self.take_mended(own_segment.as_ref(), next, &current)? {
+                run = Some(current);
+                break;
+            }
         }
+        self.is_of_another_history = run.is_some_and(|run| run.is_of_another_history(&self.end, next));
         self.content.add_zeros_before(self.end.file_offset)
+    }
+
+    /// Takes the backup's frame that goes on here. False: it has none.
+    fn take_of_backup(&mut self, scan: &mut Scan<'_>, restored: &mut Restored) -> std::io::Result<bool> {
+        let from = self.end;
+        scan.skip_to(from);
+        let Ok(frame) = scan.next_frame()? else { return Ok(false) };
+        frame.records().filter_map(|(_, record)| record.ok()).for_each(|record| {
+            restored.event(&record, self.header.store_id);
+        });
+        self.end = scan.end();
+        self.content.add(Patch::of_backup(from.file_offset, self.end.file_offset));
+        Ok(true)
+    }
+
+    /// Takes what must have stood here. False: that isn't known.
+    fn take_mended(
+        &mut self,
+        own: Option<&Segment>,
+        next: Option<&SegmentHeader>,
+        run: &BackupRun,
+    ) -> std::io::Result<bool> {
+        let Some((patch, end)) = self.mended(own, next, run)? else { return Ok(false) };
+        self.content.add(patch);
+        self.end = end;
+        Ok(true)
     }
 
     /// Puts the header there, where the file has another.
@@ -412,20 +467,22 @@ impl MergedSegment {
     /// What must have stood here, if that is known and makes a valid frame.
     fn mended(
         &self,
-        own: Option<&Arc<TolerantFile>>,
+        own: Option<&Segment>,
         next: Option<&SegmentHeader>,
+        run: &BackupRun,
     ) -> std::io::Result<Option<(Patch, ChainEnd)>> {
-        let Some(own) = own else { return Ok(None) };
-        let file: Arc<dyn DiskFile> = own.clone();
-        let Ok(segment) = Segment::with_header(self.header.clone(), PathBuf::new(), file) else {
-            return Ok(None);
-        };
-        let Some(patch) = mend(&segment, &self.end, next)? else { return Ok(None) };
-        let mut trial = Overlay::new(Some(own.clone()), None);
+        let Some(segment) = own else { return Ok(None) };
+        let Some(patch) = mend(segment, &self.end, next, run.resumed.as_ref())? else { return Ok(None) };
+        let mut trial = Overlay::new(self.content.own().cloned(), None);
         trial.add(patch.clone());
         let mut scan = Scan::new(&trial, &self.header)?;
         scan.skip_to(self.end);
         let is_valid = scan.next_frame()?.is_ok();
         Ok(is_valid.then(|| (patch, scan.end())))
     }
+}
+
+/// The store's own file as a segment with the header that it must have.
+fn segment_of(header: &SegmentHeader, own: Arc<TolerantFile>) -> Option<Segment> {
+    Segment::with_header(header.clone(), PathBuf::new(), own).ok()
 }

@@ -228,7 +228,7 @@ impl Prepared {
         let backup = options.backup.as_ref().filter(|_| !inspected.verification.is_whole());
         let backup = backup.map(|backup| open_backup(&files, backup, &own, &inspected)).transpose()?;
         let backup = backup.unwrap_or_default();
-        let merged = merge(&files, &inspected, (&meta, &own, &backup), progress)?;
+        let merged = merge(&files, &inspected, (&meta, &own, &backup), options, progress)?;
         let mark = Mark::read(&*files.disk, store, store_id)?;
         let changes = Changes::of(&files, &inspected, (&meta, &own), merged.as_ref(), &mark)?;
         let Inspected { verification, slots, sound_up_to, .. } = inspected;
@@ -320,6 +320,7 @@ fn merge(
     files: &IndexFiles,
     inspected: &Inspected,
     (meta, own, backup): (&StoreMeta, &Files, &Files),
+    options: &RepairOptions,
     progress: &mut RepairProgress<'_>,
 ) -> Result<Option<Merged>> {
     let found = &inspected.verification;
@@ -329,7 +330,20 @@ fn merge(
     let directory = DirectoryCheck::open(files).0;
     let marks = Marks::new(files, Writers::None, directory.as_ref().map(DirectoryCheck::covered));
     let sources = Sources { disk: &*files.disk, meta, own, backup };
-    sources.merge(inspected.sound_up_to, &found.lost_versions, &marks, progress).map(Some)
+    let merged = sources.merge(inspected.sound_up_to, &found.lost_versions, &marks, progress)?;
+    match &options.backup {
+        Some(backup) if merged.is_of_another_history => Err(no_backup(backup, OTHER_HISTORY)),
+        _ => Ok(Some(merged)),
+    }
+}
+
+/// Why a backup isn't taken from that the store has parted from.
+const OTHER_HISTORY: &str =
+    "its history is another one: where the store is intact, the backup has something else";
+
+/// The error for a directory that isn't a backup of the store.
+fn no_backup(backup: &Path, reason: &str) -> Error {
+    Error::NotAStore { path: backup.to_owned(), reason: format!("it is no backup of this store: {reason}") }
 }
 
 /// The error for a store that no repair makes whole.
@@ -342,14 +356,10 @@ fn still_damaged(store: &Path, found: &Verification) -> Error {
 
 /// The segments of a directory that is a store with the same id and the same history.
 fn open_backup(files: &IndexFiles, backup: &Path, own: &Files, inspected: &Inspected) -> Result<Files> {
-    let none = |reason: &str| Error::NotAStore {
-        path: backup.to_owned(),
-        reason: format!("it is no backup of this store: {reason}"),
-    };
     check_directory(&*files.disk, backup, Creation::Never)?;
     let meta = creation::read_meta(&*files.disk, backup)?.ok_or_else(|| creation::no_meta(backup))?;
     if meta.store_id != files.store_id {
-        return Err(none("it is another store"));
+        return Err(no_backup(backup, "it is another store"));
     }
     let ordering = order_segments(&*files.disk, backup, Some(meta.store_id), meta.first_segment)?;
     let found = files_of(&ordering.slots);
@@ -358,7 +368,7 @@ fn open_backup(files: &IndexFiles, backup: &Path, own: &Files, inspected: &Inspe
     if let Some((number, file)) = shared
         && own.get(number).is_some_and(|own| own.header.is_some() && own.header != file.header)
     {
-        return Err(none("its history is another one"));
+        return Err(no_backup(backup, OTHER_HISTORY));
     }
     Ok(found)
 }

@@ -128,6 +128,20 @@ fn a_store_of_more_segments_than_files_may_be_open_is_repaired() {
 }
 
 #[test]
+fn a_backup_that_isnt_there_isnt_said_to_be_the_store() {
+    let (place, log) = with_events();
+    damage(&log);
+    for only_shown in
+        [&["repair", "--backup", "nowhere"][..], &["repair", "--dry-run", "--backup", "nowhere"]]
+    {
+        let said = place.fails(4, only_shown);
+        assert!(said.contains("nowhere is not an Annals store") && !said.contains("--store"), "{said}");
+    }
+    let said = place.fails(4, &["--store", "elsewhere", "repair", "--backup", "nowhere"]);
+    assert!(said.contains("--store DIR"), "{said}");
+}
+
+#[test]
 fn nothing_to_repair_is_a_success() {
     let (place, _) = with_events();
     assert_eq!(place.prints(&["repair"]), "nothing is to be repaired\n");

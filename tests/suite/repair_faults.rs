@@ -349,3 +349,15 @@ fn a_folder_that_an_earlier_repair_has_left_is_never_touched() -> Outcome {
     assert_eq!(damaged.disk.read_file(kept).as_deref(), Some(b"evidence".as_slice()));
     Ok(())
 }
+
+#[test]
+fn odd_names_in_quarantine_are_no_repairs() -> Outcome {
+    let patient = Patient::small(End::Killed);
+    for name in ["repair-18446744073709551615", "repair-+7", "repair-08"] {
+        patient.disk.write_file(Path::new("/store/quarantine").join(name).join("done"), vec![])?;
+    }
+    flip(&patient, 5, 90);
+    let repaired = repair(&patient.disk, &accepting())?;
+    assert_eq!(repaired.folder.as_deref(), Some(Path::new("/store/quarantine/repair-1")));
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use annals::RepairPlan;
+use annals::{Error, RepairPlan};
 
 use crate::{
     arguments::Format,
@@ -17,12 +17,12 @@ pub(crate) fn run(store: &Path, arguments: &RepairArguments) -> anyhow::Result<(
     let options = arguments.options();
     if arguments.only_shows() {
         let planned = showing_progress(|tell| annals::plan_repair(store, &options, tell));
-        let plan = opening::explain_missing(planned)?;
+        let plan = explain_missing(arguments, planned)?;
         print(arguments.format, &plan.to_json(), &plan.to_string())?;
         return conclude_showing(arguments, &plan);
     }
     let repaired = showing_progress(|tell| annals::repair(store, &options, tell));
-    let repaired = opening::explain_missing(repaired)?;
+    let repaired = explain_missing(arguments, repaired)?;
     let text = match &repaired.folder {
         Some(folder) => {
             format!("{}\nrepaired     all that was changed is kept in {}", repaired.plan, folder.display())
@@ -33,6 +33,15 @@ pub(crate) fn run(store: &Path, arguments: &RepairArguments) -> anyhow::Result<(
         None => repaired.plan.to_string(),
     };
     Ok(print(arguments.format, &repaired.to_json(), &text)?)
+}
+
+/// Says how to name another store where there is none. That a backup is none of this store is another matter.
+fn explain_missing<T>(arguments: &RepairArguments, result: anyhow::Result<T>) -> anyhow::Result<T> {
+    let is_backup = |error: &anyhow::Error| {
+        let missing = error.downcast_ref();
+        matches!(missing, Some(Error::NotAStore { path, .. }) if arguments.backup.as_ref() == Some(path))
+    };
+    if result.as_ref().is_err_and(is_backup) { result } else { opening::explain_missing(result) }
 }
 
 /// What was asked for without an answer to what may be lost is no success where something is damaged.
