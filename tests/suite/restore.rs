@@ -13,11 +13,12 @@ use std::{
 use annals::{
     AsOf, BackupError, BackupOptions, Clock, Commit, Error, EventData, EventStore, ExistingStore,
     ExpectedVersion, Linking, Options, Position, RestoreOptions, RestoreReport, Result, SEGMENT_BYTES_MIN,
-    SimDisk, StoredEvent, Timestamp, backup, backup_on, restore, restore_on, verify,
+    SimDisk, StoredEvent, Timestamp, backup, backup_on, restore, restore_on, verify, verify_on,
 };
 
 use crate::{
     backup::{append, back_up, check_store, everything, log, on},
+    patient::{End, Patient, STORE},
     support::{Outcome, buffered, event, events, gated_store, small_segments, store_with, stream},
 };
 
@@ -459,5 +460,20 @@ fn what_a_file_system_keeps_in_its_root_is_no_obstacle() -> Outcome {
     for volume in [&saved, &restored, &new] {
         assert!(volume.join("lost+found").is_dir());
     }
+    Ok(())
+}
+
+#[test]
+fn a_restore_that_is_one_name_from_its_end_isnt_called_damaged() -> Outcome {
+    let patient = Patient::new(End::Closed);
+    for (path, content) in patient.logs() {
+        let name = path.file_name().ok_or("a name")?;
+        patient.disk.write_file(Path::new("/store/segments.restoring").join(name), content)?;
+        patient.disk.remove_file(&path)?;
+    }
+    let disk = Arc::new(patient.disk.mount());
+    let refused = verify_on(disk, STORE, &mut |_| ControlFlow::Continue(())).expect_err("isn't finished");
+    assert!(matches!(refused, Error::NotAStore { .. }), "{refused}");
+    assert!(refused.to_string().contains("restore"), "{refused}");
     Ok(())
 }

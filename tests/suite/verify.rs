@@ -491,19 +491,3 @@ fn a_place_without_a_store_is_none() -> Outcome {
     assert!(matches!(refused, Error::NotAStore { .. }), "{refused}");
     Ok(())
 }
-
-#[test]
-fn a_restore_that_is_one_name_from_its_end_isnt_called_damaged() -> Outcome {
-    let patient = Patient::new(End::Closed);
-    for (path, content) in patient.logs() {
-        let name = path.file_name().ok_or("a name")?;
-        patient.disk.write_file(std::path::Path::new("/store/segments.restoring").join(name), content)?;
-        patient.disk.remove_file(&path)?;
-    }
-    let disk = Arc::new(patient.disk.mount());
-    let refused =
-        annals::verify_on(disk, STORE, &mut |_| ControlFlow::Continue(())).expect_err("isn't finished");
-    assert!(matches!(refused, Error::NotAStore { .. }), "{refused}");
-    assert!(refused.to_string().contains("restore"), "{refused}");
-    Ok(())
-}
