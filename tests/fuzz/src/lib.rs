@@ -10,7 +10,7 @@
 //! docs/testing.md, "Fuzzing", says how it is run and what came of it.
 
 // The program's own files: nothing but what the program does is fuzzed.
-#[allow(dead_code, reason = "the program uses more of it")]
+#[allow(dead_code, unused_imports, reason = "the program uses more of it")]
 #[path = "../../../src/bin/annals/clock_text.rs"]
 mod clock_text;
 #[allow(dead_code, reason = "the program uses more of it")]
