@@ -267,7 +267,7 @@ impl Chase {
     /// Shows the frames of the present segment, up to the bound or its SEAL.
     fn show_frames(&mut self, bound: LogOffset, committed: &Committed) -> Result<()> {
         if let Some(stop) = self.show_until_stop(bound, committed)? {
-            if !self.changes_file(bound, committed)? {
+            if !self.changes_file(committed)? {
                 return Err(broken(&self.segment, self.end, stop.reason));
             }
             if let Some(stop) = self.show_until_stop(bound, committed)? {
@@ -295,7 +295,7 @@ impl Chase {
     }
 
     /// Goes over to the file that has the segment's name now, if it is the same log up to here.
-    fn changes_file(&mut self, bound: LogOffset, committed: &Committed) -> Result<bool> {
+    fn changes_file(&mut self, committed: &Committed) -> Result<bool> {
         let number = self.segment.header.number;
         let segment = Segment::open(&*self.disk, &self.store, number, OpenMode::Read)?;
         let goes_on = is_end_of_chain(&*segment.file, &self.segment.header, &self.end)
@@ -303,9 +303,8 @@ impl Chase {
         if !goes_on || segment.header.chain != self.segment.header.chain {
             return Ok(false);
         }
-        let end = segment.file_offset(bound);
         self.segment = Arc::new(segment);
-        self.map_more(end, committed)?;
+        self.map_more(self.end.file_offset, committed)?;
         Ok(true)
     }
 
