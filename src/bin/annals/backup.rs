@@ -1,24 +1,15 @@
 //! `annals backup`: a copy of the store, which is a store itself, of all that is new since the last one.
 
-use std::{
-    ops::ControlFlow,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::path::Path;
 
-use annals::{BackupOptions, BackupReport, Checking, Linking, Progress};
-use anyhow::Context;
+use annals::{BackupOptions, BackupReport, Checking, Linking};
 use serde::Serialize;
 
 use crate::{
     backup_arguments::BackupArguments,
-    interrupt::at_interrupt,
     opening,
     output::{Output, OutputError, count, safe},
-    progress::Bar,
+    progress::showing_progress,
     sizes,
 };
 
@@ -29,23 +20,6 @@ pub(crate) fn run(store: &Path, arguments: &BackupArguments) -> anyhow::Result<(
     let options = BackupOptions::new().linking(linking).checking(checking);
     let report = showing_progress(|tell| reader.backup(&arguments.destination, &options, tell))?;
     Ok(print(store, arguments, &report)?)
-}
-
-/// Does something that can be interrupted, with a bar that shows how far it is.
-pub(crate) fn showing_progress<T>(
-    act: impl FnOnce(&mut dyn FnMut(Progress) -> ControlFlow<()>) -> annals::Result<T>,
-) -> anyhow::Result<T> {
-    let is_interrupted = Arc::new(AtomicBool::new(false));
-    let interrupted = Arc::clone(&is_interrupted);
-    at_interrupt(move || interrupted.store(true, Ordering::SeqCst)).context("can't wait for Ctrl-C")?;
-    let bar = Bar::of_bytes(None);
-    let done = act(&mut |progress| {
-        bar.set_length(progress.bytes_total);
-        bar.set_position(progress.bytes);
-        if is_interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    bar.clear();
-    Ok(done?)
 }
 
 /// The result as JSON.

@@ -1,11 +1,21 @@
 //! A bar that shows how far long work is: on standard error, and only where that is a terminal.
 
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use annals::Progress;
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-const STYLE_WITH_LENGTH: &str = "{wide_bar} {bytes}/{total_bytes}, {eta} left";
-const STYLE_WITHOUT_LENGTH: &str = "{spinner} {bytes}";
+use crate::interrupt::at_interrupt;
 
-const STYLE_OF_READING: &str = "{wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+const STYLE_WITH_LENGTH: &str = "{wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+const STYLE_WITHOUT_LENGTH: &str = "{spinner} {bytes}";
 
 const STYLE_OF_SEGMENTS: &str = "{wide_bar} {pos}/{len} segments read anew, {eta} left";
 
@@ -24,12 +34,6 @@ impl Bar {
         let style = if total.is_some() { STYLE_WITH_LENGTH } else { STYLE_WITHOUT_LENGTH };
         bar.set_style(style_of(style));
         Self { bar, style_with_length: STYLE_WITH_LENGTH }
-    }
-
-    /// A bar over what is read, with its rate, of which nothing is seen until the total is known.
-    pub(crate) fn of_reading() -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        Self { bar, style_with_length: STYLE_OF_READING }
     }
 
     /// A bar over segments, of which nothing is seen until there is a position.
@@ -54,6 +58,23 @@ impl Bar {
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Does something that can be interrupted, with a bar that shows how far it is.
+pub(crate) fn showing_progress<T>(
+    act: impl FnOnce(&mut dyn FnMut(Progress) -> ControlFlow<()>) -> annals::Result<T>,
+) -> anyhow::Result<T> {
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let interrupted = Arc::clone(&is_interrupted);
+    at_interrupt(move || interrupted.store(true, Ordering::SeqCst)).context("can't wait for Ctrl-C")?;
+    let bar = Bar::of_bytes(None);
+    let done = act(&mut |progress| {
+        bar.set_length(progress.bytes_total);
+        bar.set_position(progress.bytes);
+        if is_interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    bar.clear();
+    Ok(done?)
 }
 
 /// What is being done, in words. It is drawn once and not again, so that drawing takes nothing from what is measured.

@@ -6,10 +6,10 @@ use annals::{Error, RepairPlan};
 
 use crate::{
     arguments::Format,
-    backup::showing_progress,
     failure::{self, Damaged},
     opening,
     output::{self, Output, OutputError},
+    progress::showing_progress,
     repair_arguments::RepairArguments,
 };
 

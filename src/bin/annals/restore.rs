@@ -6,10 +6,10 @@ use annals::{ExistingStore, Position, RestoreOptions, RestoreReport};
 use serde::Serialize;
 
 use crate::{
-    backup::showing_progress,
     backup_arguments::RestoreArguments,
     clock_text,
     output::{Output, OutputError, count, safe},
+    progress::showing_progress,
     sizes,
 };
 

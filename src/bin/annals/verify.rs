@@ -1,43 +1,28 @@
 //! `annals verify`: every byte of the store, read and compared.
 
-use std::{
-    fmt,
-    ops::ControlFlow,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, path::Path};
 
 use annals::{Damage, Extent, Listed, Position, PositionRange, Progress, Verification};
-use anyhow::Context;
 
 use crate::{
     arguments::{Format, VerifyArguments},
     failure::Damaged,
-    interrupt::at_interrupt,
     opening,
     output::{self, Output, OutputError, count},
-    progress::Bar,
+    progress::showing_progress,
 };
 
 /// How many entries of a list are printed as text; JSON has all that the library names.
 const NAMED_MAX: usize = 20;
 
 pub(crate) fn run(store: &Path, arguments: &VerifyArguments) -> anyhow::Result<()> {
-    let is_interrupted = Arc::new(AtomicBool::new(false));
-    let interrupted = Arc::clone(&is_interrupted);
-    at_interrupt(move || interrupted.store(true, Ordering::SeqCst)).context("can't wait for Ctrl-C")?;
-    let bar = Bar::of_reading();
     let mut reached = None;
-    let verified = annals::verify(store, &mut |progress| {
-        reached = Some(progress);
-        bar.set_length(progress.bytes_total);
-        bar.set_position(progress.bytes);
-        if is_interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let verified = showing_progress(|tell| {
+        annals::verify(store, &mut |progress| {
+            reached = Some(progress);
+            tell(progress)
+        })
     });
-    bar.clear();
     let verification = opening::explain_missing(verified)?;
     let printed = print(store, arguments.format, &verification);
     if !verification.is_whole() {
