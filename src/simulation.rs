@@ -5,6 +5,7 @@
 //! ```text
 //! failure    what a simulation finds that must never be
 //! history    what was appended, how far it is acknowledged, and what may be found after a cut
+//! answers    whether everything else that can be asked gets the answers that the log gives
 //! session    one opening of the store: turns of the writer, jobs of the background, its end
 //! watcher    a follower beside the store: what it shows must stay
 //! scenario   lives by a seed
@@ -15,6 +16,7 @@
 //! surgery    damage to that store
 //! ```
 
+pub(crate) mod answers;
 pub(crate) mod errors;
 pub(crate) mod failure;
 pub(crate) mod history;

@@ -223,6 +223,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "repair/run",
             "simulation/failure",
             "simulation/history",
+            "simulation/answers",
             "simulation/session",
             "simulation/watcher",
             "simulation/scenario",

@@ -1,11 +1,15 @@
 //! What was appended, how far it is acknowledged, and what may be found after a cut.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crate::{
     disk::sim::random::Random,
     error::{Error, Result},
     event::StoredEvent,
+    event_id::EventId,
     options::Durability,
     position::Version,
     simulation::failure::{BrokenPromise, Promise},
@@ -23,6 +27,30 @@ const LARGE_PAYLOAD_BYTES_MAX: usize = 9_000;
 pub(crate) struct Event {
     pub(crate) stream: StreamId,
     pub(crate) tag: u64,
+}
+
+impl Event {
+    /// Whether a stored event says what this one does.
+    fn is_told_by(&self, found: &StoredEvent) -> bool {
+        found.stream == self.stream
+            && found.event_type == event_type(self.tag)
+            && given_id(self.tag).is_none_or(|id| found.id == id)
+            && found.data == payload(self.tag)
+    }
+}
+
+/// The event types of all tags, which are equally long.
+const EVENT_TYPES: [&str; 3] = ["Happened", "Occurred", "Repeated"];
+
+/// The event type of a tag.
+pub(crate) fn event_type(tag: u64) -> &'static str {
+    EVENT_TYPES[usize::from(tag.to_le_bytes()[7]) % EVENT_TYPES.len()]
+}
+
+/// The id that the caller gives an event with this tag: some have one, so that the ids' part of the index is made anew as
+/// well.
+pub(crate) fn given_id(tag: u64) -> Option<EventId> {
+    tag.is_multiple_of(3).then(|| uuid::Uuid::from_u128(u128::from(tag)).into())
 }
 
 /// The payload of a tag: of any length, of any bytes, and with long runs of zeros in some.
@@ -84,7 +112,7 @@ impl History {
     pub(crate) fn compare_shown(
         &self,
         before: usize,
-        found: impl Iterator<Item = Result<StoredEvent>>,
+        found: impl Iterator<Item = Result<impl Borrow<StoredEvent>>>,
     ) -> Result<usize, BrokenPromise> {
         let mut count = before;
         for event in found {
@@ -93,10 +121,8 @@ impl History {
                 return Err(format!("event {} was never appended", count + 1).into());
             };
             count += 1;
-            let is_expected = event.position.get() == count as u64
-                && event.stream == expected.stream
-                && event.data == payload(expected.tag);
-            if !is_expected {
+            let event = event.borrow();
+            if event.position.get() != count as u64 || !expected.is_told_by(event) {
                 return Err(format!("event {count} isn't the one that was appended").into());
             }
         }
@@ -145,7 +171,7 @@ impl History {
     /// Compares what is found at an opening. It becomes the history: it was shown, so it must stay.
     pub(crate) fn settle(
         &mut self,
-        found: impl Iterator<Item = Result<StoredEvent>>,
+        found: impl Iterator<Item = Result<impl Borrow<StoredEvent>>>,
     ) -> Result<(), BrokenPromise> {
         let mut versions: BTreeMap<StreamId, u64> = BTreeMap::new();
         let mut count = 0;
@@ -155,12 +181,12 @@ impl History {
                 return Err(format!("event {} was never appended", count + 1).into());
             };
             count += 1;
+            let event = event.borrow();
             let version = versions.entry(event.stream.clone()).or_default();
             *version += 1;
             let is_expected = event.position.get() == count as u64
                 && event.version.get() == *version
-                && event.stream == expected.stream
-                && event.data == payload(expected.tag);
+                && expected.is_told_by(event);
             if !is_expected {
                 return Err(format!("event {count} isn't the one that was appended").into());
             }
@@ -183,8 +209,12 @@ impl History {
     }
 }
 
+/// What is broken where something can't be read.
+pub(crate) fn promise_of(error: &Error) -> Promise {
+    if error.is_corruption() { Promise::NoFalseRefusal } else { Promise::RightAnswers }
+}
+
 /// Of what was written by this program and never damaged, every event can be read.
-fn unreadable(number: usize, error: &Error) -> BrokenPromise {
-    let promise = if error.is_corruption() { Promise::NoFalseRefusal } else { Promise::RightAnswers };
-    BrokenPromise::new(promise, format!("event {number} can't be read: {error}"))
+pub(crate) fn unreadable(number: usize, error: &Error) -> BrokenPromise {
+    BrokenPromise::new(promise_of(error), format!("event {number} can't be read: {error}"))
 }

@@ -78,8 +78,9 @@ pub fn simulate_moment(
             let at = |broken: BrokenPromise| at(broken.at(format_args!("{end:?}")));
             check_without_derived(&left, durability).map_err(at)?;
             check_going_on(&mut left, durability, seed).map_err(at)?;
-            counts.add(left.counts());
+            run.take_in(left);
         }
+        counts.add(run.counts());
         if !was_cut {
             break;
         }

@@ -1,8 +1,18 @@
 //! Lives by a seed, and what all lives share: a store on its disk, and what it must hold.
 
-use std::{io, ops::ControlFlow, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    io,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
+    background::Job,
     disk::sim::{
         faults::{DiskOperation, Fault, SyncFailure},
         random::Random,
@@ -10,11 +20,13 @@ use crate::{
         survival::CutStyle,
     },
     error::Error,
-    inspect::verify::verify_on,
+    format::segment_header::SegmentHeader,
+    inspect::{report::Verification, verify::verify_on},
+    log::segment::{index_number, segment_path},
     options::{Durability, Options, SEGMENT_BYTES_MIN},
     simulation::{
         failure::{BrokenPromise, Promise},
-        history::History,
+        history::{History, promise_of},
         session::{Reading, STORE, Session, options},
         watcher::Watcher,
     },
@@ -36,7 +48,8 @@ const OTHER_OUTCOMES: usize = 2;
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct SimulationCounts {
-    /// How many states of the disk that a power cut or a kill left were opened and checked.
+    /// How many states of the disk that a power cut or a kill left were opened and checked; each once, so none that is as
+    /// its store was before.
     pub cuts: u64,
     /// How many more such states there were, whose opening was itself cut off, or failed with the disk.
     pub recoveries_cut: u64,
@@ -110,6 +123,8 @@ pub(crate) struct Run {
     is_always_synced: bool,
     /// Whether the disk is as a cut or a kill left it, and nobody has looked.
     is_unchecked: bool,
+    /// What the disk was before and behind each opening, as a hash.
+    states: BTreeSet<u64>,
 }
 
 impl Run {
@@ -124,6 +139,7 @@ impl Run {
             operations_before: 0,
             is_always_synced: true,
             is_unchecked: false,
+            states: BTreeSet::new(),
         }
     }
 
@@ -140,6 +156,7 @@ impl Run {
             operations_before: self.disk.operations(),
             is_always_synced: self.is_always_synced,
             is_unchecked: self.is_unchecked,
+            states: self.states.clone(),
         }
     }
 
@@ -149,14 +166,37 @@ impl Run {
         counts
     }
 
+    /// Takes in what became of a fork, and which states it has checked.
+    pub(crate) fn take_in(&mut self, mut fork: Self) {
+        self.counts.add(fork.counts());
+        self.states.append(&mut fork.states);
+    }
+
+    /// What the disk shows, but for what says something to other programs alone: where it is the same, the next opening is.
+    fn state(&self) -> u64 {
+        let mut shown = Vec::new();
+        for path in self.disk.files() {
+            if path.ends_with("writer.pid") || path.ends_with("head") {
+                continue;
+            }
+            let content = self.disk.read_file(&path).unwrap_or_default();
+            shown.extend_from_slice(path.as_os_str().as_encoded_bytes());
+            shown.extend_from_slice(&(content.len() as u64).to_le_bytes());
+            shown.extend_from_slice(&content);
+        }
+        xxh3_64(&shown)
+    }
+
     /// Opens the store in a new program.
     pub(crate) fn open(&mut self, options: &Options) -> Result<Result<Session, Error>, BrokenPromise> {
         self.writer = self.disk.mount();
+        let before = self.is_unchecked.then(|| self.state());
         let session = Session::open(&self.writer, options, &mut self.history, self.reading)?;
         if session.is_ok() {
             self.counts.openings += 1;
             self.counts.events += self.history.len() as u64;
-            self.counts.cuts += u64::from(self.is_unchecked);
+            self.counts.cuts += u64::from(before.is_some_and(|before| self.states.insert(before)));
+            self.states.insert(self.state());
         } else {
             self.counts.recoveries_cut += u64::from(self.is_unchecked);
         }
@@ -262,8 +302,12 @@ impl Run {
                 self.watch(durability)?;
             }
         }
-        if random.one_in(3) && !session.close(&mut self.history) {
-            syncs_failed = SyncsFailed::Perhaps;
+        if random.one_in(3) {
+            if !session.close(&mut self.history) {
+                syncs_failed = SyncsFailed::Perhaps;
+            } else if !self.disk.is_cut() {
+                self.disk.undisturbed(|| self.verify_closed())?;
+            }
         }
         self.end(random, syncs_failed)
     }
@@ -324,9 +368,12 @@ impl Run {
             let mut other = self.fork(random.next());
             other.disk.clear_faults();
             other.cut_power();
+            if self.states.contains(&other.state()) {
+                continue;
+            }
             let durability = if random.one_in(2) { Durability::Buffered } else { Durability::Fsync };
             other.open_whole(durability)?;
-            self.counts.add(other.counts());
+            self.take_in(other);
         }
         Ok(())
     }
@@ -338,30 +385,87 @@ impl Run {
         })
     }
 
-    /// The store opens, verifies, and opening changes no byte of the log and leaves no temporary file.
+    /// The store opens, and opening changes no byte of the log; it closes, verifies before and behind that, and has all its
+    /// index files then, as they must be; no temporary file stays.
     pub(crate) fn check_whole(&mut self, durability: Durability) -> Result<(), BrokenPromise> {
-        let mut logs = Vec::new();
-        for _ in 0..2 {
-            drop(self.open_whole(durability)?);
-            logs.push(self.log_bytes());
-            // What was shown must stay, also if the power goes at once.
-            self.cut_power();
-            self.watch_alone()?;
-        }
-        if logs[0] != logs[1] {
+        drop(self.open_whole(durability)?);
+        let log = self.log_bytes();
+        // What was shown must stay, also if the power goes at once.
+        self.cut_power();
+        self.watch_alone()?;
+        self.verify()?;
+        let session = self.open_whole(durability)?;
+        if log != self.log_bytes() {
             return Err("opening twice changed the log".to_owned().into());
         }
+        let index_files = session.index_files();
+        self.close_whole(session)?;
         let left: Vec<_> =
             self.disk.files().into_iter().filter(|path| path.extension() == Some("tmp".as_ref())).collect();
         if !left.is_empty() {
             return Err(format!("temporary files stay: {left:?}").into());
         }
-        let found = verify_on(Arc::new(self.disk.clone()), STORE, &mut |_| ControlFlow::Continue(()))
-            .map_err(|error| error.to_string())?;
+        let found = self.verify_closed()?;
+        if found.index_files < index_files {
+            let what = format!("a closed store has {} index files, and not {index_files}", found.index_files);
+            return Err(what.into());
+        }
+        self.cut_power();
+        self.watch_alone()
+    }
+
+    /// Does whatever is due, asks everything once more, now that index files have the answers, and closes.
+    fn close_whole(&mut self, mut session: Session) -> Result<(), BrokenPromise> {
+        for job in [Job::Sync, Job::Mark, Job::Index] {
+            if !session.run_job(job, &mut self.history) {
+                return Err("a job fails on a disk that works".to_owned().into());
+            }
+        }
+        session.check_answers()?;
+        if session.close(&mut self.history) {
+            Ok(())
+        } else {
+            Err("closing fails on a disk that works".to_owned().into())
+        }
+    }
+
+    /// The log of a store that may have been cut off is no damaged one.
+    fn verify(&self) -> Result<Verification, BrokenPromise> {
+        let found = verify_on(Arc::new(self.disk.clone()), STORE, &mut |_| ControlFlow::Continue(()));
+        let found = found.map_err(|error| BrokenPromise::new(promise_of(&error), error.to_string()))?;
         if found.damage.is_empty() {
-            return Ok(());
+            return Ok(found);
         }
         Err(BrokenPromise::new(Promise::NoFalseRefusal, format!("damage: {:?}", found.damage)))
+    }
+
+    /// Of a store that was closed, all that is made of the log is as the log makes it.
+    fn verify_closed(&self) -> Result<Verification, BrokenPromise> {
+        let found = self.verify()?;
+        let wrong: Vec<_> = found.findings.iter().filter(|finding| self.is_asked(&finding.path)).collect();
+        if !wrong.is_empty() {
+            return Err(format!("a closed store isn't in order: {wrong:?}").into());
+        }
+        let events = self.history.len() as u64;
+        if found.events != events {
+            return Err(format!("a verification finds {} events, of {events}", found.events).into());
+        }
+        Ok(found)
+    }
+
+    /// Whether anything asks a file beside the log. An index file that a cut has left torn is made anew when its pages are
+    /// asked, which those of a segment without events never are.
+    fn is_asked(&self, path: &Path) -> bool {
+        let first_position = |path: PathBuf| {
+            let header = self.disk.read_file(path).and_then(|log| SegmentHeader::decode(&log).ok());
+            header.map(|header| header.first_position)
+        };
+        let Some(number) = path.file_name().and_then(OsStr::to_str).and_then(index_number) else {
+            return true;
+        };
+        let [own, next] =
+            [number, number + 1].map(|number| first_position(segment_path(Path::new(STORE), number)));
+        own.is_none() || own != next
     }
 
     /// The segments' bytes, without the zeros behind them: a cut may bring back what was trimmed.

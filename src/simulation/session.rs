@@ -17,8 +17,9 @@ use crate::{
     position::{ExpectedVersion, Version},
     query::Query,
     simulation::{
+        answers::compare_answers,
         failure::{BrokenPromise, Promise},
-        history::{Event, History, payload},
+        history::{Event, History, event_type, given_id, payload, promise_of, unreadable},
     },
     stream::StreamId,
     time::{Clock, Timestamp},
@@ -40,9 +41,14 @@ const EVENTS_MAX: usize = 4;
 #[derive(Debug)]
 struct FixedId;
 
+/// The id that the store makes.
+fn made_id() -> EventId {
+    uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).into()
+}
+
 impl IdGenerator for FixedId {
     fn next_id(&self) -> EventId {
-        uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).into()
+        made_id()
     }
 }
 
@@ -102,18 +108,19 @@ impl Session {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
-        let mut refused = None;
-        let events = Events::new(&opened.committed, Query::all().select());
-        let found = history.settle(events.inspect(|event| refused = refusal(event, reading)));
+        let (events, failure) = read_all(&opened);
+        let shown = events.iter().map(Ok).chain(failure.iter().map(|error| Err(error.clone())));
+        let found = history.settle(shown);
         // An opening goes on where it can't write the page for other processes or the index's files, and reading
         // opens sealed segments: the cut was there.
         if mount.is_cut() {
             return Ok(Err(Error::io("open", STORE, std::io::Error::other("the disk was cut off"))));
         }
-        if let (Err(_), Some(error)) = (&found, refused) {
+        if let (Err(_), Some(error @ Error::Io { .. }), Reading::MayFail) = (&found, failure, reading) {
             return Ok(Err(error));
         }
         found?;
+        mount.undisturbed(|| check_answers(&opened, &events))?;
         let jobs = Jobs::new(disk, &opened.core, options.durability);
         let durability = options.durability;
         Ok(Ok(Self { opened, jobs, durability, reading, now: 0, is_done: false }))
@@ -178,6 +185,15 @@ impl Session {
         }
     }
 
+    /// Compares whatever else can be asked with what everything is that is shown.
+    pub(crate) fn check_answers(&self) -> Result<(), BrokenPromise> {
+        let (events, failure) = read_all(&self.opened);
+        match failure {
+            Some(error) => Err(unreadable(events.len() + 1, &error)),
+            None => check_answers(&self.opened, &events),
+        }
+    }
+
     /// All events that are shown.
     pub(crate) fn events(&self) -> crate::error::Result<Vec<StoredEvent>> {
         Events::new(&self.opened.committed, Query::all().select()).collect()
@@ -192,6 +208,15 @@ impl Session {
     /// How long the segment is that is written, in bytes.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.opened.core.log().end_in_file()
+    }
+
+    /// How many index files a closing leaves, the directory of streams among them: one of each sealed segment, of the one that is written where it has
+    /// events, and the directory where it has streams.
+    pub(crate) fn index_files(&self) -> u64 {
+        let header = self.opened.core.log().active().header.clone();
+        let (events_before, events) = (header.first_position.get() - 1, self.opened.committed.head().get());
+        let is_written = events > events_before;
+        header.number - 1 + u64::from(is_written) + u64::from(is_written && events_before > 0)
     }
 
     /// The number of the segment that is written.
@@ -292,6 +317,29 @@ impl Session {
     }
 }
 
+/// Everything, up to the first event that can't be read, and why it can't.
+fn read_all(opened: &Opened) -> (Vec<StoredEvent>, Option<Error>) {
+    let mut events = Vec::new();
+    for event in Events::new(&opened.committed, Query::all().select()) {
+        match event {
+            Ok(event) => events.push(event),
+            Err(error) => return (events, Some(error)),
+        }
+    }
+    (events, None)
+}
+
+fn check_answers(opened: &Opened, all: &[StoredEvent]) -> Result<(), BrokenPromise> {
+    let made = made_id();
+    match compare_answers(&opened.committed, all, |id| *id != made) {
+        Ok(None) => Ok(()),
+        Ok(Some(different)) => Err(different.into()),
+        Err(error) => {
+            Err(BrokenPromise::new(promise_of(&error), format!("a question has no answer: {error}")))
+        }
+    }
+}
+
 /// The disk refused to open a file that had to be read, and may.
 fn refusal(event: &crate::error::Result<StoredEvent>, reading: Reading) -> Option<Error> {
     match event {
@@ -305,9 +353,11 @@ fn is_full(error: &std::io::Error) -> bool {
 }
 
 fn event(tag: u64) -> EventData {
-    let event = EventData::new("Happened", payload(tag));
-    // Some have ids, so that the ids' part of the index is made anew as well.
-    if tag.is_multiple_of(3) { event.with_id(uuid::Uuid::from_u128(u128::from(tag))) } else { event }
+    let event = EventData::new(event_type(tag), payload(tag));
+    match given_id(tag) {
+        Some(id) => event.with_id(id),
+        None => event,
+    }
 }
 
 /// A commit over one to three streams, most of which expect the right version.

@@ -24,8 +24,10 @@ The engine of this program works on simulated disks in memory. No store is neede
 A life is up to five openings of a store by a seed: appends, background work, and an end by a power cut, a kill or a close.
 The power is cut in the midst of any operation; of what wasn't synced any sectors, lengths and names are left; syncs fail
 in four ways, writes are short, the disk is full. After each end the store is opened again and everything is compared: what
-was acknowledged is there, commits are whole, nothing else is there, and no honest crash is called damage. A cut that is
-counted is a state of the disk that a power cut or a kill left, and that was opened and found right.
+was acknowledged is there, commits are whole, nothing else is there, and no honest crash is called damage; each stream,
+category, event type and id has the events that the log has. A store that was closed is verified, its index files too. A cut
+that is counted is a state of the disk that a power cut or a kill left, that its store wasn't in before, and that was opened
+and found right.
 
 Damage is done to the bytes of a store of 64 KiB, closed and killed, with its index files and without: every bit flipped,
 every length, every block of 512 bytes replaced, files missing and exchanged. The answer must be an error or the right one.

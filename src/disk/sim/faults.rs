@@ -148,6 +148,8 @@ pub(crate) struct Faults {
     /// How many operations go through before the cut.
     cut_after: Option<u64>,
     pub(crate) is_cut: bool,
+    /// Whether operations go through and aren't counted: somebody checks, who is no part of what is checked.
+    pub(crate) is_resting: bool,
     planned: Vec<Fault>,
 }
 
@@ -173,6 +175,9 @@ impl Faults {
     /// Counts an operation that is about to happen. The disk must not be cut off.
     pub(crate) fn begin(&mut self, operation: DiskOperation) -> Verdict {
         assert!(!self.is_cut, "the disk refuses before it counts");
+        if self.is_resting {
+            return Verdict::Goes;
+        }
         self.operations += 1;
         if let Some(left) = &mut self.cut_after {
             let Some(fewer) = left.checked_sub(1) else {

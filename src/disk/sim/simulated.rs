@@ -183,6 +183,14 @@ impl SimDisk {
         self.state.lock().has_unsynced()
     }
 
+    /// Does something that no fault meets and that counts as no operation: what comes later is as if it hadn't been.
+    pub(crate) fn undisturbed<T>(&self, action: impl FnOnce() -> T) -> T {
+        self.state.lock().faults.is_resting = true;
+        let done = action();
+        self.state.lock().faults.is_resting = false;
+        done
+    }
+
     /// How many operations were refused by planned faults.
     pub(crate) fn refusals(&self) -> u64 {
         self.state.lock().faults.refusals
