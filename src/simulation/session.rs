@@ -205,6 +205,13 @@ impl Session {
         log.active().log_offset(log.end_in_file()).get()
     }
 
+    /// Whether readers know of the whole log. They don't of a change of segments that a full disk has ended in the middle, and
+    /// a closing leaves index files as they are then.
+    pub(crate) fn shows_whole_log(&self) -> bool {
+        let active = &self.opened.committed.state().active;
+        active.log_offset(active.published()).get() == self.log_bytes()
+    }
+
     /// How long the segment is that is written, in bytes.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.opened.core.log().end_in_file()
