@@ -9,6 +9,9 @@ use annals::{
 
 use super::stores::{self, STORE};
 
+/// The files of a disk, and what is in them.
+pub(crate) type OnDisk = Vec<(PathBuf, Option<Vec<u8>>)>;
+
 /// How many events and streams are looked at: hostile bytes may have very many.
 const EVENTS_MAX: u64 = 200;
 const STREAMS_MAX: usize = 5;
@@ -61,6 +64,28 @@ pub(crate) fn examine(disk: &SimDisk, beside: Beside) {
     }
 }
 
+/// Goes on, however far it is.
+pub(crate) fn go_on<T>(_progress: T) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Asks everything of a store that must be whole, and appends to it. Returns its events.
+pub(crate) fn examine_whole(disk: &SimDisk) -> Vec<StoredEvent> {
+    let verified = verify(disk);
+    assert!(is_sound(verified.as_ref()), "verify finds {verified:?}");
+    let store =
+        open(disk).unwrap_or_else(|error| panic!("verify found nothing in what is refused: {error:?}"));
+    let answer = ask(store.reader(), Trust::Sound);
+    check_verified(verified.as_ref(), &answer);
+    let events = answer.events.clone();
+    if checksum(&files(disk)).is_multiple_of(APPENDED_TO_ONE_IN) {
+        append_and_reopen(disk, store, &answer, Beside::Nothing);
+    } else {
+        disk.crash_process();
+    }
+    events
+}
+
 fn checksum(files: &[(PathBuf, Option<Vec<u8>>)]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     files.iter().filter_map(|(_, content)| content.as_ref()).for_each(|content| hasher.update(content));
@@ -90,11 +115,11 @@ fn open(disk: &SimDisk) -> Result<EventStore> {
     EventStore::open_on(Arc::new(disk.clone()), STORE, stores::options())
 }
 
-fn verify(disk: &SimDisk) -> Result<Verification> {
-    verify_on(Arc::new(disk.clone()), STORE, &mut |_| ControlFlow::Continue(()))
+pub(crate) fn verify(disk: &SimDisk) -> Result<Verification> {
+    verify_on(Arc::new(disk.clone()), STORE, &mut go_on)
 }
 
-fn is_sound(verified: Result<&Verification, &Error>) -> bool {
+pub(crate) fn is_sound(verified: Result<&Verification, &Error>) -> bool {
     verified.is_ok_and(|verified| verified.damage.is_empty())
 }
 
@@ -245,8 +270,17 @@ fn ask_about(reader: &Reader, event: &StoredEvent) {
     }
 }
 
+/// All events of a store that opens, which are few.
+pub(crate) fn all_events(disk: &SimDisk) -> Vec<StoredEvent> {
+    let store = open(disk).unwrap_or_else(|error| panic!("a store that is whole is refused: {error:?}"));
+    let events = store.read(Query::all().including_system()).collect::<Result<Vec<_>>>();
+    let events = events.unwrap_or_else(|error| panic!("a store that is whole can't be read: {error:?}"));
+    disk.crash_process();
+    events
+}
+
 /// What a disk has, as the system shows it.
-fn files(disk: &SimDisk) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+pub(crate) fn files(disk: &SimDisk) -> OnDisk {
     disk.files().into_iter().map(|path| (path.clone(), disk.read_file(path))).collect()
 }
 
