@@ -303,7 +303,8 @@ impl Chase {
         if !goes_on || segment.header.chain != self.segment.header.chain {
             return Ok(false);
         }
-        let end = segment.file_offset(bound);
+        // The bound is another program's word: there is nothing to map behind the file's end.
+        let end = segment.file_offset(bound).min(segment.prepared());
         self.segment = Arc::new(segment);
         self.map_more(end, committed)?;
         Ok(true)

@@ -166,6 +166,11 @@ fn control_seeds() -> Files {
     let skipped = br#"{"position":1,"part":0,"stream":"order-1","version":1,"id":"a","type":"Placed","error":"no","tries":3}"#;
     add(8, "skipped", skipped);
     add(9, "cleared", b"{}");
+    let manifest =
+        saved().backup.iter().find(|(name, _)| name == "backup.manifest").expect("a backup has one");
+    let report = r#"{"repair":1,"kept":8,"cutFrom":9,"eventsLost":null,"eventsSetAside":2,"streamsSetAside":1,"eventsRestored":0,"backup":"saved","unfinished":[3]}"#;
+    seeds.push(("manifest".to_owned(), [&[10], &manifest.1[..]].concat()));
+    seeds.push(("report".to_owned(), [&[11], report.as_bytes()].concat()));
     mended(seeds, control::mend)
 }
 

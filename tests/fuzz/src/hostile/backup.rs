@@ -8,7 +8,7 @@ use annals::{
 
 use super::{
     directories::{BACKUP, Directories, Place, put_files},
-    look::{self, go_on},
+    look::{self, check_same, go_on},
     restore::{self, below, not_below},
     saved::saved,
     stores::{self, STORE},
@@ -40,17 +40,18 @@ pub(crate) fn run(input: &[u8]) {
     check_backup(&disk, input.mode);
 }
 
-fn check_backup(disk: &SimDisk, mode: u8) {
+/// Does it with what stands on the disk, and looks at what came of it.
+pub(crate) fn check_backup(disk: &SimDisk, mode: u8) {
     let before = look::files(disk);
     let whole_before = restore::restored_events(disk);
     let source = followed(disk);
     let is_free = below(&before, BACKUP).is_empty();
     let made = back_up(disk, mode);
     let after = look::files(disk);
-    assert_eq!(
-        not_below(&after, BACKUP),
-        not_below(&before, BACKUP),
-        "nothing but the destination is changed"
+    check_same(
+        &not_below(&before, BACKUP),
+        &not_below(&after, BACKUP),
+        "nothing but the destination is changed",
     );
     let whole_after = restore::restored_events(disk);
     if let Some(whole_before) = &whole_before {
@@ -84,7 +85,7 @@ fn check_again(disk: &SimDisk, mode: u8, report: &BackupReport) {
     let again = back_up(disk, mode | EVERYTHING_CHECKED).expect("the next backup goes on");
     assert_eq!((again.segments_copied, again.segments_mended), (0, 0), "there is nothing new: {again:?}");
     assert_eq!(again.last_position, report.last_position);
-    assert_eq!(look::files(disk), before, "a backup of nothing new changes nothing");
+    check_same(&before, &look::files(disk), "a backup of nothing new changes nothing");
 }
 
 /// What can be read of the store.

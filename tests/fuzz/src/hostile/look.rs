@@ -1,6 +1,11 @@
 //! Everything asked of a store, and the answers compared with each other.
 
-use std::{collections::BTreeSet, ops::ControlFlow, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use annals::{
     Error, EventData, EventStore, ExpectedVersion, Follower, Position, Query, Reader, Result, SimDisk,
@@ -282,6 +287,28 @@ pub(crate) fn all_events(disk: &SimDisk) -> Vec<StoredEvent> {
 /// What a disk has, as the system shows it.
 pub(crate) fn files(disk: &SimDisk) -> OnDisk {
     disk.files().into_iter().map(|path| (path.clone(), disk.read_file(path))).collect()
+}
+
+/// Asserts that the same files are there, with the same bytes.
+pub(crate) fn check_same(before: &OnDisk, after: &OnDisk, why: &str) {
+    let changed = changed(before, after);
+    assert!(changed.is_empty(), "{why}: {changed:?}");
+}
+
+/// The names of the files that aren't the same in both.
+fn changed(one: &OnDisk, other: &OnDisk) -> Vec<PathBuf> {
+    let missing = |these: &OnDisk, those: &OnDisk| -> Vec<PathBuf> {
+        these.iter().filter(|file| !those.contains(file)).map(|(path, _)| path.clone()).collect()
+    };
+    let mut names = [missing(one, other), missing(other, one)].concat();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Those of the files whose names are wanted.
+pub(crate) fn some(files: &OnDisk, is_wanted: impl Fn(&Path) -> bool) -> OnDisk {
+    files.iter().filter(|(path, _)| is_wanted(path)).cloned().collect()
 }
 
 /// The files that must never change but by appending: log and store.meta.

@@ -10,7 +10,7 @@ use annals::{
 
 use super::{
     directories::{BACKUP, Directories, Place, put_files},
-    look::{self, OnDisk, go_on},
+    look::{self, OnDisk, check_same, go_on},
     records::Records,
     saved::saved,
     stores::{self, STORE},
@@ -46,17 +46,18 @@ fn options(mode: u8) -> RepairOptions {
 const CUT_OFF_BYTES_MAX: usize = 16 << 10;
 
 /// Repairs what stands on the disk, and looks at what came of it.
-pub(crate) fn check_repair(disk: &SimDisk, options: &RepairOptions) {
+fn check_repair(disk: &SimDisk, options: &RepairOptions) {
     let before = look::files(disk);
     let planned = plan_repair_on(Arc::new(disk.clone()), STORE, options, &mut go_on);
-    assert_eq!(look::files(disk), before, "who only looks changes no file");
+    check_same(&before, &look::files(disk), "who only looks changes no file");
     let repaired = repair(disk, options);
     let after = look::files(disk);
-    assert_eq!(beside_store(&after), beside_store(&before), "nothing but the store is changed");
+    check_same(&beside_store(&before), &beside_store(&after), "nothing but the store is changed");
     match (planned, repaired) {
         (Err(_), Ok(repaired)) => panic!("a repair that can't be planned is made: {repaired:?}"),
         (planned, Err(error)) => {
-            assert_eq!(truth(&after), truth(&before), "a store that is refused isn't touched: {error:?}");
+            let why = format!("a store that is refused isn't touched ({error})");
+            check_same(&truth(&before), &truth(&after), &why);
             // Names that are taken in quarantine/ are met only by who writes there.
             let may_be = matches!(error, Error::RepairNotAllowed { .. } | Error::Io { .. });
             assert!(planned.is_err() || may_be, "a repair that was planned is refused with {error:?}");
@@ -75,13 +76,13 @@ fn repair(disk: &SimDisk, options: &RepairOptions) -> Result<Repaired> {
 fn check_repaired(disk: &SimDisk, before: &OnDisk, repaired: &Repaired) {
     let after = look::files(disk);
     if !repaired.plan.is_needed() {
-        assert_eq!(truth(&after), truth(before), "a store that is whole isn't touched");
+        check_same(&truth(before), &truth(&after), "a store that is whole isn't touched");
     }
     let accepting = RepairOptions::new().loss(Loss::Accepted).clock(stores::clock());
     let again =
         repair(disk, &accepting).unwrap_or_else(|error| panic!("repaired, and then refused: {error:?}"));
     assert!(!again.plan.is_needed(), "a repaired store is to be repaired again: {}", again.plan);
-    assert_eq!(look::files(disk), after, "a second repair changes nothing");
+    check_same(&after, &look::files(disk), "a second repair changes nothing");
     let set_aside = positions_set_aside(&after);
     look::examine_whole(disk);
     check_events(disk, before, &repaired.plan, &set_aside);
@@ -133,22 +134,13 @@ fn positions_set_aside(files: &OnDisk) -> BTreeSet<u64> {
     positions
 }
 
-fn beside_store(files: &OnDisk) -> Vec<(&Path, Option<&[u8]>)> {
-    some(files, |path| !path.starts_with(STORE))
+fn beside_store(files: &OnDisk) -> OnDisk {
+    look::some(files, |path| !path.starts_with(STORE))
 }
 
 /// What a store is made of; what is kept in quarantine/ doesn't belong to it.
-fn truth(files: &OnDisk) -> Vec<(&Path, Option<&[u8]>)> {
-    let is_log = |path: &Path| path.extension() == Some("log".as_ref());
+fn truth(files: &OnDisk) -> OnDisk {
+    let is_true = |path: &Path| path.extension() == Some("log".as_ref()) || path.ends_with("store.meta");
     let quarantine = Path::new(STORE).join("quarantine");
-    some(files, |path| {
-        path.starts_with(STORE)
-            && !path.starts_with(&quarantine)
-            && (is_log(path) || path.ends_with("store.meta"))
-    })
-}
-
-fn some(files: &OnDisk, is_wanted: impl Fn(&Path) -> bool) -> Vec<(&Path, Option<&[u8]>)> {
-    let wanted = files.iter().filter(|(path, _)| is_wanted(path));
-    wanted.map(|(path, content)| (path.as_path(), content.as_deref())).collect()
+    look::some(files, |path| path.starts_with(STORE) && !path.starts_with(&quarantine) && is_true(path))
 }
