@@ -275,6 +275,14 @@ fn ask_about(reader: &Reader, event: &StoredEvent) {
     }
 }
 
+/// What is wrong with a store whose frames are all right, and whose streams have versions with gaps: only who knows all streams
+/// sees it.
+pub(crate) fn has_gaps_in_streams(disk: &SimDisk) -> bool {
+    verify(disk).is_ok_and(|found| {
+        !found.damage.is_empty() && found.damage.iter().all(|it| it.reason.contains("version"))
+    })
+}
+
 /// All events of a store that opens, which are few.
 pub(crate) fn all_events(disk: &SimDisk) -> Vec<StoredEvent> {
     let store = open(disk).unwrap_or_else(|error| panic!("a store that is whole is refused: {error:?}"));
