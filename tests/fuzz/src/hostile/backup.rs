@@ -46,7 +46,7 @@ pub(crate) fn check_backup(disk: &SimDisk, mode: u8) {
     let whole_before = restore::restored_events(disk);
     let source = followed(disk);
     let is_free = below(&before, BACKUP).is_empty();
-    let made = back_up(disk, mode);
+    let outcome = back_up(disk, mode);
     let after = look::files(disk);
     check_same(
         &not_below(&before, BACKUP),
@@ -58,7 +58,7 @@ pub(crate) fn check_backup(disk: &SimDisk, mode: u8) {
         let whole_after = whole_after.as_ref().expect("the backup that was whole is whole");
         assert!(whole_after.starts_with(whole_before), "the backup has other events than before");
     }
-    let Ok(report) = made else { return };
+    let Ok(report) = outcome else { return };
     // What an earlier backup has put there isn't looked at unless that is wanted.
     if whole_before.is_some() || is_free || mode & EVERYTHING_CHECKED != 0 {
         let Some(whole_after) = whole_after else {

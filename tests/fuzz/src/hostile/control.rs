@@ -8,6 +8,7 @@ use annals::{ExistingStore, Loss, RepairOptions, SimDisk, repair_on};
 use super::{
     backup::check_backup,
     directories::{BACKUP, Place, put_files},
+    directory::is_segment,
     look::{self, Beside, go_on},
     manifest::ListedSegment,
     mend::{LogEnd, Mender},
@@ -118,7 +119,7 @@ pub(crate) fn mend(input: &[u8], mender: &Mender) -> Vec<u8> {
 fn saved_segments() -> Vec<ListedSegment> {
     let mut before = LogEnd::beginning(stores::reference().store_id);
     let mut segments = Vec::new();
-    for (_, content) in saved().backup.iter().filter(|(name, _)| name.ends_with(".log")) {
+    for (_, content) in saved().backup.iter().filter(|(name, _)| is_segment(name)) {
         let mut content = content.clone();
         let end = Mender::all().segment(&mut content, &before);
         segments.push(ListedSegment { content, before, end: end.clone() });

@@ -2,7 +2,7 @@
 
 use super::{
     directories::{Place, name_of},
-    directory::{NAMES, PackedFile},
+    directory::{NAMES, PackedFile, is_segment},
     packing::pack,
     random::Random,
 };
@@ -56,7 +56,7 @@ fn choose(files: &[PackedFile], random: &mut Random) -> Option<usize> {
         let index = below(files.len(), random);
         chosen = Some(index);
         let (place, name) = name_of(&files[index]);
-        if name.ends_with(".log") && place == Place::Store {
+        if is_segment(name) && place == Place::Store {
             break;
         }
     }

@@ -1,6 +1,6 @@
 //! A directory of any files as one input: each a byte for its name, two for its packed length, and its packed bytes.
 
-use std::{ffi::OsStr, path::Path};
+use std::path::Path;
 
 use super::{
     manifest::ListedSegment,
@@ -97,6 +97,11 @@ pub(crate) fn is_derived(name: &str) -> bool {
     name == "streams.dir" || Path::new(name).extension() == Some("idx".as_ref())
 }
 
+/// Whether a file is a segment.
+pub(crate) fn is_segment(name: &str) -> bool {
+    Path::new(name).extension() == Some("log".as_ref())
+}
+
 /// Makes the files right, each segment so that it goes on from the one before it.
 pub(crate) fn mend(input: &[u8], mender: &Mender) -> Vec<u8> {
     let mut files = unpack(input);
@@ -113,12 +118,11 @@ pub(crate) fn mend_files(files: &mut [(&str, &mut PackedFile)], mender: &Mender)
     let (mut end, mut segments) = (LogEnd::beginning(store_id), Vec::new());
     for (name, file) in files.iter_mut() {
         let mut content = file.content();
-        let ending = Path::new(name).extension().and_then(OsStr::to_str);
         match *name {
             "store.meta" | "store.meta.tmp" => mender.meta(&mut content, store_id),
             "durable.mark" => mender.mark(&mut content, store_id),
             "head" => mender.head(&mut content, store_id, stores::boot_id()),
-            _ if ending == Some("log") => {
+            _ if is_segment(name) => {
                 let before = end;
                 end = mender.segment(&mut content, &before);
                 segments.push(ListedSegment { content: content.clone(), before, end: end.clone() });

@@ -12,6 +12,7 @@ use annals::{
 
 use super::{
     directories::BACKUP,
+    directory::is_segment,
     look::go_on,
     stores::{self, Files, STORE},
 };
@@ -45,8 +46,10 @@ pub(crate) fn saved() -> &'static Saved {
         append(&disk, "/parted", EVENTS_SAVED, b'p');
         back_up(&disk, "/parted", "/parted-backup");
         let store = seed_files(&disk, STORE);
-        let is_segment = |(name, _): &&(String, Vec<u8>)| name.ends_with(".log");
-        assert!(store.iter().filter(is_segment).count() > 1, "the store is to have a sealed segment");
+        assert!(
+            store.iter().filter(|(name, _)| is_segment(name)).count() > 1,
+            "the store is to have a sealed segment"
+        );
         Saved { store, backup: seed_files(&disk, BACKUP), parted: seed_files(&disk, "/parted-backup") }
     })
 }
