@@ -304,6 +304,7 @@ impl Chase {
             return Ok(false);
         }
         self.segment = Arc::new(segment);
+        // The bound is another program's word: what is mapped grows with the frames that are there.
         self.map_more(self.end.file_offset, committed)?;
         Ok(true)
     }

@@ -17,6 +17,7 @@ use crate::{
         manifest::ManifestSegment,
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
     },
+    index::scanning::INVALID_NAME,
     inspect::report::Progress,
     log::{
         recovery::check_sealed,
@@ -24,6 +25,7 @@ use crate::{
         segment::Segment,
         visiting::visit_frame,
     },
+    stream::check_name,
     time::Timestamp,
 };
 
@@ -152,6 +154,8 @@ pub(crate) fn walk(
         }
         teller.advance(bytes(frame.bytes.len()))?;
         visit_frame(segment, &frame.into_scanned(), &mut |_, record| {
+            // As opening asks it: what would be refused there is refused while the original is still at hand.
+            check_name("stream id", record.event.stream).map_err(|_| INVALID_NAME)?;
             let timestamp = record.event.timestamp;
             times = Some((times.map_or(timestamp, |(first, _)| first), timestamp));
             Ok(())

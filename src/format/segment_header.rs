@@ -125,6 +125,7 @@ impl SegmentHeader {
         };
         let is_in_range = (1..=SEGMENT_NUMBER_MAX).contains(&get_u64(bytes, NUMBER))
             && get_u64(bytes, BASE) <= LOG_BYTES_MAX
+            && get_u64(bytes, DURABLE) <= get_u64(bytes, BASE)
             && (1..=LOG_BYTES_MAX).contains(&get_u64(bytes, FIRST_POSITION));
         if version == 0 || !is_in_range || !is_zero(&bytes[RESERVED..]) {
             return Err(Damaged("the segment header's fields are outside their ranges"));

@@ -20,6 +20,9 @@ use crate::{
     stream::{category_of, check_name},
 };
 
+/// Why a record is refused with a stream of a name that no store takes.
+pub(crate) const INVALID_NAME: &str = "an event's stream has an invalid name";
+
 /// Adds the next event of a segment to its index, which believes the log that it goes on from those before.
 pub(crate) fn add_record(
     index: &mut MemoryIndex,
@@ -60,7 +63,7 @@ pub(crate) fn add_record_behind(
     };
     index.add(&indexed, || {
         // A name that this version would refuse can only stand in a log that another program wrote.
-        check_name("stream id", event.stream).map_err(|_| "an event's stream has an invalid name")?;
+        check_name("stream id", event.stream).map_err(|_| INVALID_NAME)?;
         before(key)
     })
 }

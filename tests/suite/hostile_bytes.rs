@@ -16,11 +16,17 @@ use annals::{
 
 use crate::{
     hostile::{
-        control, directory, frame, index_file,
+        backup, control,
+        damage::damage,
+        directories::{self, Directories},
+        directory, frame, index_file,
         mend::Mender,
         packing::pack,
-        recovery, segment, snapshot,
-        stores::{STORE, reference},
+        random::Random,
+        recovery, repair, restore,
+        saved::{Saved, saved},
+        segment, snapshot,
+        stores::{Files, STORE, reference},
     },
     support::{Outcome, stream},
 };
@@ -30,19 +36,34 @@ struct Target {
     name: &'static str,
     run: fn(&[u8]),
     mend: fn(&[u8], &Mender) -> Vec<u8>,
-    seeds: fn() -> Vec<(String, Vec<u8>)>,
+    seeds: fn() -> Files,
+    /// How many damaged seeds there are beside them.
+    damaged: u64,
 }
 
-const TARGETS: [Target; 6] = [
-    Target { name: "frame", run: frame::run, mend: frame::mend, seeds: frame_seeds },
-    Target { name: "segment", run: segment::run, mend: segment::mend, seeds: segment_seeds },
-    Target { name: "index_file", run: index_file::run, mend: index_file::mend, seeds: index_seeds },
-    Target { name: "snapshot", run: snapshot::run, mend: snapshot::mend, seeds: snapshot_seeds },
-    Target { name: "control", run: control::run, mend: control::mend, seeds: control_seeds },
-    Target { name: "recovery", run: recovery::run, mend: directory::mend, seeds: directory_seeds },
+const TARGETS: [Target; 9] = [
+    Target { name: "frame", run: frame::run, mend: frame::mend, seeds: frame_seeds, damaged: 0 },
+    Target { name: "segment", run: segment::run, mend: segment::mend, seeds: segment_seeds, damaged: 0 },
+    Target {
+        name: "index_file",
+        run: index_file::run,
+        mend: index_file::mend,
+        seeds: index_seeds,
+        damaged: 0,
+    },
+    Target { name: "snapshot", run: snapshot::run, mend: snapshot::mend, seeds: snapshot_seeds, damaged: 0 },
+    Target { name: "control", run: control::run, mend: control::mend, seeds: control_seeds, damaged: 0 },
+    Target {
+        name: "recovery",
+        run: recovery::run,
+        mend: directory::mend,
+        seeds: directory_seeds,
+        damaged: 0,
+    },
+    Target { name: "repair", run: repair::run, mend: directories::mend, seeds: repair_seeds, damaged: 32 },
+    Target { name: "backup", run: backup::run, mend: directories::mend, seeds: backup_seeds, damaged: 32 },
+    Target { name: "restore", run: restore::run, mend: directories::mend, seeds: restore_seeds, damaged: 32 },
 ];
-
-type Files = Vec<(String, Vec<u8>)>;
 
 /// The files of each golden store, by names from its directory on, and its name.
 fn golden() -> Vec<(String, Files)> {
@@ -145,6 +166,11 @@ fn control_seeds() -> Files {
     let skipped = br#"{"position":1,"part":0,"stream":"order-1","version":1,"id":"a","type":"Placed","error":"no","tries":3}"#;
     add(8, "skipped", skipped);
     add(9, "cleared", b"{}");
+    let manifest =
+        saved().backup.iter().find(|(name, _)| name == "backup.manifest").expect("a backup has one");
+    let report = r#"{"repair":1,"kept":8,"cutFrom":9,"eventsLost":null,"eventsSetAside":2,"streamsSetAside":1,"eventsRestored":0,"backup":"saved","unfinished":[3]}"#;
+    seeds.push(("manifest".to_owned(), [&[10], &manifest.1[..]].concat()));
+    seeds.push(("report".to_owned(), [&[11], report.as_bytes()].concat()));
     mended(seeds, control::mend)
 }
 
@@ -152,6 +178,61 @@ fn directory_seeds() -> Files {
     let stores = golden().into_iter().chain([reference_files()]);
     let packed = |(name, files): (String, Files)| (name, directory::of_files(&files));
     mended(stores.map(packed).collect(), directory::mend)
+}
+
+/// Modes in which a store is repaired: without a backup, with that of the input, a right one, one that has parted; and the
+/// same where no loss is accepted.
+const REPAIRS: [u8; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
+
+/// Modes in which a backup is made: of the input into the input, of what is whole, into what is free, without links, with
+/// everything checked, and upon a backup that is whole.
+const BACKUPS: [u8; 9] = [0, 1, 2, 5, 8, 9, 13, 24, 25];
+
+/// Modes in which a store is restored: all of it, as of a time, as of a position; to where a store is, which is in the way
+/// or set aside.
+const RESTORES: [u8; 7] = [0, 1, 2, 8, 12, 13, 14];
+
+fn repair_seeds() -> Files {
+    of_two(&REPAIRS, |saved| (&saved.store, &saved.backup))
+}
+
+fn backup_seeds() -> Files {
+    let mut seeds = of_two(&BACKUPS, |saved| (&saved.store, &saved.backup));
+    seeds.extend(
+        of_two(&[0, 1], |saved| (&saved.store, &saved.parted))
+            .into_iter()
+            .map(|(name, seed)| (format!("parted-{name}"), seed)),
+    );
+    seeds
+}
+
+fn restore_seeds() -> Files {
+    of_two(&RESTORES, |saved| (&saved.store, &saved.backup))
+}
+
+/// A store and a backup that are whole, in each mode.
+fn of_two(modes: &[u8], files: fn(&Saved) -> (&Files, &Files)) -> Files {
+    let (store, backup) = files(saved());
+    let packed = modes.iter().map(|mode| {
+        let input = Directories { moment: 6, ..Directories::of_files(*mode, store, backup) };
+        (format!("mode-{mode}"), input.pack())
+    });
+    mended(packed.collect(), directories::mend)
+}
+
+/// The same with some of the files damaged.
+fn damaged(target: &Target) -> Files {
+    let seeds = (target.seeds)();
+    let mut damaged = Files::new();
+    for (number, (name, seed)) in (0..target.damaged).zip(seeds.iter().cycle()) {
+        let (mut input, mut random) = (Directories::unpack(seed), Random::new(number));
+        input.moment = random.byte() % 16;
+        for _ in 0..=number % 2 {
+            damage(&mut input.files, &mut random);
+        }
+        damaged.push((format!("damaged-{number}-{name}"), input.pack()));
+    }
+    damaged
 }
 
 #[test]
@@ -162,7 +243,7 @@ fn seeds_are_written_where_they_are_asked_for() -> Outcome {
     for target in TARGETS {
         let directory = Path::new("tests/fuzz/corpus").join(target.name);
         fs::create_dir_all(&directory)?;
-        for (name, content) in (target.seeds)() {
+        for (name, content) in (target.seeds)().into_iter().chain(damaged(&target)) {
             fs::write(directory.join(format!("seed-{name}")), content)?;
         }
     }

@@ -44,6 +44,12 @@ pub enum Target {
     Control,
     /// A directory of any files.
     Recovery,
+    /// A damaged store, with a backup or none.
+    Repair,
+    /// A store, and a directory that backups go to.
+    Backup,
+    /// A directory of backups, and where a store is restored to.
+    Restore,
     /// JSON lines.
     Import,
 }
@@ -61,6 +67,9 @@ pub fn run(target: Target, input: &[u8]) {
         Target::Snapshot => hostile::snapshot::run(input),
         Target::Control => hostile::control::run(input),
         Target::Recovery => hostile::recovery::run(input),
+        Target::Repair => hostile::repair::run(input),
+        Target::Backup => hostile::backup::run(input),
+        Target::Restore => hostile::restore::run(input),
         Target::Import => lines::run(input),
     }
 }

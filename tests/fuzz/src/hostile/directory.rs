@@ -1,8 +1,9 @@
 //! A directory of any files as one input: each a byte for its name, two for its packed length, and its packed bytes.
 
-use std::{ffi::OsStr, path::Path};
+use std::path::Path;
 
 use super::{
+    manifest::ListedSegment,
     mend::{LogEnd, Mender},
     packing::{pack as pack_zeros, unpack as unpack_zeros},
     stores,
@@ -96,30 +97,48 @@ pub(crate) fn is_derived(name: &str) -> bool {
     name == "streams.dir" || Path::new(name).extension() == Some("idx".as_ref())
 }
 
+/// Whether a file is a segment.
+pub(crate) fn is_segment(name: &str) -> bool {
+    Path::new(name).extension() == Some("log".as_ref())
+}
+
 /// Makes the files right, each segment so that it goes on from the one before it.
 pub(crate) fn mend(input: &[u8], mender: &Mender) -> Vec<u8> {
     let mut files = unpack(input);
-    let mut order: Vec<usize> = (0..files.len()).collect();
-    order.sort_by_key(|index| files[*index].name());
+    let mut named: Vec<(&str, &mut PackedFile)> = files.iter_mut().map(|file| (file.name(), file)).collect();
+    mend_files(&mut named, mender);
+    pack(&files)
+}
+
+/// The same for files by their names.
+pub(crate) fn mend_files(files: &mut [(&str, &mut PackedFile)], mender: &Mender) {
+    files.sort_by_key(|(name, _)| *name);
     // Index files know streams by hashes that the store's id seeds: with another one they would know none.
     let store_id = stores::reference().store_id;
-    let mut end = LogEnd::beginning(store_id);
-    for index in order {
-        let name = files[index].name();
-        let mut content = files[index].content();
-        let ending = Path::new(name).extension().and_then(OsStr::to_str);
-        match name {
+    let (mut end, mut segments) = (LogEnd::beginning(store_id), Vec::new());
+    for (name, file) in files.iter_mut() {
+        let mut content = file.content();
+        match *name {
             "store.meta" | "store.meta.tmp" => mender.meta(&mut content, store_id),
             "durable.mark" => mender.mark(&mut content, store_id),
             "head" => mender.head(&mut content, store_id, stores::boot_id()),
-            _ if ending == Some("log") => end = mender.segment(&mut content, &end),
+            _ if is_segment(name) => {
+                let before = end;
+                end = mender.segment(&mut content, &before);
+                segments.push(ListedSegment { content: content.clone(), before, end: end.clone() });
+            }
             _ if is_derived(name) => {
                 content.resize(content.len().max(4_096), 0);
                 mender.paged(&mut content, store_id);
             }
             _ => {}
         }
-        files[index].packed = pack_zeros(&content);
+        file.packed = pack_zeros(&content);
     }
-    pack(&files)
+    // It names what the segments are now.
+    for (_, file) in files.iter_mut().filter(|(name, _)| name.starts_with("backup.manifest")) {
+        let mut content = file.content();
+        mender.manifest(&mut content, store_id, &segments);
+        file.packed = pack_zeros(&content);
+    }
 }

@@ -1,6 +1,11 @@
 //! Everything asked of a store, and the answers compared with each other.
 
-use std::{collections::BTreeSet, ops::ControlFlow, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use annals::{
     Error, EventData, EventStore, ExpectedVersion, Follower, Position, Query, Reader, Result, SimDisk,
@@ -8,6 +13,9 @@ use annals::{
 };
 
 use super::stores::{self, STORE};
+
+/// The files of a disk, and what is in them.
+pub(crate) type OnDisk = Vec<(PathBuf, Option<Vec<u8>>)>;
 
 /// How many events and streams are looked at: hostile bytes may have very many.
 const EVENTS_MAX: u64 = 200;
@@ -61,6 +69,28 @@ pub(crate) fn examine(disk: &SimDisk, beside: Beside) {
     }
 }
 
+/// Goes on, however far it is.
+pub(crate) fn go_on<T>(_progress: T) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Asks everything of a store that must be whole, and appends to it. Returns its events.
+pub(crate) fn examine_whole(disk: &SimDisk) -> Vec<StoredEvent> {
+    let verified = verify(disk);
+    assert!(is_sound(verified.as_ref()), "verify finds {verified:?}");
+    let store =
+        open(disk).unwrap_or_else(|error| panic!("verify found nothing in what is refused: {error:?}"));
+    let answer = ask(store.reader(), Trust::Sound);
+    check_verified(verified.as_ref(), &answer);
+    let events = answer.events.clone();
+    if checksum(&files(disk)).is_multiple_of(APPENDED_TO_ONE_IN) {
+        append_and_reopen(disk, store, &answer, Beside::Nothing);
+    } else {
+        disk.crash_process();
+    }
+    events
+}
+
 fn checksum(files: &[(PathBuf, Option<Vec<u8>>)]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     files.iter().filter_map(|(_, content)| content.as_ref()).for_each(|content| hasher.update(content));
@@ -90,11 +120,11 @@ fn open(disk: &SimDisk) -> Result<EventStore> {
     EventStore::open_on(Arc::new(disk.clone()), STORE, stores::options())
 }
 
-fn verify(disk: &SimDisk) -> Result<Verification> {
-    verify_on(Arc::new(disk.clone()), STORE, &mut |_| ControlFlow::Continue(()))
+pub(crate) fn verify(disk: &SimDisk) -> Result<Verification> {
+    verify_on(Arc::new(disk.clone()), STORE, &mut go_on)
 }
 
-fn is_sound(verified: Result<&Verification, &Error>) -> bool {
+pub(crate) fn is_sound(verified: Result<&Verification, &Error>) -> bool {
     verified.is_ok_and(|verified| verified.damage.is_empty())
 }
 
@@ -245,9 +275,48 @@ fn ask_about(reader: &Reader, event: &StoredEvent) {
     }
 }
 
+/// What is wrong with a store whose frames are all right, and whose streams have versions with gaps: only who knows all streams
+/// sees it.
+pub(crate) fn has_gaps_in_streams(disk: &SimDisk) -> bool {
+    verify(disk).is_ok_and(|found| {
+        !found.damage.is_empty() && found.damage.iter().all(|it| it.reason.contains("version"))
+    })
+}
+
+/// All events of a store that opens, which are few.
+pub(crate) fn all_events(disk: &SimDisk) -> Vec<StoredEvent> {
+    let store = open(disk).unwrap_or_else(|error| panic!("a store that is whole is refused: {error:?}"));
+    let events = store.read(Query::all().including_system()).collect::<Result<Vec<_>>>();
+    let events = events.unwrap_or_else(|error| panic!("a store that is whole can't be read: {error:?}"));
+    disk.crash_process();
+    events
+}
+
 /// What a disk has, as the system shows it.
-fn files(disk: &SimDisk) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+pub(crate) fn files(disk: &SimDisk) -> OnDisk {
     disk.files().into_iter().map(|path| (path.clone(), disk.read_file(path))).collect()
+}
+
+/// Asserts that the same files are there, with the same bytes.
+pub(crate) fn check_same(before: &OnDisk, after: &OnDisk, why: &str) {
+    let changed = changed(before, after);
+    assert!(changed.is_empty(), "{why}: {changed:?}");
+}
+
+/// The names of the files that aren't the same in both.
+fn changed(one: &OnDisk, other: &OnDisk) -> Vec<PathBuf> {
+    let missing = |these: &OnDisk, those: &OnDisk| -> Vec<PathBuf> {
+        these.iter().filter(|file| !those.contains(file)).map(|(path, _)| path.clone()).collect()
+    };
+    let mut names = [missing(one, other), missing(other, one)].concat();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Those of the files whose names are wanted.
+pub(crate) fn some(files: &OnDisk, is_wanted: impl Fn(&Path) -> bool) -> OnDisk {
+    files.iter().filter(|(path, _)| is_wanted(path)).cloned().collect()
 }
 
 /// The files that must never change but by appending: log and store.meta.

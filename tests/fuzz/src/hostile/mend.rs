@@ -12,7 +12,7 @@ use super::{
 const SEGMENT_HEADER_BYTES: usize = 512;
 const FRAME_HEADER_BYTES: usize = 64;
 const RECORD_FIXED_BYTES: usize = 56;
-const ENVELOPE_BYTES: usize = 20;
+pub(crate) const ENVELOPE_BYTES: usize = 20;
 const PAGE_BYTES: usize = 4_096;
 const SECTOR_BYTES: usize = 512;
 
@@ -106,7 +106,7 @@ impl Mender {
         Self { left_wrong, is_checked: !random.one_in(32) }
     }
 
-    fn mends(&self, part: Part) -> bool {
+    pub(crate) fn mends(&self, part: Part) -> bool {
         !self.left_wrong.contains(&part)
     }
 

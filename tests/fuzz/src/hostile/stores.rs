@@ -20,6 +20,12 @@ pub(crate) const STORE: &str = "/store";
 /// The store id of the stores that are made of an input.
 pub(crate) const STORE_ID: u64 = 0x0A11_A15E_ED0F_F022;
 
+/// Files by their names in a directory.
+pub(crate) type Files = Vec<(String, Vec<u8>)>;
+
+/// The time at which everything begins.
+pub(crate) const BEGIN_MICROS: i64 = 1_767_323_045_000_006;
+
 /// A clock that goes on by a millisecond each time it is asked.
 #[derive(Debug)]
 struct CountedClock(AtomicI64);
@@ -41,12 +47,16 @@ impl IdGenerator for CountedIds {
     }
 }
 
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(CountedClock(AtomicI64::new(BEGIN_MICROS)))
+}
+
 /// Options by which nothing depends on the machine, for a store that is there.
 pub(crate) fn options() -> Options {
     Options::new()
         .segment_bytes(4 << 10)
         .creation(Creation::Never)
-        .clock(Arc::new(CountedClock(AtomicI64::new(1_767_323_045_000_006))))
+        .clock(clock())
         .id_generator(Arc::new(CountedIds(AtomicU64::new(1))))
 }
 
