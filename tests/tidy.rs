@@ -214,6 +214,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "repair/overlay",
             "repair/mending",
             "repair/backup_run",
+            "repair/restored",
+            "repair/merged_segment",
             "repair/merged",
             "repair/plan",
             "repair/report",

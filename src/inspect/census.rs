@@ -107,7 +107,7 @@ impl<'a> Census<'a> {
             is_cut_off: false,
             intake: Intake::Nothing,
             is_broken: false,
-            allowance: Rc::new(Allowance::of_segment()),
+            allowance: Rc::new(Allowance::new(0)),
             last_index: None,
             visit,
         }
@@ -165,7 +165,7 @@ impl<'a> Census<'a> {
         self.close_directory(header.number);
         let number = segment_number(header.number);
         self.is_broken = false;
-        self.allowance = Rc::new(Allowance::of_segment());
+        self.allowance = Rc::new(Allowance::of_segment(walked.segment.prepared()));
         let memory = MemoryIndex::new(number, header.base, header.first_position);
         self.intake = Intake::Indexed(memory, IndexCheck::open(self.files, header));
     }

@@ -4,7 +4,11 @@
 use crate::{
     disk::contract::OpenMode,
     error::{Error, Result},
-    format::{record::Record, segment_header::SegmentHeader},
+    format::{
+        layout::{RECORD_BYTES_MAX, bytes},
+        record::Record,
+        segment_header::SegmentHeader,
+    },
     index::{
         files::IndexFiles,
         key::StreamKey,
@@ -88,7 +92,7 @@ impl<'a> Lookup<'a> {
         let here = self.go_to(segment)?;
         let place = here.places.of(position, &segment.header, last_index);
         let Some(file_offset) = place else { return Ok(None) };
-        record_at(&here.walked, file_offset, &Allowance::of_segment(), |record| {
+        record_at(&here.walked, file_offset, &Allowance::new(bytes(RECORD_BYTES_MAX)), |record| {
             Ok((record.event.position == position).then(|| ask(record)))
         })
         .map(Option::flatten)
@@ -133,7 +137,7 @@ impl<'a> Lookup<'a> {
         let Some(file_offset) = file_offset else { return Ok(None) };
         let store_id = self.files.store_id;
         let walked = segment.open(self.files)?;
-        let name = record_at(&walked, file_offset, &Allowance::of_segment(), |record| {
+        let name = record_at(&walked, file_offset, &Allowance::new(bytes(RECORD_BYTES_MAX)), |record| {
             let name = record.event.stream;
             Ok((StreamKey::of(name, store_id).hash == hash).then(|| name.to_owned()))
         })?;

@@ -56,6 +56,9 @@ struct Report<'a> {
     set_aside_in: Vec<&'static str>,
     restored: Vec<RangeJson>,
     damage: Vec<DamageJson<'a>>,
+    /// Why the log is cut off where more of it might be mended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unnamed: Option<UnnamedReport>,
     steps: Vec<StepReport>,
@@ -134,6 +137,7 @@ pub(crate) fn to_json(
         set_aside_in,
         restored: named(&plan.restored),
         damage: named(&plan.verification.damage),
+        limit: plan.limit.as_deref(),
         unnamed: UnnamedReport::of(plan),
         steps: steps.collect(),
     };
@@ -186,6 +190,9 @@ impl fmt::Display for RepairPlan {
         }
         let ranges = |ranges: &Listed<PositionRange>| listed(ranges, ranges.total());
         write!(formatter, "kept         events up to position {}", self.kept)?;
+        if let Some(limit) = &self.limit {
+            write!(formatter, "\nno more      {limit}")?;
+        }
         if !self.restored.is_empty() {
             write!(formatter, "\nrestored     positions {} from the backup", ranges(&self.restored))?;
         }
