@@ -21,6 +21,7 @@
 //! restored        what comes from it: positions, and versions of streams
 //! merged_segment  one segment, put together of what there is
 //! merged          the log, put together of what there is
+//! planned_end     where it has the log end
 //! plan            what a repair would do
 //! report          the same as JSON and as text
 //! keeping         quarantine/repair-N
@@ -38,6 +39,7 @@ pub(crate) mod merged_segment;
 pub(crate) mod options;
 pub(crate) mod overlay;
 pub(crate) mod plan;
+pub(crate) mod planned_end;
 pub(crate) mod progress;
 pub(crate) mod repair_event;
 pub(crate) mod report;

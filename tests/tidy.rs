@@ -215,6 +215,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "repair/mending",
             "repair/backup_run",
             "repair/restored",
+            "repair/planned_end",
             "repair/merged_segment",
             "repair/merged",
             "repair/plan",

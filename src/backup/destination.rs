@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    backup_error::BackupError,
+    backup_error::{BACKUP_MANIFEST, BackupError},
     disk::contract::{DirectoryLock, Disk, EntryKind, OpenMode},
     error::{Error, Result},
     format::{
@@ -36,7 +36,7 @@ use crate::{
 const NAMES_OF_BEGUN: [&str; 2] = ["backup.manifest.tmp", "writer.pid"];
 
 fn manifest_path(backup: &Path) -> PathBuf {
-    backup.join(creation::MANIFEST)
+    backup.join(BACKUP_MANIFEST)
 }
 
 /// Reads a backup's manifest; none if it isn't there.

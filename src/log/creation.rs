@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    backup_error::BACKUP_MANIFEST,
     disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode},
     error::{Error, Result},
     format::{
@@ -29,9 +30,6 @@ use crate::{
 
 /// What may stand in the directory of a store whose creation was interrupted.
 const NAMES_OF_UNFINISHED: [&str; 5] = ["segments", "store.meta.tmp", "writer.pid", "head", "head.tmp"];
-
-/// What a backup has, besides what a store has; what that is, its own files say.
-pub(crate) const MANIFEST: &str = "backup.manifest";
 
 /// Where the segments of a store are that is being restored, until it is whole.
 pub(crate) const SEGMENTS_RESTORING: &str = "segments.restoring";
@@ -177,7 +175,7 @@ fn refuse_foreign(disk: &dyn Disk, store: &Path) -> Result<()> {
     let foreign = entries.iter().find(|entry| !NAMES_OF_UNFINISHED.contains(&entry.name.as_str()));
     let Some(foreign) = foreign else { return Ok(()) };
     let has = |name: &str| entries.iter().any(|entry| entry.name == name);
-    let reason = if has(MANIFEST) {
+    let reason = if has(BACKUP_MANIFEST) {
         "the first backup into it was never finished; make it again".to_owned()
     } else if has(SEGMENTS_RESTORING) {
         NEVER_RESTORED.to_owned()

@@ -25,6 +25,9 @@ pub(crate) const REPORT: &str = "report.json";
 /// The file that says that the repair was done, and that the store has its event.
 const DONE: &str = "done";
 
+/// The file that says that all changes were made but the last.
+const CHANGED: &str = "changed";
+
 /// The file that says that the repair was cut off, and another one made after it.
 const UNFINISHED: &str = "unfinished";
 
@@ -85,9 +88,20 @@ impl Repairs {
         Ok(found)
     }
 
-    /// The repair that has made the store whole, of which no event tells yet; only the last one can be that.
+    /// The repair that may have made the store whole, of which no event tells yet; only the last one can be that.
     pub(crate) fn to_be_told(&self) -> Option<u64> {
         self.untold.last().copied().filter(|last| *last > self.last_done)
+    }
+
+    /// Whether a repair has made its changes, or all but the last.
+    pub(crate) fn has_changed(disk: &dyn Disk, store: &Path, repair: u64) -> Result<bool> {
+        let path = folder_of(store, repair).join(CHANGED);
+        Ok(disk.kind(&path).map_err(|error| Error::io("look at", &path, error))?.is_some())
+    }
+
+    /// Says that a repair has made all of its changes but the last.
+    pub(crate) fn note_changed(disk: &dyn Disk, store: &Path, repair: u64) -> Result<()> {
+        create_whole(disk, &folder_of(store, repair).join(CHANGED), b"").map(drop)
     }
 
     /// Says that all of them are done with. `told` is the one that the store has the event of now.

@@ -33,6 +33,7 @@ use crate::{
     repair::{
         merged_segment::{Limit, MergedSegment},
         overlay::Overlay,
+        planned_end::PlannedEnd,
         progress::RepairProgress,
         restored::Restored,
     },
@@ -109,6 +110,23 @@ impl Merged {
     /// Whether nothing stays of a log that begins with this segment.
     pub(crate) fn is_nothing(&self, first_segment: u64) -> bool {
         self.first == first_segment && self.last.is_none()
+    }
+
+    /// Where the log ends, in its last segment.
+    pub(crate) fn planned_end(&self) -> PlannedEnd {
+        let is_cut = self.end == LogEnd::Cut;
+        let of = |segment, end: &ChainEnd| {
+            let ChainEnd { file_offset, chain, .. } = *end;
+            PlannedEnd { segment, file_offset, chain, is_cut }
+        };
+        match (&self.last, &self.before) {
+            (Some((header, end)), _) => of(header.number, end),
+            (None, Some(before)) => of(self.first - 1, before),
+            // A segment of no event.
+            (None, None) => {
+                PlannedEnd { segment: self.first, file_offset: bytes(SEGMENT_HEADER_BYTES), chain: 0, is_cut }
+            }
+        }
     }
 
     /// Where the log ends, as an offset in it.

@@ -215,3 +215,20 @@ fn a_directory_of_backups_isnt_repaired() {
     assert!(refused.contains("directory of backups") && refused.contains("annals restore"), "{refused}");
     assert!(files_of(&patient.disk) == before, "something was changed");
 }
+
+#[test]
+fn a_backup_that_is_none_is_an_error_where_the_store_is_whole_too() -> Outcome {
+    let patient = Patient::new(End::Closed);
+    let options = Options::new().segment_bytes(SEGMENT_BYTES_MIN);
+    let other = annals::EventStore::open_on(Arc::new(patient.disk.mount()), "/backup", options)?;
+    append(&other, 0..20);
+    other.close()?;
+    let before = files_of(&patient.disk);
+    for (backup, reason) in [("/nowhere", "nothing is there"), ("/backup", "it is another store")] {
+        let refused = repair(&patient.disk, &accepting().backup(backup)).expect_err("it is no backup");
+        assert!(matches!(&refused, Error::NotAStore { path, .. } if path == Path::new(backup)), "{refused}");
+        assert!(refused.to_string().contains(reason), "{refused}");
+    }
+    assert!(files_of(&patient.disk) == before, "something was changed");
+    Ok(())
+}
