@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     backup_error::{BACKUP_MANIFEST, BackupError},
-    disk::contract::{DirectoryLock, Disk, EntryKind, OpenMode},
+    disk::contract::{DirectoryLock, Disk, EntryKind, OpenMode, ensure_inner_dir},
     error::{Error, Result},
     format::{
         control::{EnvelopeFault, StoreMeta},
@@ -103,10 +103,7 @@ impl Destination {
     /// Removes what was never finished, and makes all names durable that an earlier run may have left without.
     fn tidy(&self) -> Result<()> {
         let segments = segments_directory(&self.path);
-        let kind = self.disk.kind(&segments).map_err(|error| Error::io("look at", &segments, error))?;
-        if kind.is_none() {
-            self.disk.create_inner_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
-        }
+        ensure_inner_dir(&*self.disk, &segments).map_err(|error| Error::io("create", &segments, error))?;
         remove_leftovers(&*self.disk, &self.path)?;
         remove_leftovers(&*self.disk, &segments)?;
         creation::sync_names(&*self.disk, &self.path)

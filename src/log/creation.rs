@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     backup_error::BACKUP_MANIFEST,
-    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode},
+    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode, ensure_inner_dir},
     error::{Error, Result},
     format::{
         control::{EnvelopeFault, StoreMeta},
@@ -132,9 +132,7 @@ pub(crate) fn create(
     refuse_foreign(disk, store)?;
     refuse_unrestored(disk, store)?;
     let segments = segments_directory(store);
-    if disk.kind(&segments).map_err(|error| Error::io("look at", &segments, error))?.is_none() {
-        disk.create_inner_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
-    }
+    ensure_inner_dir(disk, &segments).map_err(|error| Error::io("create", &segments, error))?;
     let store_id = match unfinished_segment(disk, store)? {
         Some(begun) => begun.store_id,
         None => create_first_segment(disk, store, store_id, mode)?,

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     backup::transfer::NewFile,
-    disk::contract::{Disk, DiskFile, EntryKind, OpenMode},
+    disk::contract::{Disk, DiskFile, EntryKind, OpenMode, ensure_inner_dir},
     error::{Error, Result},
     inspect::tolerant_file::TolerantFile,
     log::{
@@ -126,11 +126,9 @@ impl<'a> Keeping<'a> {
     pub(crate) fn begin(disk: &'a dyn Disk, store: &Path, before: &Repairs) -> Result<Self> {
         let number = before.last.checked_add(1).expect("no folder has the greatest number");
         let folder = folder_of(store, number);
-        match disk.create_dir(&quarantine(store)) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made.map_err(|error| Error::io("create", quarantine(store), error))?,
-        }
-        disk.create_dir(&folder).map_err(|error| Error::io("create", &folder, error))?;
+        let around = quarantine(store);
+        ensure_inner_dir(disk, &around).map_err(|error| Error::io("create", &around, error))?;
+        disk.create_inner_dir(&folder).map_err(|error| Error::io("create", &folder, error))?;
         sync_directory(disk, store)?;
         sync_directory(disk, &quarantine(store))?;
         Ok(Self { disk, number, folder })
