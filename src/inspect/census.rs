@@ -25,7 +25,6 @@ use crate::{
         damaged_segment::{DamagedSegment, Witness, account_for_missing},
         index_check::{DirectoryCheck, IndexCheck, Links, LogAtEnd},
         losses::{Losses, NameHint},
-        marks::is_named_by,
         report::{Damage, Finding, FindingKind, Verification},
         salvage::seeming_id,
         stream_table::{StreamTable, VERSION_MAX},
@@ -341,7 +340,7 @@ impl<'a> Census<'a> {
         if let Intake::Indexed(memory, _) = &self.intake {
             let durable = self.durable;
             let is_whole = |end: &ChainEnd| match (end.seal, next) {
-                (Some(seal), Some(next)) => is_named_by(&seal, next),
+                (Some(seal), Some(next)) => next.is_behind(&seal),
                 (Some(_), None) => true,
                 (None, _) => durable == Some(header.log_offset(end.file_offset)),
             };

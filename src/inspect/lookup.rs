@@ -2,8 +2,7 @@
 //! by a walk over the segment.
 
 use crate::{
-    disk::contract::OpenMode,
-    error::{Error, Result},
+    error::Result,
     format::{
         layout::{RECORD_BYTES_MAX, bytes},
         record::Record,
@@ -39,8 +38,7 @@ pub(crate) struct Surveyed {
 impl Surveyed {
     /// Opens it once more.
     pub(crate) fn open(&self, files: &IndexFiles) -> Result<OpenSegment> {
-        let opened = files.disk.open(&self.path, OpenMode::Read);
-        let file = TolerantFile::new(opened.map_err(|error| Error::io("open", &self.path, error))?);
+        let file = TolerantFile::open(&*files.disk, &self.path)?;
         let segment = Segment::with_header(self.header.clone(), self.path.clone(), file.clone())?;
         Ok(OpenSegment { segment, file })
     }

@@ -7,12 +7,7 @@ use parking_lot::Mutex;
 use crate::{
     disk::contract::{Disk, OpenMode},
     error::{Error, Result},
-    format::{
-        control::MARK_SLOT_BYTES,
-        control_frame::Seal,
-        layout::bytes,
-        segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
-    },
+    format::{control::MARK_SLOT_BYTES, layout::bytes, segment_header::SEGMENT_HEADER_BYTES},
     index::{directory::SegmentTable, files::IndexFiles},
     inspect::{
         report::{Finding, FindingKind},
@@ -158,11 +153,10 @@ impl<'a> Marks<'a> {
         if let Some(seal) = end.seal {
             let path = segment_path(&files.store, segment.header.number + 1);
             let Ok(file) = files.disk.open(&path, OpenMode::Read) else { return Ok(false) };
-            return Ok(read_header(&path, &*file).is_ok_and(|next| is_named_by(&seal, &next)));
+            return Ok(read_header(&path, &*file).is_ok_and(|next| next.is_behind(&seal)));
         }
         // Opened anew: a backup that is brought up to date has another file under this name.
-        let opened = files.disk.open(&segment.path, OpenMode::Read);
-        let file = TolerantFile::new(opened.map_err(|error| Error::io("open", &segment.path, error))?);
+        let file = TolerantFile::open(&*files.disk, &segment.path)?;
         let io = |error| Error::io("read", &segment.path, error);
         let mut scan = Scan::new(&*file, &segment.header).map_err(io)?;
         scan.skip_to(end);
@@ -186,11 +180,6 @@ impl<'a> Marks<'a> {
         facts.durable = facts.durable.max(self.directory);
         Ok(facts)
     }
-}
-
-/// Whether a segment is the one behind a SEAL.
-pub(crate) fn is_named_by(seal: &Seal, next: &SegmentHeader) -> bool {
-    seal.logical_end == next.base && seal.chain_next == next.chain
 }
 
 fn fault_of(facts: &TailFacts, end: ChainEnd, stop: Stop, reason: &str) -> EndFault {

@@ -292,17 +292,7 @@ mod tests {
     const PAYLOAD_BYTES: usize = 64 << 10;
 
     fn header() -> SegmentHeader {
-        SegmentHeader {
-            store_id: 7,
-            number: 1,
-            rewrite: 0,
-            chain: 0,
-            base: LogOffset::default(),
-            first_position: Position::FIRST,
-            durable: LogOffset::default(),
-            epoch: 1,
-            mode: EpochMode::Fsync,
-        }
+        SegmentHeader { epoch: 1, ..SegmentHeader::first(7, EpochMode::Fsync) }
     }
 
     fn frame_at(file_offset: usize) -> Vec<u8> {

@@ -24,7 +24,6 @@ use crate::{
         segment::{Segment, create_whole, segment_number, segment_path, segments_directory, temporary},
         window::Window,
     },
-    position::{LogOffset, Position},
     time::Timestamp,
 };
 
@@ -213,16 +212,6 @@ fn lost_meta(path: &Path) -> Error {
 }
 
 fn create_first_segment(disk: &dyn Disk, store: &Path, store_id: u64, mode: EpochMode) -> Result<u64> {
-    let header = SegmentHeader {
-        store_id,
-        number: 1,
-        rewrite: 0,
-        chain: 0,
-        base: LogOffset::default(),
-        first_position: Position::FIRST,
-        durable: LogOffset::default(),
-        epoch: 0,
-        mode,
-    };
+    let header = SegmentHeader::first(store_id, mode);
     Segment::create(disk, store, header).map(|segment| segment.header.store_id)
 }

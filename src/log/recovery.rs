@@ -177,8 +177,7 @@ pub(crate) fn check_link(segment: &Segment, meta: &StoreMeta, before: Option<&Ch
     }
     let Some(end) = before else { return check_first(segment, meta) };
     let goes_on = end.seal.is_some_and(|seal| {
-        header.base == seal.logical_end
-            && header.chain == seal.chain_next
+        header.is_behind(&seal)
             && header.first_position == end.next_position
             && header.epoch == end.epoch
             && header.mode == end.mode

@@ -52,7 +52,7 @@ impl BackupRun {
     /// store's next segment.
     pub(crate) fn is_of_another_history(&self, end: &ChainEnd, next: Option<&SegmentHeader>) -> bool {
         match (end.seal, next) {
-            (Some(seal), Some(next)) => next.base != seal.logical_end || next.chain != seal.chain_next,
+            (Some(seal), Some(next)) => !next.is_behind(&seal),
             _ => self.is_other,
         }
     }

@@ -221,22 +221,11 @@ mod tests {
             sim::simulated::SimDisk,
         },
         format::{layout::put_u32, segment_header::SEGMENT_HEADER_BYTES},
-        position::Position,
     };
 
     #[test]
     fn an_epoch_that_names_a_length_that_no_frame_has_isnt_made_again() -> io::Result<()> {
-        let header = SegmentHeader {
-            store_id: 7,
-            number: 1,
-            rewrite: 0,
-            chain: 0,
-            base: LogOffset::default(),
-            first_position: Position::FIRST,
-            durable: LogOffset::default(),
-            epoch: 1,
-            mode: EpochMode::Fsync,
-        };
+        let header = SegmentHeader { epoch: 1, ..SegmentHeader::first(7, EpochMode::Fsync) };
         let end = ChainEnd::beginning(&header);
         for payload_bytes in [PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX + 1, PAYLOAD_BYTES_MAX + FRAME_ALIGNMENT] {
             let payload_start = SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES;
@@ -259,17 +248,7 @@ mod tests {
 
     #[test]
     fn what_cant_be_paid_for_isnt_made_again() -> io::Result<()> {
-        let header = SegmentHeader {
-            store_id: 7,
-            number: 1,
-            rewrite: 0,
-            chain: 0,
-            base: LogOffset::default(),
-            first_position: Position::FIRST,
-            durable: LogOffset::default(),
-            epoch: 1,
-            mode: EpochMode::Fsync,
-        };
+        let header = SegmentHeader { epoch: 1, ..SegmentHeader::first(7, EpochMode::Fsync) };
         let end = ChainEnd::beginning(&header);
         let disk = SimDisk::new(1);
         let with_file = |content: Vec<u8>| -> io::Result<Segment> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    disk::contract::{Disk, OpenMode},
+    disk::contract::Disk,
     error::{Error, Result},
     format::{
         control::StoreMeta,
@@ -262,8 +262,7 @@ impl Sources<'_> {
     }
 
     fn open(&self, file: &SegmentFile) -> Result<Arc<TolerantFile>> {
-        let opened = self.disk.open(&file.path, OpenMode::Read);
-        Ok(TolerantFile::new(opened.map_err(|error| Error::io("open", &file.path, error))?))
+        TolerantFile::open(self.disk, &file.path)
     }
 }
 

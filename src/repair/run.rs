@@ -21,7 +21,7 @@ use crate::{
         index_check::DirectoryCheck,
         marks::{Marks, Writers},
         ordering::{Slot, order_segments},
-        report::Verification,
+        report::{Tell, Verification},
         stream_table::StreamTable,
         verify::{Inspected, Presence, inspect, walk_from},
     },
@@ -35,7 +35,7 @@ use crate::{
         options::{Loss, RepairOptions},
         plan::{Change, Changes, RepairPlan, RepairStep},
         planned_end::PlannedEnd,
-        progress::{RepairProgress, Tell},
+        progress::RepairProgress,
         repair_event::{EarlierReport, append_repair_event, read_report},
         report::{EVENTS, SYSTEM_EVENTS, Summary, to_json},
         surgery,
@@ -154,7 +154,7 @@ pub fn repair_on(
             return Err(Error::RepairNotAllowed { path, cost: prepared.plan.cost() });
         }
         if prepared.plan.mends() {
-            summary = prepared.keep(options, progress)?;
+            summary = prepared.keep(summary, progress)?;
             folder = Some(folder_of(&path, summary.repair));
         }
         prepared.change(folder.as_ref().map(|_| summary.repair), progress)?;
@@ -259,12 +259,11 @@ impl Prepared {
     }
 
     /// Copies all that will be changed, and the events that are set aside, and writes the report. Returns what the report
-    /// begins with.
-    fn keep(&self, options: &RepairOptions, progress: &mut RepairProgress<'_>) -> Result<Summary> {
+    /// begins with: the summary, and what comes to it.
+    fn keep(&self, mut summary: Summary, progress: &mut RepairProgress<'_>) -> Result<Summary> {
         let (disk, store) = (&*self.files.disk, &self.files.store);
         let before = Repairs::list(disk, store)?;
         let keeping = Keeping::begin(disk, store, &before)?;
-        let mut summary = Summary::of(&self.plan, options.backup.as_deref());
         summary.repair = keeping.number;
         if self.plan.events_set_aside > 0 {
             let (events, streams) = self.set_aside(&keeping, progress)?;
