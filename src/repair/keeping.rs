@@ -25,7 +25,7 @@ pub(crate) const REPORT: &str = "report.json";
 /// The file that says that the repair was done, and that the store has its event.
 const DONE: &str = "done";
 
-/// The file that says that all changes were made but the last.
+/// The file that says that all changes were made but the last, and what is made anew: the store may be whole from then on.
 const CHANGED: &str = "changed";
 
 /// The file that says that the repair was cut off, and another one made after it.

@@ -312,8 +312,10 @@ impl Prepared {
         };
         progress.go_on_to_the_end();
         progress.expect(self.changes.iter().map(written).sum());
+        let is_mending = |change: &Change| !matches!(change.step, RepairStep::MakeAnew { .. });
+        let last_mending = self.changes.iter().rposition(is_mending);
         for (number, change) in self.changes.iter().enumerate() {
-            if let Some(repair) = repair.filter(|_| number + 1 == self.changes.len()) {
+            if let Some(repair) = repair.filter(|_| Some(number) == last_mending) {
                 Repairs::note_changed(disk, store, repair)?;
             }
             surgery::make(&sources, change)?;
