@@ -4,6 +4,9 @@ use std::{fmt, path::PathBuf};
 
 use crate::position::Position;
 
+/// The file that a directory of backups has beside what a store has. What else is in it, this file says.
+pub const BACKUP_MANIFEST: &str = "backup.manifest";
+
 /// Why a backup wasn't made, or not restored. What was there before is there still, except as [`NotPutBack`](Self::NotPutBack)
 /// says.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,14 +3,12 @@
 use std::fmt;
 
 use crate::{
+    backup_error::BACKUP_MANIFEST,
     cursor::Cursor,
     error::Error,
     position::{ExpectedVersion, Position, Version},
     stream::StreamId,
 };
-
-/// The name of a backup's manifest.
-const MANIFEST: &str = "backup.manifest";
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,7 +148,7 @@ impl Error {
                 "{} has format version {found}, and this program reads up to {supported}: use a newer annals",
                 path.display()
             ),
-            Self::Corrupt { path, reason, .. } if path.ends_with(MANIFEST) => write!(
+            Self::Corrupt { path, reason, .. } if path.ends_with(BACKUP_MANIFEST) => write!(
                 formatter,
                 "{}: {reason}. The segments beside it are a store that can be read, and \"annals backup\" of that, into a new \
                  directory, is a backup again",
@@ -158,8 +156,7 @@ impl Error {
             ),
             Self::Corrupt { path, offset, reason, intact } => write!(
                 formatter,
-                "{}, offset {offset}: {reason}. {}; \"annals verify\" shows the rest, and \"annals repair\" what can be \
-                 done",
+                "{}, offset {offset}: {reason}. {}; \"annals verify\" shows the rest",
                 path.display(),
                 intact_message(*intact)
             ),

@@ -130,7 +130,7 @@ pub use backup::{
     placing::ExistingStore,
     restoring::{RestoreOptions, RestoreReport, restore, restore_on},
 };
-pub use backup_error::BackupError;
+pub use backup_error::{BACKUP_MANIFEST, BackupError};
 pub use catalog::StoreInfo;
 pub use checkpoint::Checkpoint;
 pub use compatibility::{Compatibility, CompatibilityDirection, CompatibilityFinding, Judgement};

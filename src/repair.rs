@@ -12,19 +12,22 @@
 //! ```
 //!
 //! ```text
-//! options       what a repair may do
-//! progress      how far it is
-//! event_line    events as the JSON lines that import takes
-//! overlay       a file with other bytes in some places
-//! mending       frames of which is known what they must have been
-//! backup_run    a stretch that comes from the backup, and whether it is of the same history
-//! merged        the log, put together of what there is
-//! plan          what a repair would do
-//! report        the same as JSON and as text
-//! keeping       quarantine/repair-N
-//! surgery       the changes, one by one
-//! repair_event  the event that tells of it
-//! run           all of it, in order
+//! options         what a repair may do
+//! progress        how far it is
+//! event_line      events as the JSON lines that import takes
+//! overlay         a file with other bytes in some places
+//! mending         frames of which is known what they must have been
+//! backup_run      a stretch that comes from the backup, and whether it is of the same history
+//! restored        what comes from it: positions, and versions of streams
+//! merged_segment  one segment, put together of what there is
+//! merged          the log, put together of what there is
+//! planned_end     where it has the log end
+//! plan            what a repair would do
+//! report          the same as JSON and as text
+//! keeping         quarantine/repair-N
+//! surgery         the changes, one by one
+//! repair_event    the event that tells of it
+//! run             all of it, in order
 //! ```
 
 pub(crate) mod backup_run;
@@ -32,11 +35,14 @@ pub(crate) mod event_line;
 pub(crate) mod keeping;
 pub(crate) mod mending;
 pub(crate) mod merged;
+pub(crate) mod merged_segment;
 pub(crate) mod options;
 pub(crate) mod overlay;
 pub(crate) mod plan;
+pub(crate) mod planned_end;
 pub(crate) mod progress;
 pub(crate) mod repair_event;
 pub(crate) mod report;
+pub(crate) mod restored;
 pub(crate) mod run;
 pub(crate) mod surgery;

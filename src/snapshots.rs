@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::{
     committed::Committed,
-    disk::contract::{Disk, EntryKind, OpenMode},
+    disk::contract::{Disk, EntryKind, OpenMode, ensure_inner_dir},
     error::{Error, Result},
     format::{
         layout::{bytes, checksum},
@@ -228,10 +228,8 @@ impl SnapshotFolder {
     }
 
     fn make(&self, directory: &Path) -> Result<()> {
-        match self.disk.create_inner_dir(directory) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made.map_err(|error| Error::io("create", directory, error)),
-        }
+        let made = ensure_inner_dir(&*self.disk, directory);
+        made.map(drop).map_err(|error| Error::io("create", directory, error))
     }
 
     /// Writes a file, which has its name only when it is whole, as far as the system knows. It isn't synced.

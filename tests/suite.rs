@@ -158,6 +158,8 @@ mod reading;
 mod repair;
 #[path = "suite/repair_backup.rs"]
 mod repair_backup;
+#[path = "suite/repair_bounds.rs"]
+mod repair_bounds;
 #[path = "suite/repair_faults.rs"]
 mod repair_faults;
 #[path = "suite/repair_history.rs"]

@@ -12,8 +12,8 @@ use std::{
 };
 
 use crate::{
-    backup_error::BackupError,
-    disk::contract::{DirectoryLock, Disk, EntryKind, OpenMode},
+    backup_error::{BACKUP_MANIFEST, BackupError},
+    disk::contract::{DirectoryLock, Disk, EntryKind, OpenMode, ensure_inner_dir},
     error::{Error, Result},
     format::{
         control::{EnvelopeFault, StoreMeta},
@@ -36,7 +36,7 @@ use crate::{
 const NAMES_OF_BEGUN: [&str; 2] = ["backup.manifest.tmp", "writer.pid"];
 
 fn manifest_path(backup: &Path) -> PathBuf {
-    backup.join(creation::MANIFEST)
+    backup.join(BACKUP_MANIFEST)
 }
 
 /// Reads a backup's manifest; none if it isn't there.
@@ -103,10 +103,7 @@ impl Destination {
     /// Removes what was never finished, and makes all names durable that an earlier run may have left without.
     fn tidy(&self) -> Result<()> {
         let segments = segments_directory(&self.path);
-        let kind = self.disk.kind(&segments).map_err(|error| Error::io("look at", &segments, error))?;
-        if kind.is_none() {
-            self.disk.create_inner_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
-        }
+        ensure_inner_dir(&*self.disk, &segments).map_err(|error| Error::io("create", &segments, error))?;
         remove_leftovers(&*self.disk, &self.path)?;
         remove_leftovers(&*self.disk, &segments)?;
         creation::sync_names(&*self.disk, &self.path)

@@ -7,7 +7,7 @@ use crate::{
         destination::Destination,
         history,
         source::Source,
-        transfer::{Extent, NewFile, Teller, Walked, walk},
+        transfer::{NewFile, Portion, Teller, Walked, walk},
     },
     backup_error::BackupError,
     disk::{contract::Disk, os::OsDisk},
@@ -323,7 +323,7 @@ impl Making<'_> {
         let walked = self
             .destination
             .segment(number)
-            .and_then(|found| walk(&found, Extent::UpTo(known.bytes), &mut self.teller, None));
+            .and_then(|found| walk(&found, Portion::UpTo(known.bytes), &mut self.teller, None));
         match walked {
             Ok(walked) => Ok(walked.hash == known.hash),
             // A disk that can't read it any more is one of the reasons to look.
@@ -360,7 +360,7 @@ impl Making<'_> {
             return Err(self.appended());
         }
         let done = self.teller.done();
-        let walked = match walk(&found, Extent::Valid, &mut self.teller, None) {
+        let walked = match walk(&found, Portion::Valid, &mut self.teller, None) {
             Err(Error::Corrupt { .. }) => return Ok(None),
             walked => walked?,
         };
@@ -414,7 +414,7 @@ impl Making<'_> {
             return Ok(None);
         }
         let done = self.teller.done();
-        let walked = walk(segment, Extent::Sealed, &mut self.teller, None)?;
+        let walked = walk(segment, Portion::Sealed, &mut self.teller, None)?;
         if walked.end.file_offset != segment.prepared() {
             // The writer is about to cut off what it had prepared.
             self.destination.remove_temporary(number)?;
@@ -427,9 +427,10 @@ impl Making<'_> {
 
     fn copy(&mut self, segment: &Segment) -> Result<Walked> {
         let number = segment.header.number;
-        let extent = if number == self.source.last { Extent::UpTo(self.source.end) } else { Extent::Sealed };
+        let portion =
+            if number == self.source.last { Portion::UpTo(self.source.end) } else { Portion::Sealed };
         let mut file = NewFile::create(&*self.source.disk, self.destination.temporary_path(number))?;
-        let walked = walk(segment, extent, &mut self.teller, Some(&mut file))?;
+        let walked = walk(segment, portion, &mut self.teller, Some(&mut file))?;
         self.report.bytes_copied += file.finish()?;
         self.report.segments_copied += 1;
         Ok(walked)

@@ -18,7 +18,7 @@ use std::{
 
 use crate::{
     backup_error::BackupError,
-    disk::contract::{DirectoryEntry, DirectoryLock, Disk, EntryKind},
+    disk::contract::{DirectoryEntry, DirectoryLock, Disk, EntryKind, ensure_inner_dir},
     error::{Error, Result},
     format::control::StoreMeta,
     log::{
@@ -103,9 +103,7 @@ impl<'a> Place<'a> {
                 self.disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
             }
         }
-        if kind(self.disk, &unfinished)?.is_none() {
-            self.disk.create_dir(&unfinished).map_err(|error| Error::io("create", &unfinished, error))?;
-        }
+        ensure_inner_dir(self.disk, &unfinished).map_err(|error| Error::io("create", &unfinished, error))?;
         Ok(())
     }
 

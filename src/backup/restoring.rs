@@ -12,7 +12,7 @@ use crate::{
         cut::{Cut, find_cut, shorten},
         destination::read_manifest,
         placing::{ExistingStore, Place},
-        transfer::{Extent, NewFile, Teller, Walked, broken, walk},
+        transfer::{NewFile, Portion, Teller, Walked, broken, walk},
     },
     backup_error::BackupError,
     disk::{
@@ -235,7 +235,7 @@ impl Restoring<'_> {
     /// Brings all of a segment that belongs to the backup.
     fn bring(&mut self, segment: &Segment, entry: &ManifestSegment) -> Result<()> {
         let mut file = NewFile::create(self.disk, self.place.segment_path(segment.header.number))?;
-        let walked = walk(segment, Extent::UpTo(entry.bytes), &mut self.teller, Some(&mut file))?;
+        let walked = walk(segment, Portion::UpTo(entry.bytes), &mut self.teller, Some(&mut file))?;
         if walked.hash != entry.hash {
             let reason = "the segment's bytes aren't those that backup.manifest names: their hash differs";
             let intact = segment.header.first_position.previous();
@@ -249,7 +249,7 @@ impl Restoring<'_> {
     fn bring_up_to(&mut self, segment: &Segment, entry: &ManifestSegment, moment: AsOf) -> Result<()> {
         let Cut { whole_bytes, part_bytes } = find_cut(segment, entry.bytes, moment)?;
         let mut file = NewFile::create(self.disk, self.place.segment_path(segment.header.number))?;
-        let mut walked = walk(segment, Extent::UpTo(whole_bytes), &mut self.teller, Some(&mut file))?;
+        let mut walked = walk(segment, Portion::UpTo(whole_bytes), &mut self.teller, Some(&mut file))?;
         if let Some(part_bytes) = part_bytes {
             file.put(&shortened_frame(segment, walked.end, part_bytes)?)?;
         }
@@ -266,7 +266,7 @@ impl Restoring<'_> {
         let path = self.place.segment_path(number);
         let made = Segment::open_at(self.disk, &path, number, OpenMode::Read)?;
         let done = self.teller.done();
-        let walked = walk(&made, Extent::UpTo(bytes), &mut self.teller, None)?;
+        let walked = walk(&made, Portion::UpTo(bytes), &mut self.teller, None)?;
         self.teller.set(done)?;
         Ok(walked)
     }

@@ -86,7 +86,7 @@ impl<'a> Teller<'a> {
 
 /// How much of a segment is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Extent {
+pub(crate) enum Portion {
     /// All of one that has a successor.
     Sealed,
     /// So many bytes of its file, where a frame ends.
@@ -122,12 +122,12 @@ impl Walked {
 /// an error.
 pub(crate) fn walk(
     segment: &Segment,
-    extent: Extent,
+    portion: Portion,
     teller: &mut Teller<'_>,
     mut copy: Option<&mut NewFile>,
 ) -> Result<Walked> {
     let io = |error| Error::io("read", &segment.path, error);
-    let bytes_max = if let Extent::UpTo(bytes) = extent { bytes } else { u64::MAX };
+    let bytes_max = if let Portion::UpTo(bytes) = portion { bytes } else { u64::MAX };
     let mut scan = Scan::until(&*segment.file, &segment.header, bytes_max).map_err(io)?;
     let mut hasher = Xxh3::new();
     let mut times: Option<(Timestamp, Timestamp)> = None;
@@ -141,11 +141,11 @@ pub(crate) fn walk(
     while scan.end().file_offset < bytes_max {
         let frame = match scan.next_whole_frame().map_err(io)? {
             Ok(frame) => frame,
-            Err(stop) if extent == Extent::Sealed => {
+            Err(stop) if portion == Portion::Sealed => {
                 check_sealed(segment, scan.end(), stop)?;
                 break;
             }
-            Err(_) if extent == Extent::Valid => break,
+            Err(_) if portion == Portion::Valid => break,
             Err(stop) => return Err(broken(segment, &scan.end(), stop.reason)),
         };
         hasher.update(frame.bytes);

@@ -126,6 +126,21 @@ pub trait Disk: Send + Sync + fmt::Debug {
     }
 }
 
+/// Makes a directory inside of a store's if it is missing. Returns whether it was.
+///
+/// # Errors
+///
+/// The system's.
+pub(crate) fn ensure_inner_dir(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    if disk.kind(path)?.is_some() {
+        return Ok(false);
+    }
+    match disk.create_inner_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        made => made.map(|()| true),
+    }
+}
+
 fn unsupported(what: &str, path: &Path) -> io::Error {
     let message = format!("this disk doesn't share {what} on {}", path.display());
     io::Error::new(io::ErrorKind::Unsupported, message)

@@ -2,6 +2,7 @@
 
 use crate::{
     format::{
+        control_frame::Seal,
         frame::EpochMode,
         layout::{
             FORMAT_VERSION, PIECE_BYTES, checksum, get_u16, get_u32, get_u64, is_zero, layout, put_u16,
@@ -71,6 +72,26 @@ pub(crate) enum SegmentHeaderFault {
 }
 
 impl SegmentHeader {
+    /// That of a log's first segment.
+    pub(crate) fn first(store_id: u64, mode: EpochMode) -> Self {
+        Self {
+            store_id,
+            number: 1,
+            rewrite: 0,
+            chain: 0,
+            base: LogOffset::default(),
+            first_position: Position::FIRST,
+            durable: LogOffset::default(),
+            epoch: 0,
+            mode,
+        }
+    }
+
+    /// Whether it is that of the segment behind a SEAL.
+    pub(crate) fn is_behind(&self, seal: &Seal) -> bool {
+        self.base == seal.logical_end && self.chain == seal.chain_next
+    }
+
     /// The log offset of a place in the file.
     pub(crate) fn log_offset(&self, file_offset: u64) -> LogOffset {
         self.base.plus(file_offset)

@@ -2,20 +2,27 @@
 
 use std::cell::Cell;
 
-/// How many bytes are checked of one segment's broken stretches at most: four times those of the largest segment, which is
-/// more than honest damage needs.
+/// How often as many bytes as a segment's file has are checked of its broken stretches, at most: each few times, and more where
+/// frames, or what looks like them, overlap.
+const CHECKED_TIMES_MAX: u64 = 64;
+
+/// The same in bytes, whatever the file's length: four times those of the largest segment.
 const CHECKED_BYTES_MAX: u64 = 4 << 30;
 
-/// The bytes that may be checked yet. Each is paid for before it is checked; when they are spent, what isn't known yet stays so.
+/// What is checked in any case, in bytes.
+const CHECKED_BYTES_MIN: u64 = 1 << 20;
+
+/// The bytes that may be read or checked yet. Each is paid for before; when they are spent, what isn't known yet stays so.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     left: Cell<u64>,
 }
 
 impl Allowance {
-    /// What there is for a segment.
-    pub(crate) fn of_segment() -> Self {
-        Self::new(CHECKED_BYTES_MAX)
+    /// What there is for a segment whose file has so many bytes.
+    pub(crate) fn of_segment(file_bytes: u64) -> Self {
+        let bytes = file_bytes.saturating_mul(CHECKED_TIMES_MAX);
+        Self::new(bytes.clamp(CHECKED_BYTES_MIN, CHECKED_BYTES_MAX))
     }
 
     pub(crate) fn new(bytes: u64) -> Self {
@@ -32,6 +39,12 @@ impl Allowance {
     pub(crate) fn is_spent(&self) -> bool {
         self.left.get() == 0
     }
+
+    /// What is left, in bytes.
+    #[cfg(test)]
+    pub(crate) fn left(&self) -> u64 {
+        self.left.get()
+    }
 }
 
 #[cfg(test)]
@@ -44,5 +57,13 @@ mod tests {
         assert!(allowance.pay(6) && !allowance.is_spent());
         assert!(!allowance.pay(5) && allowance.is_spent());
         assert!(!allowance.pay(1));
+    }
+
+    #[test]
+    fn a_small_file_is_worth_less_than_a_large_one() {
+        let left_of = |file_bytes| Allowance::of_segment(file_bytes).left();
+        assert_eq!((left_of(0), left_of(10_000)), (1 << 20, 1 << 20));
+        assert_eq!((left_of(1 << 20), left_of(64 << 20)), (64 << 20, 4 << 30));
+        assert_eq!((left_of(1 << 30), left_of(u64::MAX)), (4 << 30, 4 << 30));
     }
 }

@@ -1,6 +1,6 @@
 //! Snapshots and checkpoints against the log: each names an event by its position and checksum, which must be there.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use crate::{
     cursor::Cursor,
@@ -71,7 +71,7 @@ pub(crate) fn check_snapshots(
     let directories = match directories_in(disk, places) {
         Ok(directories) => directories,
         Err(error) => {
-            compared.fault(places.folder.clone(), &unreadable(error));
+            compared.fault(places.folder.clone(), &Fault::from(error));
             return Ok(compared);
         }
     };
@@ -86,15 +86,11 @@ pub(crate) fn check_snapshots(
                     }
                 }
             }
-            Err(error) => compared.fault(directory, &unreadable(error)),
+            Err(error) => compared.fault(directory, &Fault::from(error)),
         }
     }
     compared.look_up(&mut waiting, lookup, reach)?;
     Ok(compared)
-}
-
-fn unreadable(error: io::Error) -> Fault {
-    Fault::from(error)
 }
 
 impl Compared {

@@ -25,7 +25,6 @@ use crate::{
         damaged_segment::{DamagedSegment, Witness, account_for_missing},
         index_check::{DirectoryCheck, IndexCheck, Links, LogAtEnd},
         losses::{Losses, NameHint},
-        marks::is_named_by,
         report::{Damage, Finding, FindingKind, Verification},
         salvage::seeming_id,
         stream_table::{StreamTable, VERSION_MAX},
@@ -107,7 +106,7 @@ impl<'a> Census<'a> {
             is_cut_off: false,
             intake: Intake::Nothing,
             is_broken: false,
-            allowance: Rc::new(Allowance::of_segment()),
+            allowance: Rc::new(Allowance::new(0)),
             last_index: None,
             visit,
         }
@@ -165,7 +164,7 @@ impl<'a> Census<'a> {
         self.close_directory(header.number);
         let number = segment_number(header.number);
         self.is_broken = false;
-        self.allowance = Rc::new(Allowance::of_segment());
+        self.allowance = Rc::new(Allowance::of_segment(walked.segment.prepared()));
         let memory = MemoryIndex::new(number, header.base, header.first_position);
         self.intake = Intake::Indexed(memory, IndexCheck::open(self.files, header));
     }
@@ -341,7 +340,7 @@ impl<'a> Census<'a> {
         if let Intake::Indexed(memory, _) = &self.intake {
             let durable = self.durable;
             let is_whole = |end: &ChainEnd| match (end.seal, next) {
-                (Some(seal), Some(next)) => is_named_by(&seal, next),
+                (Some(seal), Some(next)) => next.is_behind(&seal),
                 (Some(_), None) => true,
                 (None, _) => durable == Some(header.log_offset(end.file_offset)),
             };

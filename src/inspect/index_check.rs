@@ -7,7 +7,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::{
     disk::contract::OpenMode,
     error::{Error, Result},
-    format::{layout::bytes, segment_header::SegmentHeader},
+    format::{
+        layout::{bytes, index},
+        segment_header::SegmentHeader,
+    },
     index::{
         directory::{Directory, SegmentTable},
         files::{IndexFiles, index_error},
@@ -106,20 +109,23 @@ impl IndexCheck {
 
     /// The first byte in which the file isn't as expected.
     fn difference(&self, files: &IndexFiles, expected: &[u8]) -> Result<Option<u64>> {
-        let read = || -> io::Result<Option<u64>> {
-            let file = files.disk.open(&self.path, OpenMode::Read)?;
-            let length = file.len()?;
-            let mut found = vec![0; expected.len().min(usize::try_from(length).unwrap_or(usize::MAX))];
-            file.read_exact_at(&mut found, 0)?;
-            let same = found.iter().zip(expected).take_while(|(found, expected)| found == expected).count();
-            let is_same = same == expected.len() && length == bytes(expected.len());
-            Ok((!is_same).then_some(bytes(same)))
-        };
-        match read() {
+        let (found, length) = match self.read(files, expected.len()) {
             // Replaced by the writer meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            read => read.map_err(|error| Error::io("read", &self.path, error)),
-        }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(|error| Error::io("read", &self.path, error))?,
+        };
+        let same = found.iter().zip(expected).take_while(|(found, expected)| found == expected).count();
+        let is_same = same == expected.len() && length == bytes(expected.len());
+        Ok((!is_same).then_some(bytes(same)))
+    }
+
+    /// The file's bytes, so many at most, and its length.
+    fn read(&self, files: &IndexFiles, bytes_max: usize) -> io::Result<(Vec<u8>, u64)> {
+        let file = files.disk.open(&self.path, OpenMode::Read)?;
+        let length = file.len()?;
+        let mut found = vec![0; index(length.min(bytes(bytes_max)))];
+        file.read_exact_at(&mut found, 0)?;
+        Ok((found, length))
     }
 
     /// Whether the file is of this end still: else a writer has put another in its place since it was opened.
@@ -161,14 +167,8 @@ impl IndexCheck {
             return Ok(true);
         }
         let expected = sealed_writer::encode(memory, end, files.store_id, &|key| Ok(table.latest(key)))?;
-        let read = || -> io::Result<bool> {
-            let file = files.disk.open(&self.path, OpenMode::Read)?;
-            let length = file.len()?.min(bytes(expected.len()));
-            let mut found = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-            file.read_exact_at(&mut found, 0)?;
-            Ok(expected.starts_with(&found))
-        };
-        Ok(read().unwrap_or(false))
+        let read = self.read(files, expected.len());
+        Ok(read.is_ok_and(|(found, _)| expected.starts_with(&found)))
     }
 }
 

@@ -7,7 +7,6 @@ use std::{
 };
 
 use crate::{
-    disk::contract::OpenMode,
     error::{Error, Result},
     format::{control::StoreMeta, frame::EpochMode, layout::bytes, segment_header::SegmentHeader},
     index::files::IndexFiles,
@@ -18,7 +17,7 @@ use crate::{
         lookup::{Lookup, Surveyed},
         marks::{Marks, Writers, check_mark},
         ordering::{SegmentFile, Slot, missing},
-        report::{Damage, Extent, Progress, Verification},
+        report::{Damage, Extent, Progress, Tell, Verification},
         search::infer_header,
         survey::{Ahead, Message},
         tolerant_file::TolerantFile,
@@ -30,12 +29,9 @@ use crate::{
         scan::ChainEnd,
         segment::{Segment, read_header},
     },
-    position::{LogOffset, Position},
+    position::LogOffset,
     snapshot_file::SnapshotPlaces,
 };
-
-/// Is told how far an inspection is, and says whether it goes on.
-pub(crate) type Tell<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 
 /// How whole segments are looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,7 +60,7 @@ pub(crate) struct Inspection<'a> {
     end: Option<ChainEnd>,
     bytes_total: u64,
     bytes: u64,
-    progress: &'a mut Tell<'a>,
+    progress: Tell<'a>,
     is_stopped: bool,
 }
 
@@ -75,7 +71,7 @@ impl<'a> Inspection<'a> {
         bound: Option<LogOffset>,
         marks: Marks<'a>,
         census: Census<'a>,
-        progress: &'a mut Tell<'a>,
+        progress: Tell<'a>,
     ) -> Self {
         let last = (meta.first_segment, None);
         Self {
@@ -102,7 +98,7 @@ impl<'a> Inspection<'a> {
         meta: StoreMeta,
         (writers, bound): (Writers, Option<LogOffset>),
         mut found: Verification,
-        progress: &'a mut Tell<'a>,
+        progress: Tell<'a>,
         visit: &'a mut VisitEvent<'a>,
     ) -> Result<Self> {
         let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
@@ -283,8 +279,7 @@ impl<'a> Inspection<'a> {
 
     /// Opens a segment; none, and a note of it: nothing in it can be told to be of this place in the log.
     fn open(&mut self, slot: &SegmentFile) -> Result<Option<OpenSegment>> {
-        let opened = self.files.disk.open(&slot.path, OpenMode::Read);
-        let file = TolerantFile::new(opened.map_err(|error| Error::io("open", &slot.path, error))?);
+        let file = TolerantFile::open(&*self.files.disk, &slot.path)?;
         let walked = |header| -> Result<OpenSegment> {
             let segment = Segment::with_header(header, slot.path.clone(), Arc::clone(&file) as _)?;
             Ok(OpenSegment { segment, file: Arc::clone(&file) })
@@ -363,7 +358,7 @@ impl<'a> Inspection<'a> {
 }
 
 /// Tells how far it is, and goes on if it may.
-fn go_on(progress: &mut Tell<'_>, (bytes, bytes_total): (u64, u64), is_stopped: &mut bool) -> Result<()> {
+fn go_on(progress: Tell<'_>, (bytes, bytes_total): (u64, u64), is_stopped: &mut bool) -> Result<()> {
     match progress(Progress { bytes, bytes_total }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => {
@@ -379,26 +374,9 @@ pub(crate) fn rebuilt_header(
     number: u64,
     before: Option<&ChainEnd>,
 ) -> Option<SegmentHeader> {
-    let beginning = SegmentHeader {
-        store_id: meta.store_id,
-        number,
-        rewrite: 0,
-        chain: 0,
-        base: LogOffset::default(),
-        first_position: Position::FIRST,
-        durable: LogOffset::default(),
-        epoch: 0,
-        mode: EpochMode::Fsync,
-    };
-    let Some(before) = before else { return (number == 1 && meta.first_segment == 1).then_some(beginning) };
-    let seal = before.seal?;
-    Some(SegmentHeader {
-        chain: seal.chain_next,
-        base: seal.logical_end,
-        first_position: before.next_position,
-        durable: seal.logical_end,
-        epoch: before.epoch,
-        mode: before.mode,
-        ..beginning
-    })
+    match before {
+        Some(before) => before.next_header(meta.store_id, number),
+        None => (number == 1 && meta.first_segment == 1)
+            .then(|| SegmentHeader::first(meta.store_id, EpochMode::Fsync)),
+    }
 }

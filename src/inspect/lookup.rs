@@ -2,9 +2,12 @@
 //! by a walk over the segment.
 
 use crate::{
-    disk::contract::OpenMode,
-    error::{Error, Result},
-    format::{record::Record, segment_header::SegmentHeader},
+    error::Result,
+    format::{
+        layout::{RECORD_BYTES_MAX, bytes},
+        record::Record,
+        segment_header::SegmentHeader,
+    },
     index::{
         files::IndexFiles,
         key::StreamKey,
@@ -35,8 +38,7 @@ pub(crate) struct Surveyed {
 impl Surveyed {
     /// Opens it once more.
     pub(crate) fn open(&self, files: &IndexFiles) -> Result<OpenSegment> {
-        let opened = files.disk.open(&self.path, OpenMode::Read);
-        let file = TolerantFile::new(opened.map_err(|error| Error::io("open", &self.path, error))?);
+        let file = TolerantFile::open(&*files.disk, &self.path)?;
         let segment = Segment::with_header(self.header.clone(), self.path.clone(), file.clone())?;
         Ok(OpenSegment { segment, file })
     }
@@ -88,7 +90,7 @@ impl<'a> Lookup<'a> {
         let here = self.go_to(segment)?;
         let place = here.places.of(position, &segment.header, last_index);
         let Some(file_offset) = place else { return Ok(None) };
-        record_at(&here.walked, file_offset, &Allowance::of_segment(), |record| {
+        record_at(&here.walked, file_offset, &Allowance::new(bytes(RECORD_BYTES_MAX)), |record| {
             Ok((record.event.position == position).then(|| ask(record)))
         })
         .map(Option::flatten)
@@ -133,7 +135,7 @@ impl<'a> Lookup<'a> {
         let Some(file_offset) = file_offset else { return Ok(None) };
         let store_id = self.files.store_id;
         let walked = segment.open(self.files)?;
-        let name = record_at(&walked, file_offset, &Allowance::of_segment(), |record| {
+        let name = record_at(&walked, file_offset, &Allowance::new(bytes(RECORD_BYTES_MAX)), |record| {
             let name = record.event.stream;
             Ok((StreamKey::of(name, store_id).hash == hash).then(|| name.to_owned()))
         })?;

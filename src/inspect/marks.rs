@@ -2,15 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use crate::{
     disk::contract::{Disk, OpenMode},
     error::{Error, Result},
-    format::{
-        control::MARK_SLOT_BYTES,
-        control_frame::Seal,
-        layout::bytes,
-        segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
-    },
+    format::{control::MARK_SLOT_BYTES, layout::bytes, segment_header::SEGMENT_HEADER_BYTES},
     index::{directory::SegmentTable, files::IndexFiles},
     inspect::{
         report::{Finding, FindingKind},
@@ -61,6 +58,9 @@ pub(crate) struct Marks<'a> {
     pub(crate) interrupted_bytes: AtomicU64,
     /// Whether a writer has come since the verification began: the log goes on behind what was looked at.
     is_overtaken: AtomicBool,
+    /// What the last segment has behind its first damage, and that segment's number: so all of that is read once, and not again for
+    /// each further place that is damaged.
+    beyond_damage: Mutex<Option<(u64, TailFacts)>>,
 }
 
 impl<'a> Marks<'a> {
@@ -75,6 +75,7 @@ impl<'a> Marks<'a> {
             directory,
             interrupted_bytes: AtomicU64::new(0),
             is_overtaken: AtomicBool::new(false),
+            beyond_damage: Mutex::default(),
         }
     }
 
@@ -86,6 +87,9 @@ impl<'a> Marks<'a> {
         end: ChainEnd,
         stop: Stop,
     ) -> Result<Option<EndFault>> {
+        if let Some(fault) = self.judge_behind_damage(walked, end, stop) {
+            return Ok(Some(fault));
+        }
         let chain_end = walked.segment.log_offset(end.file_offset);
         let mut before: Option<TailFacts> = None;
         for _ in 0..LOOKS_MAX {
@@ -116,13 +120,28 @@ impl<'a> Marks<'a> {
                     before = Some(facts);
                 }
                 (Verdict::Corrupt(reason), _) => {
-                    let is_cut_off = facts.durable > facts.chain_end;
-                    let reason = described(&facts, end, stop, reason);
-                    return Ok(Some(EndFault { reason, is_cut_off }));
+                    let fault = fault_of(&facts, end, stop, reason);
+                    *self.beyond_damage.lock() = Some((walked.segment.header.number, facts));
+                    return Ok(Some(fault));
                 }
             }
         }
         Ok(Some(EndFault { reason: stop.reason.to_owned(), is_cut_off: false }))
+    }
+
+    /// The same behind damage, by what was seen there: nobody goes on in a segment that is damaged. None: that tells of no more.
+    fn judge_behind_damage(&self, walked: &OpenSegment, end: ChainEnd, stop: Stop) -> Option<EndFault> {
+        let seen = self.beyond_damage.lock();
+        let (number, before) = seen.as_ref()?;
+        let chain_end = walked.segment.log_offset(end.file_offset);
+        if *number != walked.segment.header.number || chain_end < before.chain_end {
+            return None;
+        }
+        let facts = TailFacts { chain_end, mode: end.mode, stop: stop.tail, ..before.clone() };
+        match judge(&facts) {
+            Verdict::Corrupt(reason) => Some(fault_of(&facts, end, stop, reason)),
+            Verdict::Whole | Verdict::Torn => None,
+        }
     }
 
     /// Whether the log goes on where it seemed to end: a writer has come since, and may be gone again.
@@ -134,11 +153,10 @@ impl<'a> Marks<'a> {
         if let Some(seal) = end.seal {
             let path = segment_path(&files.store, segment.header.number + 1);
             let Ok(file) = files.disk.open(&path, OpenMode::Read) else { return Ok(false) };
-            return Ok(read_header(&path, &*file).is_ok_and(|next| is_named_by(&seal, &next)));
+            return Ok(read_header(&path, &*file).is_ok_and(|next| next.is_behind(&seal)));
         }
         // Opened anew: a backup that is brought up to date has another file under this name.
-        let opened = files.disk.open(&segment.path, OpenMode::Read);
-        let file = TolerantFile::new(opened.map_err(|error| Error::io("open", &segment.path, error))?);
+        let file = TolerantFile::open(&*files.disk, &segment.path)?;
         let io = |error| Error::io("read", &segment.path, error);
         let mut scan = Scan::new(&*file, &segment.header).map_err(io)?;
         scan.skip_to(end);
@@ -164,9 +182,8 @@ impl<'a> Marks<'a> {
     }
 }
 
-/// Whether a segment is the one behind a SEAL.
-pub(crate) fn is_named_by(seal: &Seal, next: &SegmentHeader) -> bool {
-    seal.logical_end == next.base && seal.chain_next == next.chain
+fn fault_of(facts: &TailFacts, end: ChainEnd, stop: Stop, reason: &str) -> EndFault {
+    EndFault { reason: described(facts, end, stop, reason), is_cut_off: facts.durable > facts.chain_end }
 }
 
 fn described(facts: &TailFacts, end: ChainEnd, stop: Stop, reason: &str) -> String {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    disk::contract::{Disk, DiskFile, EntryKind, OpenMode},
+    disk::contract::{Disk, DiskFile, EntryKind},
     error::{Error, Result},
     format::segment_header::{SEGMENT_NUMBER_MAX, SegmentHeader},
     inspect::{report::Damage, tolerant_file::TolerantFile},
@@ -162,8 +162,7 @@ fn list(disk: &dyn Disk, store: &Path, ordering: &mut Ordering) -> Result<Option
 }
 
 fn look_at(disk: &dyn Disk, path: PathBuf) -> Result<Named> {
-    let file = disk.open(&path, OpenMode::Read).map_err(|error| Error::io("open", &path, error))?;
-    let file = TolerantFile::new(file);
+    let file = TolerantFile::open(disk, &path)?;
     let bytes = file.len().map_err(|error| Error::io("read", &path, error))?;
     let header = match read_header(&path, &*file) {
         Err(Error::Corrupt { reason, .. }) => Err(reason),

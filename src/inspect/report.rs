@@ -1,6 +1,11 @@
 //! What a verification says: what is whole, what is damaged, and which events that concerns.
 
-use std::{fmt, ops::Deref, path::PathBuf, slice, vec};
+use std::{
+    fmt,
+    ops::{ControlFlow, Deref},
+    path::PathBuf,
+    slice, vec,
+};
 
 use crate::{
     event_id::EventId,
@@ -101,6 +106,9 @@ pub struct Progress {
     /// How much there is to do, in bytes.
     pub bytes_total: u64,
 }
+
+/// Who is told how far it is, and says whether it goes on.
+pub(crate) type Tell<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
 /// How far the log was looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

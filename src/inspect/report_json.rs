@@ -38,7 +38,7 @@ struct VerificationJson<'a> {
     unnamed: Option<UnnamedJson>,
 }
 
-#[derive(Serialize)]
+#[derive(PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct UnnamedJson {
     damage: u64,
@@ -158,10 +158,7 @@ impl UnnamedJson {
             intact: found.intact.unnamed(),
             findings: found.findings.unnamed(),
         };
-        let Self { damage, lost, lost_versions, lost_ids, intact, findings } = &unnamed;
-        let is_any =
-            [damage, lost, lost_versions, lost_ids, intact, findings].into_iter().any(|count| *count > 0);
-        is_any.then_some(unnamed)
+        (unnamed != Self::default()).then_some(unnamed)
     }
 }
 

@@ -10,7 +10,6 @@ use std::{
 use crate::{
     checkpoint::{CHECKPOINT_PREFIX, checkpoint_of},
     cursor::Cursor,
-    disk::contract::OpenMode,
     event::EventRef,
     format::segment_header::SegmentHeader,
     index::{
@@ -157,7 +156,7 @@ fn look_at(
     tell: &mut dyn FnMut(u64) -> Option<()>,
 ) -> Option<Survey> {
     let header = segment.header.clone()?;
-    let file = TolerantFile::new(files.disk.open(&segment.path, OpenMode::Read).ok()?);
+    let file = TolerantFile::open(&*files.disk, &segment.path).ok()?;
     let segment = Segment::with_header(header, segment.path.clone(), file.clone()).ok()?;
     let mut survey = Survey::begin(&segment.header);
     let mut scan = Scan::new(&*segment.file, &segment.header).ok()?;

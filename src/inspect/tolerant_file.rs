@@ -1,11 +1,12 @@
 //! A file whose bad sectors read as zeros, and are told: so that one of them doesn't end the look at all the others.
 
-use std::{io, ops::Range, sync::Arc};
+use std::{io, ops::Range, path::Path, sync::Arc};
 
 use parking_lot::Mutex;
 
 use crate::{
-    disk::contract::{DiskFile, Mapping, SECTOR_BYTES},
+    disk::contract::{Disk, DiskFile, Mapping, OpenMode, SECTOR_BYTES},
+    error::{Error, Result},
     format::layout::{bytes, index},
 };
 
@@ -33,6 +34,11 @@ pub(crate) struct TolerantFile {
 impl TolerantFile {
     pub(crate) fn new(file: Arc<dyn DiskFile>) -> Arc<Self> {
         Arc::new(Self { file, unreadable: Mutex::default() })
+    }
+
+    /// Opens a file of a disk.
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Arc<Self>> {
+        disk.open(path, OpenMode::Read).map(Self::new).map_err(|error| Error::io("open", path, error))
     }
 
     /// The first place in a stretch that couldn't be read, as far as it was tried.

@@ -11,7 +11,7 @@ use crate::{
     },
     inspect::{
         allowance::Allowance,
-        search::{find_on_within, stretch_of},
+        search::{Search, stretch_of},
         tolerant_file::TolerantFile,
     },
     log::{
@@ -142,7 +142,8 @@ fn walk_here(walked: &OpenSegment, end: &End<'_>, take: Take<'_, Gap>) -> Result
     let segment = &walked.segment;
     let io = |error| Error::io("read", &segment.path, error);
     let mut scan = Scan::until(&*segment.file, &segment.header, end.bytes_end()).map_err(io)?;
-    let allowance = Allowance::of_segment();
+    let allowance = Allowance::of_segment(segment.prepared());
+    let mut search = Search::new(segment, end.bytes_end(), &allowance).map_err(io)?;
     let mut looks = 1;
     loop {
         let before = scan.end();
@@ -165,7 +166,7 @@ fn walk_here(walked: &OpenSegment, end: &End<'_>, take: Take<'_, Gap>) -> Result
         };
         let fault = while_it_is_cut(|| end.damage_at(walked, scan.end(), stop))?;
         let Some(fault) = fault else { return Ok(scan.end()) };
-        let gap = while_it_is_cut(|| gap_at(walked, scan.end(), end, (&fault, &allowance)))?;
+        let gap = while_it_is_cut(|| gap_at(walked, scan.end(), end, &fault, &mut search))?;
         let resumed = gap.resumed;
         take(Step::Note(gap))?;
         let Some(resumed) = resumed else { return Ok(scan.end()) };
@@ -194,7 +195,8 @@ fn gap_at(
     walked: &OpenSegment,
     before: ChainEnd,
     end: &End<'_>,
-    (fault, allowance): (&EndFault, &Allowance),
+    fault: &EndFault,
+    search: &mut Search<'_>,
 ) -> Result<Gap> {
     let EndFault { mut reason, is_cut_off } = fault.clone();
     let segment = &walked.segment;
@@ -203,9 +205,12 @@ fn gap_at(
     if before.seal.is_some() {
         return Ok(Gap { reason, before, resumed: None, end: file_bytes, header: None, is_cut_off });
     }
-    let resumed = find_on_within(segment, &before, end.bytes_end(), allowance).map_err(io)?;
+    let resumed = search.find_on(&before).map_err(io)?;
     if let (End::Sealed(next), None) = (end, resumed) {
         reason = format!("{reason} (segment {next} is there, so a SEAL must end this one)");
+    }
+    if resumed.is_none() && search.is_given_up() {
+        reason = format!("{reason}; so much is damaged before that not all behind was looked through");
     }
     let gap_end = resumed.map_or(file_bytes, |resumed| resumed.file_offset).max(before.file_offset);
     let unreadable = walked.file.unreadable_in(before.file_offset..gap_end);

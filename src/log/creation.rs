@@ -10,7 +10,8 @@ use std::{
 };
 
 use crate::{
-    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode},
+    backup_error::BACKUP_MANIFEST,
+    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode, ensure_inner_dir},
     error::{Error, Result},
     format::{
         control::{EnvelopeFault, StoreMeta},
@@ -23,15 +24,11 @@ use crate::{
         segment::{Segment, create_whole, segment_number, segment_path, segments_directory, temporary},
         window::Window,
     },
-    position::{LogOffset, Position},
     time::Timestamp,
 };
 
 /// What may stand in the directory of a store whose creation was interrupted.
 const NAMES_OF_UNFINISHED: [&str; 5] = ["segments", "store.meta.tmp", "writer.pid", "head", "head.tmp"];
-
-/// What a backup has, besides what a store has; what that is, its own files say.
-pub(crate) const MANIFEST: &str = "backup.manifest";
 
 /// Where the segments of a store are that is being restored, until it is whole.
 pub(crate) const SEGMENTS_RESTORING: &str = "segments.restoring";
@@ -134,9 +131,7 @@ pub(crate) fn create(
     refuse_foreign(disk, store)?;
     refuse_unrestored(disk, store)?;
     let segments = segments_directory(store);
-    if disk.kind(&segments).map_err(|error| Error::io("look at", &segments, error))?.is_none() {
-        disk.create_inner_dir(&segments).map_err(|error| Error::io("create", &segments, error))?;
-    }
+    ensure_inner_dir(disk, &segments).map_err(|error| Error::io("create", &segments, error))?;
     let store_id = match unfinished_segment(disk, store)? {
         Some(begun) => begun.store_id,
         None => create_first_segment(disk, store, store_id, mode)?,
@@ -177,7 +172,7 @@ fn refuse_foreign(disk: &dyn Disk, store: &Path) -> Result<()> {
     let foreign = entries.iter().find(|entry| !NAMES_OF_UNFINISHED.contains(&entry.name.as_str()));
     let Some(foreign) = foreign else { return Ok(()) };
     let has = |name: &str| entries.iter().any(|entry| entry.name == name);
-    let reason = if has(MANIFEST) {
+    let reason = if has(BACKUP_MANIFEST) {
         "the first backup into it was never finished; make it again".to_owned()
     } else if has(SEGMENTS_RESTORING) {
         NEVER_RESTORED.to_owned()
@@ -217,16 +212,6 @@ fn lost_meta(path: &Path) -> Error {
 }
 
 fn create_first_segment(disk: &dyn Disk, store: &Path, store_id: u64, mode: EpochMode) -> Result<u64> {
-    let header = SegmentHeader {
-        store_id,
-        number: 1,
-        rewrite: 0,
-        chain: 0,
-        base: LogOffset::default(),
-        first_position: Position::FIRST,
-        durable: LogOffset::default(),
-        epoch: 0,
-        mode,
-    };
+    let header = SegmentHeader::first(store_id, mode);
     Segment::create(disk, store, header).map(|segment| segment.header.store_id)
 }

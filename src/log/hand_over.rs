@@ -19,6 +19,9 @@ pub(crate) const SHARED_BYTES_MIN: u64 = 4 << 20;
 /// How much is handed over at a time, in bytes of payload; one larger frame is handed over alone.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// How many steps are handed over at a time at most: damage has no payload, and takes memory all the same.
+const BATCH_STEPS_MAX: usize = 16 << 10;
+
 /// How many batches wait at most.
 const BATCHES_MAX: usize = 2;
 
@@ -114,7 +117,7 @@ fn walk_ahead<Note, Found>(
     let mut batch = Batch::default();
     let found = walk(&mut |step| {
         batch.add(step);
-        if batch.payloads.len() < BATCH_BYTES {
+        if batch.payloads.len() < BATCH_BYTES && batch.steps.len() < BATCH_STEPS_MAX {
             return Ok(());
         }
         let next = used.try_recv().map_or_else(|_| Batch::default(), Batch::cleared);

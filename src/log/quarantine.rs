@@ -4,7 +4,7 @@
 use std::{io, path::Path};
 
 use crate::{
-    disk::contract::{Disk, DiskFile, OpenMode},
+    disk::contract::{Disk, DiskFile, OpenMode, ensure_inner_dir},
     format::layout::bytes,
     log::{segment::Segment, window::Window},
     trace,
@@ -34,9 +34,7 @@ pub(crate) fn keep(disk: &dyn Disk, store: &Path, segment: &Segment, start: u64,
 
 fn copy(disk: &dyn Disk, store: &Path, segment: &Segment, start: u64, end: u64) -> io::Result<String> {
     let directory = store.join("quarantine");
-    if disk.kind(&directory)?.is_none() {
-        disk.create_inner_dir(&directory)?;
-    }
+    ensure_inner_dir(disk, &directory)?;
     let mut kept: Vec<(u64, String)> = disk
         .list(&directory)?
         .into_iter()

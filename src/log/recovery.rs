@@ -7,6 +7,7 @@
 use std::{io, path::Path};
 
 use crate::{
+    backup_error::BACKUP_MANIFEST,
     disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode, SECTOR_BYTES},
     error::{Error, Result},
     format::{
@@ -15,7 +16,7 @@ use crate::{
         segment_header::SEGMENT_HEADER_BYTES,
     },
     log::{
-        creation::{MANIFEST, NEVER_RESTORED, SEGMENTS_RESTORING, sync_names},
+        creation::{NEVER_RESTORED, SEGMENTS_RESTORING, sync_names},
         mark::Mark,
         quarantine,
         scan::{ChainEnd, Scan, Stop},
@@ -32,7 +33,7 @@ use crate::{
 const REWRITE_BYTES: usize = 1 << 20;
 
 /// The files that are made whole, besides segments.
-const NAMES: [&str; 4] = ["store.meta", "durable.mark", "head", MANIFEST];
+const NAMES: [&str; 4] = ["store.meta", "durable.mark", "head", BACKUP_MANIFEST];
 
 /// What is known of the log before its last segment is read.
 #[derive(Debug, Default)]
@@ -176,8 +177,7 @@ pub(crate) fn check_link(segment: &Segment, meta: &StoreMeta, before: Option<&Ch
     }
     let Some(end) = before else { return check_first(segment, meta) };
     let goes_on = end.seal.is_some_and(|seal| {
-        header.base == seal.logical_end
-            && header.chain == seal.chain_next
+        header.is_behind(&seal)
             && header.first_position == end.next_position
             && header.epoch == end.epoch
             && header.mode == end.mode

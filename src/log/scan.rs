@@ -46,6 +46,22 @@ impl ChainEnd {
             seal: None,
         }
     }
+
+    /// The header of the segment behind, which has this number; none: no SEAL stands before the end.
+    pub(crate) fn next_header(&self, store_id: u64, number: u64) -> Option<SegmentHeader> {
+        let seal = self.seal?;
+        Some(SegmentHeader {
+            store_id,
+            number,
+            rewrite: 0,
+            chain: seal.chain_next,
+            base: seal.logical_end,
+            first_position: self.next_position,
+            durable: seal.logical_end,
+            epoch: self.epoch,
+            mode: self.mode,
+        })
+    }
 }
 
 /// Walks over the frames of a segment.

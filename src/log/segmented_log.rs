@@ -16,7 +16,7 @@ use crate::{
         control_frame::{SEAL_BYTES, Seal, encode_epoch},
         frame::{EpochMode, FRAME_HEADER_BYTES, FrameKind, FrameSpec, finish_frame, frame_bytes},
         layout::bytes,
-        segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
+        segment_header::SEGMENT_HEADER_BYTES,
     },
     log::{mark::Mark, recovery::Recovered, scan::ChainEnd, segment::Segment, view::SegmentView},
     options::ReadMode,
@@ -284,17 +284,9 @@ impl SegmentedLog {
     fn begin_segment(&mut self, first_frame_bytes: u64) -> Result<(), LogFailure> {
         let seal = self.end.seal.expect("a segment begins behind a SEAL");
         self.mark.lock().write(&*self.settings.disk, self.progress.durable()).map_err(refused_if_full)?;
-        let header = SegmentHeader {
-            store_id: self.settings.store_id,
-            number: self.active.segment.header.number + 1,
-            rewrite: 0,
-            chain: seal.chain_next,
-            base: seal.logical_end,
-            first_position: self.end.next_position,
-            durable: seal.logical_end,
-            epoch: self.end.epoch,
-            mode: self.end.mode,
-        };
+        let number = self.active.segment.header.number + 1;
+        let header =
+            self.end.next_header(self.settings.store_id, number).expect("a segment begins behind a SEAL");
         let room_for_epoch = bytes(frame_bytes(encode_epoch(self.settings.mode).len()));
         let needed = bytes(SEGMENT_HEADER_BYTES) + room_for_epoch + first_frame_bytes;
         let capacity = self.settings.segment_bytes.max(needed);

@@ -113,17 +113,7 @@ fn segment_bytes(mode: EpochMode) -> Vec<u8> {
 
 /// A segment with an EPOCH, and behind it, at 640, a DATA frame with this payload.
 fn segment_with(mode: EpochMode, payload: Vec<u8>) -> Vec<u8> {
-    let header = SegmentHeader {
-        store_id: 7,
-        number: 1,
-        rewrite: 0,
-        chain: 0,
-        base: LogOffset::default(),
-        first_position: Position::FIRST,
-        durable: LogOffset::default(),
-        epoch: 0,
-        mode,
-    };
+    let header = SegmentHeader::first(7, mode);
     let mut bytes = header.encode();
     let mut chain = 0;
     for (kind, payload) in [(FrameKind::Epoch, encode_epoch(mode)), (FrameKind::Data, payload)] {

@@ -48,6 +48,12 @@ impl Window {
         Ok(&self.bytes[from..from + length])
     }
 
+    /// What was read from an offset on, as far as it goes.
+    pub(crate) fn held_from(&self, offset: u64) -> &[u8] {
+        let from = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
+        from.and_then(|from| self.bytes.get(from..)).unwrap_or_default()
+    }
+
     fn read(&mut self, file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<()> {
         self.bytes.resize(length, 0);
         self.start = offset;

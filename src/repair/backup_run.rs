@@ -7,8 +7,8 @@ use std::io;
 
 use crate::{
     format::segment_header::SegmentHeader,
-    inspect::{allowance::Allowance, search::find_on_within, walk::header_at_end},
-    log::{scan::ChainEnd, segment::Segment},
+    inspect::{search::Search, walk::header_at_end},
+    log::scan::ChainEnd,
 };
 
 /// Where the store's own frames stop, and what the backup's must agree with.
@@ -25,10 +25,10 @@ pub(crate) struct BackupRun {
 
 impl BackupRun {
     /// Where the store's own frames stop; none: the store hasn't got the segment.
-    pub(crate) fn begin(own: Option<&Segment>, from: &ChainEnd, allowance: &Allowance) -> io::Result<Self> {
+    pub(crate) fn begin(own: Option<&mut Search<'_>>, from: &ChainEnd) -> io::Result<Self> {
         let Some(own) = own else { return Ok(Self::default()) };
-        let header_crc = header_at_end(own, from)?.map(|header| header.crc);
-        Ok(Self { resumed: find_on_within(own, from, u64::MAX, allowance)?, header_crc, is_other: false })
+        let header_crc = header_at_end(own.segment, from)?.map(|header| header.crc);
+        Ok(Self { resumed: own.find_on(from)?, header_crc, is_other: false })
     }
 
     /// Whether the store's own frames were to go on here, and what they agree with has to be looked for behind.
@@ -52,7 +52,7 @@ impl BackupRun {
     /// store's next segment.
     pub(crate) fn is_of_another_history(&self, end: &ChainEnd, next: Option<&SegmentHeader>) -> bool {
         match (end.seal, next) {
-            (Some(seal), Some(next)) => next.base != seal.logical_end || next.chain != seal.chain_next,
+            (Some(seal), Some(next)) => !next.is_behind(&seal),
             _ => self.is_other,
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     backup::transfer::NewFile,
-    disk::contract::{Disk, DiskFile, EntryKind, OpenMode},
+    disk::contract::{Disk, DiskFile, EntryKind, OpenMode, ensure_inner_dir},
     error::{Error, Result},
     inspect::tolerant_file::TolerantFile,
     log::{
@@ -24,6 +24,9 @@ pub(crate) const REPORT: &str = "report.json";
 
 /// The file that says that the repair was done, and that the store has its event.
 const DONE: &str = "done";
+
+/// The file that says that all changes were made but the last, and what is made anew: the store may be whole from then on.
+const CHANGED: &str = "changed";
 
 /// The file that says that the repair was cut off, and another one made after it.
 const UNFINISHED: &str = "unfinished";
@@ -85,9 +88,20 @@ impl Repairs {
         Ok(found)
     }
 
-    /// The repair that has made the store whole, of which no event tells yet; only the last one can be that.
+    /// The repair that may have made the store whole, of which no event tells yet; only the last one can be that.
     pub(crate) fn to_be_told(&self) -> Option<u64> {
         self.untold.last().copied().filter(|last| *last > self.last_done)
+    }
+
+    /// Whether a repair has made its changes, or all but the last.
+    pub(crate) fn has_changed(disk: &dyn Disk, store: &Path, repair: u64) -> Result<bool> {
+        let path = folder_of(store, repair).join(CHANGED);
+        Ok(disk.kind(&path).map_err(|error| Error::io("look at", &path, error))?.is_some())
+    }
+
+    /// Says that a repair has made all of its changes but the last.
+    pub(crate) fn note_changed(disk: &dyn Disk, store: &Path, repair: u64) -> Result<()> {
+        create_whole(disk, &folder_of(store, repair).join(CHANGED), b"").map(drop)
     }
 
     /// Says that all of them are done with. `told` is the one that the store has the event of now.
@@ -112,11 +126,9 @@ impl<'a> Keeping<'a> {
     pub(crate) fn begin(disk: &'a dyn Disk, store: &Path, before: &Repairs) -> Result<Self> {
         let number = before.last.checked_add(1).expect("no folder has the greatest number");
         let folder = folder_of(store, number);
-        match disk.create_dir(&quarantine(store)) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made.map_err(|error| Error::io("create", quarantine(store), error))?,
-        }
-        disk.create_dir(&folder).map_err(|error| Error::io("create", &folder, error))?;
+        let around = quarantine(store);
+        ensure_inner_dir(disk, &around).map_err(|error| Error::io("create", &around, error))?;
+        disk.create_inner_dir(&folder).map_err(|error| Error::io("create", &folder, error))?;
         sync_directory(disk, store)?;
         sync_directory(disk, &quarantine(store))?;
         Ok(Self { disk, number, folder })

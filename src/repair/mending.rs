@@ -17,7 +17,7 @@ use crate::{
         record,
         segment_header::SegmentHeader,
     },
-    inspect::walk::header_at_end,
+    inspect::{allowance::Allowance, walk::header_at_end},
     log::{scan::ChainEnd, segment::Segment},
     position::LogOffset,
     repair::overlay::Patch,
@@ -27,25 +27,41 @@ use crate::{
 const WRITER_BYTES_AT: usize = 4;
 const WRITER_AT: usize = 8;
 
-/// The bytes that must have stood where the chain ends, if that is known. `next` is the header of the next segment, and `resumed`
-/// the place where frames go on.
+/// Bytes that must have stood in a frame.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Mended {
+    pub(crate) patch: Patch,
+    /// Where the frame ends in the file.
+    pub(crate) frame_end: u64,
+}
+
+/// The bytes that must have stood where the chain ends, if that is known and can be paid for. `next` is the header of the next
+/// segment, and `resumed` the place where frames go on.
 pub(crate) fn mend(
     segment: &Segment,
     end: &ChainEnd,
     next: Option<&SegmentHeader>,
     resumed: Option<&ChainEnd>,
-) -> io::Result<Option<Patch>> {
-    let file = &*segment.file;
+    allowance: &Allowance,
+) -> io::Result<Option<Mended>> {
     if end.seal.is_some() {
         return Ok(None);
     }
     if let Some(seal) = next.and_then(|next| seal_before(segment, end, next)) {
-        return Ok(Some(Patch::known(end.file_offset, seal)));
+        let patch = Patch::known(end.file_offset, seal);
+        return Ok(Some(Mended { frame_end: patch.end, patch }));
     }
-    let header = header_at_end(segment, end)?;
-    match header {
-        Some(header) => mend_payload(file, end, &header),
-        None => resumed.map_or(Ok(None), |resumed| mend_header(segment, end, resumed)),
+    match (header_at_end(segment, end)?, resumed) {
+        (Some(header), _) => {
+            let patch = mend_payload(&*segment.file, end, &header, allowance)?;
+            let frame_end = end.file_offset + bytes(header.frame_bytes());
+            Ok(patch.map(|patch| Mended { patch, frame_end }))
+        }
+        (None, Some(resumed)) => {
+            let patch = mend_header(segment, end, resumed, allowance)?;
+            Ok(patch.map(|patch| Mended { patch, frame_end: resumed.file_offset }))
+        }
+        (None, None) => Ok(None),
     }
 }
 
@@ -108,9 +124,17 @@ fn frame_of(
 }
 
 /// The header is right: its checksum says what the payload was, and behind that stand zeros.
-fn mend_payload(file: &dyn DiskFile, end: &ChainEnd, header: &FrameHeader) -> io::Result<Option<Patch>> {
+fn mend_payload(
+    file: &dyn DiskFile,
+    end: &ChainEnd,
+    header: &FrameHeader,
+    allowance: &Allowance,
+) -> io::Result<Option<Patch>> {
     let payload_bytes = header.payload_bytes as usize;
     let payload_start = end.file_offset + bytes(FRAME_HEADER_BYTES);
+    if !allowance.pay(bytes(payload_bytes)) {
+        return Ok(None);
+    }
     let payload = read(file, payload_start, payload_bytes)?;
     if payload.len() == payload_bytes && checksum(&payload) == header.payload_crc {
         let padding = header.frame_bytes() - FRAME_HEADER_BYTES - payload_bytes;
@@ -124,9 +148,18 @@ fn mend_payload(file: &dyn DiskFile, end: &ChainEnd, header: &FrameHeader) -> io
 }
 
 /// The header is damaged: it is made again from the payload, and must have the checksum that the next frame names.
-fn mend_header(segment: &Segment, end: &ChainEnd, next: &ChainEnd) -> io::Result<Option<Patch>> {
+fn mend_header(
+    segment: &Segment,
+    end: &ChainEnd,
+    next: &ChainEnd,
+    allowance: &Allowance,
+) -> io::Result<Option<Patch>> {
     let room = index(next.file_offset.saturating_sub(end.file_offset));
     if room <= FRAME_HEADER_BYTES || room > FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX + FRAME_ALIGNMENT {
+        return Ok(None);
+    }
+    // It is read, and looked through for records.
+    if !allowance.pay(2 * bytes(room)) {
         return Ok(None);
     }
     let frame = read(&*segment.file, end.file_offset, room)?;
@@ -146,6 +179,9 @@ fn mend_header(segment: &Segment, end: &ChainEnd, next: &ChainEnd) -> io::Result
             continue;
         }
         for durable in durables {
+            if !allowance.pay(bytes(length)) {
+                return Ok(None);
+            }
             let (mut frame, crc) = frame_of(segment, end, (kind, mode), durable, &content[..length]);
             if crc == next.chain {
                 frame.truncate(FRAME_HEADER_BYTES);
@@ -185,22 +221,11 @@ mod tests {
             sim::simulated::SimDisk,
         },
         format::{layout::put_u32, segment_header::SEGMENT_HEADER_BYTES},
-        position::Position,
     };
 
     #[test]
     fn an_epoch_that_names_a_length_that_no_frame_has_isnt_made_again() -> io::Result<()> {
-        let header = SegmentHeader {
-            store_id: 7,
-            number: 1,
-            rewrite: 0,
-            chain: 0,
-            base: LogOffset::default(),
-            first_position: Position::FIRST,
-            durable: LogOffset::default(),
-            epoch: 1,
-            mode: EpochMode::Fsync,
-        };
+        let header = SegmentHeader { epoch: 1, ..SegmentHeader::first(7, EpochMode::Fsync) };
         let end = ChainEnd::beginning(&header);
         for payload_bytes in [PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX + 1, PAYLOAD_BYTES_MAX + FRAME_ALIGNMENT] {
             let payload_start = SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES;
@@ -215,8 +240,40 @@ mod tests {
                 Segment::with_header(header.clone(), PathBuf::from("/log"), file).expect("it is there");
             // Nothing has this checksum.
             let next = ChainEnd { file_offset: bytes(frame_end), chain: 1, ..end };
-            assert_eq!(mend_header(&segment, &end, &next)?, None);
+            let allowance = Allowance::new(u64::MAX);
+            assert_eq!(mend_header(&segment, &end, &next, &allowance)?, None);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn what_cant_be_paid_for_isnt_made_again() -> io::Result<()> {
+        let header = SegmentHeader { epoch: 1, ..SegmentHeader::first(7, EpochMode::Fsync) };
+        let end = ChainEnd::beginning(&header);
+        let disk = SimDisk::new(1);
+        let with_file = |content: Vec<u8>| -> io::Result<Segment> {
+            disk.write_file("/log", content)?;
+            let file = disk.open("/log".as_ref(), OpenMode::Read)?;
+            Ok(Segment::with_header(header.clone(), PathBuf::from("/log"), file).expect("it is there"))
+        };
+        let segment = with_file(vec![0; SEGMENT_HEADER_BYTES])?;
+        let (kind, mode) = (FrameKind::Epoch, EpochMode::Fsync);
+        let (epoch, crc) =
+            frame_of(&segment, &end, (kind, mode), segment.log_offset(end.file_offset), &encode_epoch(mode));
+        let next = ChainEnd { file_offset: end.file_offset + bytes(epoch.len()), chain: crc, ..end };
+        let mended_with = |at: usize, allowed: u64| -> io::Result<bool> {
+            let mut content = [vec![0; SEGMENT_HEADER_BYTES], epoch.clone()].concat();
+            content[SEGMENT_HEADER_BYTES + at] ^= 1;
+            let segment = with_file(content)?;
+            let allowance = Allowance::new(allowed);
+            let mended = mend(&segment, &end, None, Some(&next), &allowance)?;
+            assert_eq!(mended.is_none(), allowance.is_spent());
+            Ok(mended.is_some_and(|mended| mended.frame_end == next.file_offset))
+        };
+        let (header_costs, payload_costs) = (2 * epoch.len() as u64, encode_epoch(mode).len() as u64);
+        assert!(mended_with(20, 1_000)? && !mended_with(20, header_costs)? && !mended_with(20, 10)?);
+        assert!(mended_with(FRAME_HEADER_BYTES, 1_000)?);
+        assert!(!mended_with(FRAME_HEADER_BYTES, payload_costs - 1)?);
         Ok(())
     }
 }

@@ -3,47 +3,41 @@
 //! so no more than one segment's files are open, and of the others no more is kept than where they end.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use crate::{
-    disk::contract::{Disk, DiskFile, OpenMode},
+    disk::contract::Disk,
     error::{Error, Result},
     format::{
         control::StoreMeta,
-        layout::{bytes, index, is_zero},
-        record::Record,
+        layout::bytes,
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
     },
-    index::key::StreamKey,
     inspect::{
-        allowance::Allowance,
         inspection::rebuilt_header,
         marks::Marks,
         ordering::{SegmentFile, Slot},
-        report::{Listed, LostVersions, PositionRange},
+        report::LostVersions,
         tolerant_file::TolerantFile,
         walk::OpenSegment,
     },
     log::{
         recovery::check_link,
-        scan::{ChainEnd, Scan, Stop},
+        scan::ChainEnd,
         segment::{Segment, segment_path},
-        verdict::TailStop,
     },
-    position::{LogOffset, Position, Version},
+    position::{LogOffset, Position},
     repair::{
-        backup_run::BackupRun,
-        mending::mend,
-        overlay::{Overlay, Patch},
+        merged_segment::{Limit, MergedSegment},
+        overlay::Overlay,
+        planned_end::PlannedEnd,
         progress::RepairProgress,
+        restored::Restored,
     },
 };
-
-/// How much is looked at together for bytes that aren't zero.
-const CHUNK_BYTES: usize = 1 << 20;
 
 /// The segments of a store by number.
 pub(crate) type Files = BTreeMap<u64, SegmentFile>;
@@ -58,59 +52,6 @@ pub(crate) fn with_right_names(own: &Files, store: &Path) -> Files {
         (*number, SegmentFile { path: segment_path(store, *number), ..file.clone() })
     };
     own.iter().map(named).collect()
-}
-
-/// A segment as it will be.
-#[derive(Debug)]
-pub(crate) struct MergedSegment {
-    header: SegmentHeader,
-    own: Option<SegmentFile>,
-    pub(crate) content: Overlay,
-    pub(crate) end: ChainEnd,
-    /// Why no frame goes on behind it.
-    stop: Stop,
-    /// Whether the backup has something else than the store where the store is intact.
-    is_of_another_history: bool,
-}
-
-impl MergedSegment {
-    fn path(&self) -> PathBuf {
-        self.own.as_ref().map_or_else(PathBuf::new, |own| own.path.clone())
-    }
-
-    fn io(&self, error: std::io::Error) -> Error {
-        Error::io("read", self.path(), error)
-    }
-
-    /// Whether its file isn't as it is to be: it lacks something, has bytes that can't be read, or too much behind its SEAL.
-    fn is_to_be_written(&self) -> Result<bool> {
-        let Some(own) = self.content.own() else { return Ok(true) };
-        let has_more = self.has_more(own).map_err(|error| self.io(error))?;
-        let is_unreadable = own.unreadable_in(0..u64::MAX).is_some();
-        Ok(self.content.is_patched() || is_unreadable || (has_more && self.end.seal.is_some()))
-    }
-
-    /// Whether anything but zeros stands behind its end. All of it is read, so that bytes that can't be are met.
-    fn has_more(&self, own: &TolerantFile) -> std::io::Result<bool> {
-        let length = DiskFile::len(own)?;
-        let mut at = self.end.file_offset;
-        let mut has_more = false;
-        while at < length {
-            let mut chunk = vec![0; index(length - at).min(CHUNK_BYTES)];
-            own.read_exact_at(&mut chunk, at)?;
-            has_more |= !is_zero(&chunk);
-            at += bytes(chunk.len());
-        }
-        Ok(has_more)
-    }
-
-    /// How long its file will be. What stands behind the end of a last segment that is sound is for its opening to judge.
-    fn length(&self, is_cut: bool) -> Result<u64> {
-        if is_cut || self.end.seal.is_some() {
-            return Ok(self.end.file_offset);
-        }
-        self.content.len().map_err(|error| self.io(error))
-    }
 }
 
 /// A segment that is written anew, and how that is found again when it comes to it.
@@ -136,55 +77,6 @@ pub(crate) enum LogEnd {
     Cut,
 }
 
-/// What the backup gives back.
-#[derive(Default, Debug)]
-pub(crate) struct Restored {
-    ranges: Listed<PositionRange>,
-    /// What isn't in the list yet.
-    latest: Option<PositionRange>,
-    pub(crate) events: u64,
-    /// The latest version that is given back of each stream that has lost any.
-    versions: HashMap<u64, Version>,
-}
-
-impl Restored {
-    fn new(lost: &[LostVersions]) -> Self {
-        let versions = lost.iter().map(|lost| (lost.stream_hash, Version::NONE)).collect();
-        Self { versions, ..Self::default() }
-    }
-
-    fn event(&mut self, record: &Record<'_>, store_id: u64) {
-        let event = &record.event;
-        self.events += 1;
-        match &mut self.latest {
-            Some(latest) if latest.last.map(Position::next) == Some(event.position) => {
-                latest.last = Some(event.position);
-            }
-            latest => {
-                let one = PositionRange::new(event.position, Some(event.position));
-                latest.replace(one).into_iter().for_each(|before| self.ranges.push(before));
-            }
-        }
-        if let Some(version) = self.versions.get_mut(&StreamKey::of(event.stream, store_id).hash) {
-            *version = event.version.max(*version);
-        }
-    }
-
-    /// The positions.
-    pub(crate) fn ranges(&self) -> Listed<PositionRange> {
-        let mut ranges = self.ranges.clone();
-        self.latest.into_iter().for_each(|latest| ranges.push(latest));
-        ranges
-    }
-
-    /// What is lost of a range of versions all the same.
-    pub(crate) fn still_lost(&self, lost: &LostVersions) -> Option<LostVersions> {
-        let restored = self.versions.get(&lost.stream_hash).copied().unwrap_or(Version::NONE);
-        let first = lost.first.max(restored.next());
-        (first <= lost.last).then(|| LostVersions { first, ..lost.clone() })
-    }
-}
-
 /// The log from some segment on.
 #[derive(Debug)]
 pub(crate) struct Merged {
@@ -199,6 +91,8 @@ pub(crate) struct Merged {
     pub(crate) restored: Restored,
     /// Whether the backup has something else than the store where the store is intact.
     pub(crate) is_of_another_history: bool,
+    /// The file of the segment in which the log ends because of a bound of the repair's own, and which that is.
+    pub(crate) limit: Option<(PathBuf, Limit)>,
 }
 
 impl Merged {
@@ -216,6 +110,23 @@ impl Merged {
     /// Whether nothing stays of a log that begins with this segment.
     pub(crate) fn is_nothing(&self, first_segment: u64) -> bool {
         self.first == first_segment && self.last.is_none()
+    }
+
+    /// Where the log ends, in its last segment.
+    pub(crate) fn planned_end(&self) -> PlannedEnd {
+        let is_cut = self.end == LogEnd::Cut;
+        let of = |segment, end: &ChainEnd| {
+            let ChainEnd { file_offset, chain, .. } = *end;
+            PlannedEnd { segment, file_offset, chain, is_cut }
+        };
+        match (&self.last, &self.before) {
+            (Some((header, end)), _) => of(header.number, end),
+            (None, Some(before)) => of(self.first - 1, before),
+            // A segment of no event.
+            (None, None) => {
+                PlannedEnd { segment: self.first, file_offset: bytes(SEGMENT_HEADER_BYTES), chain: 0, is_cut }
+            }
+        }
     }
 
     /// Where the log ends, as an offset in it.
@@ -247,8 +158,16 @@ impl Sources<'_> {
         progress: &mut RepairProgress<'_>,
     ) -> Result<Merged> {
         let (end, restored) = (LogEnd::Cut, Restored::new(lost));
-        let (rewrites, is_of_another_history) = (Vec::new(), false);
-        let mut merged = Merged { first, before, last: None, end, rewrites, restored, is_of_another_history };
+        let mut merged = Merged {
+            first,
+            before,
+            last: None,
+            end,
+            rewrites: Vec::new(),
+            restored,
+            is_of_another_history: false,
+            limit: None,
+        };
         let mut before = before;
         let greatest = self.own.keys().chain(self.backup.keys()).max().copied().unwrap_or(first);
         progress.expect(self.own.range(first..).map(|(_, own)| own.bytes).sum());
@@ -256,7 +175,8 @@ impl Sources<'_> {
             let Some(segment) = self.segment(number, before.as_ref(), &mut merged.restored)? else { break };
             let is_last = self.own.range(number + 1..).next().is_none();
             let goes_on = segment.end.seal.is_some() && (!is_last || self.backup.contains_key(&(number + 1)));
-            let is_sound = goes_on || (is_last && is_sound_end(&segment, marks)?);
+            let is_last_to_judge = is_last && segment.limit.is_none();
+            let is_sound = goes_on || (is_last_to_judge && is_sound_end(&segment, marks)?);
             // A segment that is cut is written anew wherever it ends: whoever goes on in it goes on in a file of its own.
             let is_cut = !is_sound && segment.end.seal.is_none();
             if is_cut || segment.is_to_be_written()? {
@@ -265,6 +185,7 @@ impl Sources<'_> {
             progress.advance(segment.own.as_ref().map_or(0, |own| own.bytes))?;
             before = Some(segment.end);
             merged.is_of_another_history |= segment.is_of_another_history;
+            merged.limit = segment.limit.map(|limit| (segment.path(), limit));
             merged.last = Some((segment.header, segment.end));
             if !goes_on {
                 merged.end = if is_sound { LogEnd::Sound } else { LogEnd::Cut };
@@ -307,11 +228,8 @@ impl Sources<'_> {
             return Ok(None);
         }
         let next = self.own.get(&(number + 1)).and_then(|next| next.header.as_ref());
-        let content = Overlay::new(own_file, backup_file);
-        let (end, stop) = (ChainEnd::beginning(&header), no_frame());
-        let mut segment =
-            MergedSegment { header, own: own.cloned(), content, end, stop, is_of_another_history: false };
-        segment.go_on(next, restored).map_err(|error| segment.io(error))?;
+        let mut segment = MergedSegment::new(header, own.cloned(), Overlay::new(own_file, backup_file));
+        segment.go_on(next, restored)?;
         Ok(Some(segment))
     }
 
@@ -344,13 +262,8 @@ impl Sources<'_> {
     }
 
     fn open(&self, file: &SegmentFile) -> Result<Arc<TolerantFile>> {
-        let opened = self.disk.open(&file.path, OpenMode::Read);
-        Ok(TolerantFile::new(opened.map_err(|error| Error::io("open", &file.path, error))?))
+        TolerantFile::open(self.disk, &file.path)
     }
-}
-
-fn no_frame() -> Stop {
-    Stop { reason: "no frame begins here", tail: TailStop::NoHeader { sector_is_zero: true } }
 }
 
 fn rewrite_of(
@@ -369,120 +282,4 @@ fn is_sound_end(last: &MergedSegment, marks: &Marks<'_>) -> Result<bool> {
     let file = TolerantFile::new(Arc::new(last.content.clone()));
     let segment = Segment::with_header(last.header.clone(), last.path(), file.clone())?;
     Ok(marks.judge_end(&OpenSegment { segment, file }, last.end, last.stop)?.is_none())
-}
-
-impl MergedSegment {
-    /// Goes on as long as one of the sources does.
-    fn go_on(&mut self, next: Option<&SegmentHeader>, restored: &mut Restored) -> std::io::Result<()> {
-        let header = self.header.clone();
-        let (own, backup) = (self.content.own().cloned(), self.content.backup().cloned());
-        self.put_header(own.as_deref())?;
-        let own_segment = own.clone().and_then(|own| segment_of(&header, own));
-        let mut own_scan = own.as_deref().map(|file| Scan::new(file, &header)).transpose()?;
-        let mut backup_scan = backup.as_deref().map(|file| Scan::new(file, &header)).transpose()?;
-        let allowance = Allowance::of_segment();
-        let mut run: Option<BackupRun> = None;
-        while self.end.seal.is_none() {
-            let from = self.end;
-            if let Some(scan) = &mut own_scan {
-                scan.skip_to(from);
-                match scan.next_frame()?.err() {
-                    None => {
-                        self.end = scan.end();
-                        run = None;
-                        continue;
-                    }
-                    Some(stop) => self.stop = stop,
-                }
-            }
-            // What the store itself says comes before what a backup says, which may be of another history.
-            let mut current = if let Some(current) = run.take().filter(|run| !run.is_over(&from)) {
-                current
-            } else {
-                let begun = BackupRun::begin(own_segment.as_ref(), &from, &allowance)?;
-                if self.take_mended(own_segment.as_ref(), next, &begun)? {
-                    continue;
-                }
-                begun
-            };
-            if let Some(scan) = &mut backup_scan
-                && self.take_of_backup(scan, restored)?
-            {
-                current.take(&self.end);
-                run = Some(current);
-                continue;
-            }
-            if !self.take_mended(own_segment.as_ref(), next, &current)? {
-                run = Some(current);
-                break;
-            }
-        }
-        self.is_of_another_history = run.is_some_and(|run| run.is_of_another_history(&self.end, next));
-        self.content.add_zeros_before(self.end.file_offset)
-    }
-
-    /// Takes the backup's frame that goes on here. False: it has none.
-    fn take_of_backup(&mut self, scan: &mut Scan<'_>, restored: &mut Restored) -> std::io::Result<bool> {
-        let from = self.end;
-        scan.skip_to(from);
-        let Ok(frame) = scan.next_frame()? else { return Ok(false) };
-        frame.records().filter_map(|(_, record)| record.ok()).for_each(|record| {
-            restored.event(&record, self.header.store_id);
-        });
-        self.end = scan.end();
-        self.content.add(Patch::of_backup(from.file_offset, self.end.file_offset));
-        Ok(true)
-    }
-
-    /// Takes what must have stood here. False: that isn't known.
-    fn take_mended(
-        &mut self,
-        own: Option<&Segment>,
-        next: Option<&SegmentHeader>,
-        run: &BackupRun,
-    ) -> std::io::Result<bool> {
-        let Some((patch, end)) = self.mended(own, next, run)? else { return Ok(false) };
-        self.content.add(patch);
-        self.end = end;
-        Ok(true)
-    }
-
-    /// Puts the header there, where the file has another.
-    fn put_header(&mut self, own: Option<&TolerantFile>) -> std::io::Result<()> {
-        let header = self.header.encode();
-        let mut found = vec![0; header.len()];
-        let is_there = match own {
-            Some(own) if DiskFile::len(own)? >= bytes(found.len()) => {
-                own.read_exact_at(&mut found, 0)?;
-                found[..] == header[..]
-            }
-            _ => false,
-        };
-        if !is_there {
-            self.content.add(Patch::known(0, header));
-        }
-        Ok(())
-    }
-
-    /// What must have stood here, if that is known and makes a valid frame.
-    fn mended(
-        &self,
-        own: Option<&Segment>,
-        next: Option<&SegmentHeader>,
-        run: &BackupRun,
-    ) -> std::io::Result<Option<(Patch, ChainEnd)>> {
-        let Some(segment) = own else { return Ok(None) };
-        let Some(patch) = mend(segment, &self.end, next, run.resumed.as_ref())? else { return Ok(None) };
-        let mut trial = Overlay::new(self.content.own().cloned(), None);
-        trial.add(patch.clone());
-        let mut scan = Scan::new(&trial, &self.header)?;
-        scan.skip_to(self.end);
-        let is_valid = scan.next_frame()?.is_ok();
-        Ok(is_valid.then(|| (patch, scan.end())))
-    }
-}
-
-/// The store's own file as a segment with the header that it must have.
-fn segment_of(header: &SegmentHeader, own: Arc<TolerantFile>) -> Option<Segment> {
-    Segment::with_header(header.clone(), PathBuf::new(), own).ok()
 }

@@ -8,6 +8,10 @@ use crate::{
     inspect::tolerant_file::TolerantFile,
 };
 
+/// How many patches a file has at most, but for one of zeros at its end. Honest damage has few; hostile bytes could make each header
+/// of a segment one.
+pub(crate) const PATCHES_MAX: usize = 10_000;
+
 /// Where the other bytes come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum PatchSource {
@@ -62,6 +66,11 @@ impl Overlay {
 
     pub(crate) fn is_patched(&self) -> bool {
         !self.patches.is_empty()
+    }
+
+    /// Whether there is room for another patch.
+    pub(crate) fn has_room(&self) -> bool {
+        self.patches.len() < PATCHES_MAX
     }
 
     /// How many bytes come from the backup, and how many are what can only have stood there.

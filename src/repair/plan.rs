@@ -96,6 +96,9 @@ pub struct RepairPlan {
     pub set_aside: Listed<PositionRange>,
     /// How many they are.
     pub events_set_aside: u64,
+    /// Why the log is cut off where more of it might be mended: its segment is damaged beyond what a repair looks through, or
+    /// mends, in one file. None: the log isn't cut off, or no more of it can be mended.
+    pub limit: Option<String>,
     /// What is changed, in this order.
     pub steps: Vec<RepairStep>,
 }
@@ -115,6 +118,7 @@ impl RepairPlan {
             lost_ids: Listed::default(),
             set_aside: Listed::default(),
             events_set_aside: 0,
+            limit: None,
             steps: changes.iter().map(|change| change.step.clone()).collect(),
             verification,
         };
@@ -126,6 +130,7 @@ impl RepairPlan {
 
     /// What is behind the cut is lost, or set aside.
     fn take_out(&mut self, cut: &Merged) {
+        self.limit = cut.limit.as_ref().map(|(path, limit)| format!("{}: {limit}", path.display()));
         let (found, first) = (&self.verification, cut.next_position());
         self.lost = found.lost.filter_map(|range| from_position(range, first));
         self.set_aside = found.intact.filter_map(|range| from_position(range, first));

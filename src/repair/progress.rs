@@ -4,11 +4,8 @@ use std::{ops::ControlFlow, path::Path};
 
 use crate::{
     error::{Error, Result},
-    inspect::report::Progress,
+    inspect::report::{Progress, Tell},
 };
-
-/// Who is told how far it is, and says whether it goes on.
-pub(crate) type Tell<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
 /// Tells how far a repair is.
 pub(crate) struct RepairProgress<'a> {

@@ -11,6 +11,7 @@ use crate::{
     query::Query,
     repair::{
         keeping::{REPORT, folder_of},
+        planned_end::PlannedEnd,
         report::Summary,
     },
     store::EventStore,
@@ -43,8 +44,17 @@ pub(crate) fn append_repair_event(store: &EventStore, summary: &Summary) -> Resu
     store.appender().commit(Commit::new().system(&stream, ExpectedVersion::Any, event)).map(drop)
 }
 
+/// What is looked at of an earlier repair's report.
+#[derive(Deserialize)]
+pub(crate) struct EarlierReport {
+    #[serde(flatten)]
+    pub(crate) summary: Summary,
+    /// Where the log was to end.
+    pub(crate) end: Option<PlannedEnd>,
+}
+
 /// What an earlier repair's report says.
-pub(crate) fn read_summary(disk: &dyn Disk, store: &std::path::Path, repair: u64) -> Result<Summary> {
+pub(crate) fn read_report(disk: &dyn Disk, store: &std::path::Path, repair: u64) -> Result<EarlierReport> {
     let path = folder_of(store, repair).join(REPORT);
     let read = || {
         let file = disk.open(&path, OpenMode::Read)?;

@@ -9,7 +9,10 @@ use crate::{
         report::{Listed, LostVersions, PositionRange},
         report_json::{DamageJson, LostIdJson, RangeJson, VersionsJson, named},
     },
-    repair::plan::{RepairPlan, RepairStep},
+    repair::{
+        plan::{RepairPlan, RepairStep},
+        planned_end::PlannedEnd,
+    },
 };
 
 /// How many entries of a list the text names.
@@ -56,9 +59,15 @@ struct Report<'a> {
     set_aside_in: Vec<&'static str>,
     restored: Vec<RangeJson>,
     damage: Vec<DamageJson<'a>>,
+    /// Why the log is cut off where more of it might be mended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unnamed: Option<UnnamedReport>,
     steps: Vec<StepReport>,
+    /// Where the log is to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<PlannedEnd>,
 }
 
 /// How many entries each list leaves out; none: all are named.
@@ -112,12 +121,14 @@ impl Summary {
     }
 }
 
-/// All of it as JSON, on one line without its end. `kept_as` has the name of the copy for each step.
+/// All of it as JSON, on one line without its end. `kept_as` has the name of the copy for each step, and `end` is
+/// where the log is to end.
 pub(crate) fn to_json(
     plan: &RepairPlan,
     summary: &Summary,
     folder: Option<&Path>,
     kept_as: &[Option<String>],
+    end: Option<PlannedEnd>,
 ) -> String {
     let steps = plan.steps.iter().enumerate().map(|(number, step)| StepReport {
         step: step.to_string(),
@@ -134,8 +145,10 @@ pub(crate) fn to_json(
         set_aside_in,
         restored: named(&plan.restored),
         damage: named(&plan.verification.damage),
+        limit: plan.limit.as_deref(),
         unnamed: UnnamedReport::of(plan),
         steps: steps.collect(),
+        end,
     };
     serde_json::to_string(&report).expect("numbers and texts always encode")
 }
@@ -144,7 +157,7 @@ impl RepairPlan {
     /// The plan as one line of JSON, as it stands in a repair's `report.json`.
     #[must_use]
     pub fn to_json(&self) -> String {
-        to_json(self, &Summary::of(self, None), None, &[])
+        to_json(self, &Summary::of(self, None), None, &[], None)
     }
 
     /// What the repair costs, in a few words.
@@ -186,6 +199,9 @@ impl fmt::Display for RepairPlan {
         }
         let ranges = |ranges: &Listed<PositionRange>| listed(ranges, ranges.total());
         write!(formatter, "kept         events up to position {}", self.kept)?;
+        if let Some(limit) = &self.limit {
+            write!(formatter, "\nno more      {limit}")?;
+        }
         if !self.restored.is_empty() {
             write!(formatter, "\nrestored     positions {} from the backup", ranges(&self.restored))?;
         }

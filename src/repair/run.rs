@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    backup_error::BACKUP_MANIFEST,
     disk::{
         contract::{DirectoryLock, Disk},
         os::OsDisk,
@@ -20,16 +21,11 @@ use crate::{
         index_check::DirectoryCheck,
         marks::{Marks, Writers},
         ordering::{Slot, order_segments},
-        report::Verification,
+        report::{Tell, Verification},
         stream_table::StreamTable,
         verify::{Inspected, Presence, inspect, walk_from},
     },
-    log::{
-        creation::{self, MANIFEST},
-        mark::Mark,
-        recovery::refuse_restoring,
-        scan::ChainEnd,
-    },
+    log::{creation, mark::Mark, recovery::refuse_restoring, scan::ChainEnd},
     opening::{check_directory, take_lock},
     options::{Creation, Options, ReadMode},
     repair::{
@@ -38,8 +34,9 @@ use crate::{
         merged::{Files, Merged, Sources, files_of, with_right_names},
         options::{Loss, RepairOptions},
         plan::{Change, Changes, RepairPlan, RepairStep},
-        progress::{RepairProgress, Tell},
-        repair_event::{append_repair_event, read_summary},
+        planned_end::PlannedEnd,
+        progress::RepairProgress,
+        repair_event::{EarlierReport, append_repair_event, read_report},
         report::{EVENTS, SYSTEM_EVENTS, Summary, to_json},
         surgery,
     },
@@ -56,6 +53,8 @@ pub struct Repaired {
     /// The folder in `quarantine/` with all that was changed, as it was before, and the report; none: nothing but what is made
     /// of the log had to be changed.
     pub folder: Option<PathBuf>,
+    /// The number of an earlier repair that had come to its end, but for the event that tells of it: that was appended now.
+    pub told: Option<u64>,
     summary: Summary,
 }
 
@@ -63,7 +62,7 @@ impl Repaired {
     /// All of it as one line of JSON, as in the folder's `report.json`.
     #[must_use]
     pub fn to_json(&self) -> String {
-        to_json(&self.plan, &self.summary, self.folder.as_deref(), &[])
+        to_json(&self.plan, &self.summary, self.folder.as_deref(), &[], None)
     }
 }
 
@@ -155,13 +154,15 @@ pub fn repair_on(
             return Err(Error::RepairNotAllowed { path, cost: prepared.plan.cost() });
         }
         if prepared.plan.mends() {
-            summary = prepared.keep(options, progress)?;
+            summary = prepared.keep(summary, progress)?;
             folder = Some(folder_of(&path, summary.repair));
         }
-        prepared.change(progress)?;
+        prepared.change(folder.as_ref().map(|_| summary.repair), progress)?;
     }
-    conclude(&prepared.files.disk, &path, options, lock)?;
-    Ok(Repaired { plan: prepared.plan, folder, summary })
+    let made = folder.as_ref().map(|_| summary.repair);
+    let told = conclude(&prepared.files.disk, &path, options, lock, made)?;
+    let told = told.filter(|told| Some(*told) != made);
+    Ok(Repaired { plan: prepared.plan, folder, told, summary })
 }
 
 /// Takes the lock of a store that can be repaired.
@@ -169,7 +170,7 @@ fn lock(disk: &dyn Disk, path: &Path, options: &RepairOptions) -> Result<(PathBu
     check_directory(disk, path, Creation::Never)?;
     let lock = take_lock(disk, path, options.lock_wait)?;
     refuse_restoring(disk, path)?;
-    let manifest = path.join(MANIFEST);
+    let manifest = path.join(BACKUP_MANIFEST);
     if disk.kind(&manifest).map_err(|error| Error::io("look at", &manifest, error))?.is_some() {
         let reason = "it is a directory of backups, and a repair would make another history of it. Repair the store itself, \
                       or back it up into another directory; or restore the backup (\"annals restore\"), and repair what \
@@ -179,23 +180,37 @@ fn lock(disk: &dyn Disk, path: &Path, options: &RepairOptions) -> Result<(PathBu
     Ok((path.to_owned(), lock))
 }
 
-/// Opens the store, and has it tell of the repair that made it whole, if it doesn't yet.
+/// Opens the store, and has it tell of the repair that made it whole, if it doesn't yet. `made` is the one that has come to its end
+/// just now. Returns the number of the one that is told of.
 fn conclude(
     disk: &Arc<dyn Disk>,
     path: &Path,
     options: &RepairOptions,
     lock: Box<dyn DirectoryLock>,
-) -> Result<()> {
+    made: Option<u64>,
+) -> Result<Option<u64>> {
     let repairs = Repairs::list(&**disk, path)?;
-    let told = repairs.to_be_told();
-    if let Some(repair) = told {
-        let summary = read_summary(&**disk, path, repair)?;
+    let report = repairs.to_be_told().map(|repair| read_report(&**disk, path, repair)).transpose()?;
+    let report = match report {
+        Some(report) if made != Some(report.summary.repair) && !was_made(&**disk, path, &report)? => None,
+        report => report,
+    };
+    let told = report.as_ref().map(|report| report.summary.repair);
+    if let Some(EarlierReport { summary, .. }) = report {
         let opening = Options::new().creation(Creation::Never).clock(Arc::clone(&options.clock));
         let store = EventStore::open_locked(Arc::clone(disk), path, opening, lock)?;
         append_repair_event(&store, &summary)?;
         store.close()?;
     }
-    repairs.conclude(&**disk, path, told)
+    repairs.conclude(&**disk, path, told)?;
+    Ok(told)
+}
+
+/// Whether an earlier repair of a store that is whole has made it so: it may have been cut off before it changed anything, and somebody
+/// else has put the files back.
+fn was_made(disk: &dyn Disk, path: &Path, report: &EarlierReport) -> Result<bool> {
+    let Some(end) = report.end else { return Ok(false) };
+    Ok(Repairs::has_changed(disk, path, report.summary.repair)? && end.is_in(disk, path)?)
 }
 
 /// A repair before anything is changed.
@@ -209,6 +224,8 @@ struct Prepared {
     sound_up_to: (u64, Option<ChainEnd>),
     plan: RepairPlan,
     changes: Vec<Change>,
+    /// Where the log is to end; none: it is as it is to be.
+    end: Option<PlannedEnd>,
 }
 
 impl Prepared {
@@ -225,27 +242,28 @@ impl Prepared {
         let (read, access) = (ReadMode::Pread, Access::Guest);
         let files = IndexFiles { disk, store: store.to_owned(), store_id, read, access };
         let own = files_of(&inspected.slots);
-        let backup = options.backup.as_ref().filter(|_| !inspected.verification.is_whole());
+        // Also where the store is whole: a backup that is none must not go unnoticed until it is needed.
+        let backup = options.backup.as_ref();
         let backup = backup.map(|backup| open_backup(&files, backup, &own, &inspected)).transpose()?;
         let backup = backup.unwrap_or_default();
         let merged = merge(&files, &inspected, (&meta, &own, &backup), options, progress)?;
         let mark = Mark::read(&*files.disk, store, store_id)?;
         let changes = Changes::of(&files, &inspected, (&meta, &own), merged.as_ref(), &mark)?;
+        let end = merged.as_ref().map(Merged::planned_end);
         let Inspected { verification, slots, sound_up_to, .. } = inspected;
         let plan = RepairPlan::new(verification, merged.as_ref(), &changes);
         if !plan.verification.is_whole() && !plan.mends() {
             return Err(still_damaged(store, &plan.verification));
         }
-        Ok(Self { files, meta, slots, own, backup, sound_up_to, plan, changes })
+        Ok(Self { files, meta, slots, own, backup, sound_up_to, plan, changes, end })
     }
 
     /// Copies all that will be changed, and the events that are set aside, and writes the report. Returns what the report
-    /// begins with.
-    fn keep(&self, options: &RepairOptions, progress: &mut RepairProgress<'_>) -> Result<Summary> {
+    /// begins with: the summary, and what comes to it.
+    fn keep(&self, mut summary: Summary, progress: &mut RepairProgress<'_>) -> Result<Summary> {
         let (disk, store) = (&*self.files.disk, &self.files.store);
         let before = Repairs::list(disk, store)?;
         let keeping = Keeping::begin(disk, store, &before)?;
-        let mut summary = Summary::of(&self.plan, options.backup.as_deref());
         summary.repair = keeping.number;
         if self.plan.events_set_aside > 0 {
             let (events, streams) = self.set_aside(&keeping, progress)?;
@@ -254,7 +272,7 @@ impl Prepared {
         let kept_as = self.changes.iter().map(|change| keeping.keep(change)).collect::<Result<Vec<_>>>()?;
         summary.unfinished = before.untold;
         let folder = folder_of(store, keeping.number);
-        keeping.conclude(&to_json(&self.plan, &summary, Some(&folder), &kept_as))?;
+        keeping.conclude(&to_json(&self.plan, &summary, Some(&folder), &kept_as, self.end))?;
         Ok(summary)
     }
 
@@ -283,8 +301,8 @@ impl Prepared {
         Ok((count, streams.seen()))
     }
 
-    /// Makes the changes, and looks at what has come of them.
-    fn change(&self, progress: &mut RepairProgress<'_>) -> Result<()> {
+    /// Makes the changes, and looks at what has come of them. `repair` is the number of the repair that has a folder for them.
+    fn change(&self, repair: Option<u64>, progress: &mut RepairProgress<'_>) -> Result<()> {
         let (disk, store) = (&*self.files.disk, &self.files.store);
         let own = with_right_names(&self.own, store);
         let sources = Sources { disk, meta: &self.meta, own: &own, backup: &self.backup };
@@ -294,7 +312,12 @@ impl Prepared {
         };
         progress.go_on_to_the_end();
         progress.expect(self.changes.iter().map(written).sum());
-        for change in &self.changes {
+        let is_mending = |change: &Change| !matches!(change.step, RepairStep::MakeAnew { .. });
+        let last_mending = self.changes.iter().rposition(is_mending);
+        for (number, change) in self.changes.iter().enumerate() {
+            if let Some(repair) = repair.filter(|_| Some(number) == last_mending) {
+                Repairs::note_changed(disk, store, repair)?;
+            }
             surgery::make(&sources, change)?;
             progress.advance(written(change))?;
         }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::{
-    disk::contract::Disk,
+    disk::contract::{Disk, ensure_inner_dir},
     error::{Error, Result},
     log::{
         creation::sync_directory,
@@ -51,9 +51,6 @@ fn directory_of(path: &Path) -> &Path {
 
 /// Makes the directory of the segments, if that is gone too.
 fn make_directory(disk: &dyn Disk, directory: &Path) -> Result<()> {
-    if disk.kind(directory).map_err(|error| Error::io("look at", directory, error))?.is_some() {
-        return Ok(());
-    }
-    disk.create_dir(directory).map_err(|error| Error::io("create", directory, error))?;
-    sync_directory(disk, directory_of(directory))
+    let is_new = ensure_inner_dir(disk, directory).map_err(|error| Error::io("create", directory, error))?;
+    if is_new { sync_directory(disk, directory_of(directory)) } else { Ok(()) }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs, io,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
@@ -214,4 +215,52 @@ fn a_directory_of_backups_isnt_repaired() {
     let refused = refused.expect_err("it is no store of its own").to_string();
     assert!(refused.contains("directory of backups") && refused.contains("annals restore"), "{refused}");
     assert!(files_of(&patient.disk) == before, "something was changed");
+}
+
+#[test]
+fn a_backup_that_is_none_is_an_error_where_the_store_is_whole_too() -> Outcome {
+    let patient = Patient::new(End::Closed);
+    let options = Options::new().segment_bytes(SEGMENT_BYTES_MIN);
+    let other = annals::EventStore::open_on(Arc::new(patient.disk.mount()), "/backup", options)?;
+    append(&other, 0..20);
+    other.close()?;
+    let before = files_of(&patient.disk);
+    for (backup, reason) in [("/nowhere", "nothing is there"), ("/backup", "it is another store")] {
+        let refused = repair(&patient.disk, &accepting().backup(backup)).expect_err("it is no backup");
+        assert!(matches!(&refused, Error::NotAStore { path, .. } if path == Path::new(backup)), "{refused}");
+        assert!(refused.to_string().contains(reason), "{refused}");
+    }
+    assert!(files_of(&patient.disk) == before, "something was changed");
+    Ok(())
+}
+
+#[test]
+fn what_a_repair_makes_is_readable_by_the_group_where_the_store_is() -> Outcome {
+    use std::os::unix::fs::PermissionsExt;
+
+    let around = tempfile::tempdir()?;
+    let [path, backup] = ["store", "backup"].map(|name| around.path().join(name));
+    let store = annals::EventStore::open(&path)?;
+    append(&store, 0..20);
+    store.close()?;
+    annals::backup(&path, &backup, &BackupOptions::new().linking(Linking::Never), &mut |_| {
+        ControlFlow::Continue(())
+    })?;
+    let mode_of = |path: &Path| -> io::Result<u32> { Ok(fs::metadata(path)?.permissions().mode() & 0o777) };
+    // Less what the umask takes.
+    let given = around.path().join("given");
+    fs::create_dir(&given)?;
+    let left = mode_of(&given)?;
+    fs::remove_dir_all(path.join("segments"))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o750))?;
+    let options = RepairOptions::new().backup(&backup);
+    let repaired = annals::repair(&path, &options, &mut |_| ControlFlow::Continue(()))?;
+    let folder = repaired.folder.ok_or("a folder")?;
+    for directory in [&path.join("segments"), &path.join("quarantine"), &folder] {
+        assert_eq!(mode_of(directory)?, left & 0o750, "{}", directory.display());
+    }
+    for file in [path.join("segments/000000000001.log"), folder.join("report.json")] {
+        assert_eq!(mode_of(&file)?, left & 0o640, "{}", file.display());
+    }
+    Ok(())
 }

@@ -131,6 +131,49 @@ fn a_repair_that_another_one_has_replaced_is_named_as_such_and_never_told_as_don
     assert!(unfinished > 5, "{unfinished} were cut off amid their changes");
 }
 
+/// Puts the store's own files back by hand, as they were before anything was damaged.
+fn put_back(disk: &SimDisk, original: &Patient) {
+    for path in disk.files().into_iter().filter(|path| path.starts_with("/store/segments")) {
+        disk.remove_file(path).expect("it is listed");
+    }
+    for (path, content) in files_of(&original.disk) {
+        disk.write_file(path, content).expect("surgery");
+    }
+}
+
+#[test]
+fn a_repair_that_was_cut_off_isnt_told_of_where_somebody_has_put_the_files_back() {
+    let original = Patient::small(End::Closed);
+    let damaged = original.copy();
+    put_backup(&damaged, &original, &[]);
+    flip(&damaged, 5, 90);
+    let restoring = RepairOptions::new().backup("/backup");
+    for (options, restores) in [(accepting(), false), (restoring, true)] {
+        let (mut put_back_by_hand, mut told) = (0, 0);
+        each_cut(&damaged.disk, &options, &mut |nth, left| {
+            let what = format!("cut at {nth} with {options:?}");
+            let folder = Path::new("/store/quarantine/repair-1");
+            let has = |disk: &SimDisk, name: &str| disk.read_file(folder.join(name)).is_some();
+            // What the backup gives back is what stood there: that can't be told apart once it is there.
+            if !restores || !has(left, "changed") {
+                let disk = left.fork(nth);
+                put_back(&disk, &original);
+                let repaired = repair(&disk, &accepting()).expect(&what);
+                assert!(repaired.folder.is_none() && repaired.told.is_none(), "{what}");
+                assert_eq!(
+                    has(&disk, "unfinished"),
+                    has(left, "report.json") && !has(left, "done"),
+                    "{what}"
+                );
+                assert!(check_restored(&disk, &original, &what).is_empty(), "{what}");
+                put_back_by_hand += u64::from(has(left, "report.json"));
+            }
+            told += u64::from(repair(left, &options).expect(&what).told.is_some());
+        });
+        assert!(put_back_by_hand > 1 && told > 1, "{put_back_by_hand} and {told} with {options:?}");
+    }
+}
+
 /// What opening leaves as it is, or refuses, it must not take for something that a power cut has left.
 #[test]
 fn a_cut_that_is_cut_off_is_refused_until_it_is_done_whatever_witness_is_left() {

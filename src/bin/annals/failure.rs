@@ -3,10 +3,11 @@
 use std::{
     fmt,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
-use annals::{BackupError, Error};
+use annals::{BACKUP_MANIFEST, BackupError, Error};
 
 use crate::output::{self, OutputError};
 
@@ -79,14 +80,33 @@ fn write(message: &str) {
     io::stderr().lock().write_all(message.as_bytes()).ok();
 }
 
-/// What helps against what the system refused, where it isn't known from the message.
+/// What helps against damage, or what the system refused, where it isn't known from the message.
 fn advice(error: &anyhow::Error) -> Option<&'static str> {
+    let of_damage = |part: &Error| match part {
+        // Its message says all.
+        Error::Corrupt { path, .. } if path.ends_with(BACKUP_MANIFEST) => None,
+        Error::Corrupt { path, .. } if is_in_backup(path) => Some(
+            "restore what is intact of this backup (annals restore --to-position), or make another from the store",
+        ),
+        Error::Corrupt { .. } => Some("\"annals repair\" shows what can be done"),
+        _ => None,
+    };
+    let errors = || error.chain().filter_map(|part| part.downcast_ref());
+    errors().find_map(of_damage).or_else(|| advice_against_refusal(errors()))
+}
+
+/// Whether a file is one of a directory of backups, which is never repaired.
+fn is_in_backup(path: &Path) -> bool {
+    path.ancestors().skip(1).take(2).any(|directory| directory.join(BACKUP_MANIFEST).exists())
+}
+
+fn advice_against_refusal<'a>(mut errors: impl Iterator<Item = &'a Error>) -> Option<&'static str> {
     use io::ErrorKind as Kind;
     let of_store = |part: &Error| match part {
         Error::Io { source, .. } | Error::OutcomeUnknown { source, .. } => Some(source.kind()),
         _ => None,
     };
-    match error.chain().filter_map(|part| part.downcast_ref()).find_map(of_store)? {
+    match errors.find_map(of_store)? {
         Kind::PermissionDenied => {
             Some("run it as the user who owns the store's files, or have them give you access")
         }
