@@ -71,7 +71,7 @@ mod job;
 mod make;
 #[path = "support/median.rs"]
 mod median;
-#[path = "support/mix.rs"]
+#[path = "../src/bin/annals/bench/mix.rs"]
 mod mix;
 #[path = "support/options.rs"]
 mod options;

@@ -123,6 +123,8 @@ mod log_bytes;
 mod memory;
 #[path = "suite/metadata.rs"]
 mod metadata;
+#[path = "../src/bin/annals/bench/mix.rs"]
+mod mix;
 #[path = "suite/names.rs"]
 mod names;
 #[path = "suite/opening.rs"]
@@ -150,6 +152,8 @@ mod projection_support;
 mod projections;
 #[path = "suite/queries.rs"]
 mod queries;
+#[path = "suite/random.rs"]
+mod random;
 #[path = "suite/random_queries.rs"]
 mod random_queries;
 #[path = "suite/reading.rs"]

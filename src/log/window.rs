@@ -11,19 +11,22 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Window {
     start: u64,
-    bytes: Vec<u8>,
+    /// How many bytes of the buffer were read.
+    length: usize,
+    /// As long as it ever had to be, so that it isn't filled with zeros for each read.
+    buffer: Vec<u8>,
     ahead_bytes: usize,
 }
 
 impl Window {
     /// A window that reads at least so many bytes at a time.
     pub(crate) fn new(ahead_bytes: usize) -> Self {
-        Self { start: 0, bytes: Vec::new(), ahead_bytes }
+        Self { start: 0, length: 0, buffer: Vec::new(), ahead_bytes }
     }
 
     /// Forgets what was read; for another file.
     pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
+        self.length = 0;
     }
 
     /// The `length` bytes at an offset; fewer where `end`, which nothing beyond is read of, comes first.
@@ -35,7 +38,7 @@ impl Window {
         end: u64,
     ) -> io::Result<&[u8]> {
         let length = length.min(index(end.saturating_sub(offset)));
-        let read_to = self.start + bytes(self.bytes.len());
+        let read_to = self.start + bytes(self.length);
         if offset < self.start || offset + bytes(length) > read_to {
             let wanted = length.max(self.ahead_bytes).min(index(end.saturating_sub(offset)));
             match self.read(file, offset, wanted) {
@@ -45,7 +48,7 @@ impl Window {
             }
         }
         let from = index(offset - self.start);
-        Ok(&self.bytes[from..from + length])
+        Ok(&self.buffer[from..from + length])
     }
 
     /// What was read from an offset on, as far as it goes.
@@ -55,9 +58,13 @@ impl Window {
     }
 
     fn read(&mut self, file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<()> {
-        self.bytes.resize(length, 0);
-        self.start = offset;
-        file.read_exact_at(&mut self.bytes, offset).inspect_err(|_| self.bytes.clear())
+        if self.buffer.len() < length {
+            self.buffer = vec![0; length];
+        }
+        self.length = 0;
+        file.read_exact_at(&mut self.buffer[..length], offset)?;
+        (self.start, self.length) = (offset, length);
+        Ok(())
     }
 
     /// The `length` bytes at an offset; zeros where the file ends before.
@@ -71,8 +78,9 @@ impl Window {
         if self.get(file, offset, length, end)?.len() < length {
             let there = self.get(file, offset, length, end)?.to_vec();
             self.start = offset;
-            self.bytes = there;
-            self.bytes.resize(length, 0);
+            self.buffer = there;
+            self.buffer.resize(length, 0);
+            self.length = length;
         }
         // All of it is in the window now, read or made up.
         self.get(file, offset, length, offset + bytes(length))

@@ -13,7 +13,7 @@ use crate::{
     event_id::EventId,
     events::Events,
     position::Version,
-    query::{Bound, Query},
+    query::Query,
     selection::Selection,
     stream::StreamId,
     stream_list::StreamFilter,
@@ -22,24 +22,34 @@ use crate::{
 /// A name that no stream, category, or event type has.
 const ABSENT: &str = "absent";
 
-/// Asks for each stream, category and event type forwards and backwards, for each id that a caller gave, and for all lists and
-/// counts. `all` is what the log has. Returns what differs.
+/// How much is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Questions {
+    /// Each stream and each event type, forwards, and each id that a caller gave.
+    Cheap,
+    /// Also everything and each stream backwards, each category, lists and counts.
+    All,
+}
+
+/// Asks what the index answers. `all` is what the log has. Returns what differs.
 pub(crate) fn compare_answers(
     committed: &Arc<Committed>,
     all: &[StoredEvent],
+    questions: Questions,
     was_given: impl Fn(&EventId) -> bool,
 ) -> Result<Option<String>> {
     let asked = Asked { committed, all };
-    if asked.differs(Query::all().backwards().select(), all.iter().rev())? {
-        return Ok(Some("everything read backwards isn't everything read forwards".to_owned()));
+    let mut different = asked.compare_streams()?;
+    if different.is_none() {
+        different = asked.compare_types()?;
     }
-    for question in [Asked::compare_streams, Asked::compare_names, Asked::compare_counts] {
-        let different = question(&asked)?;
-        if different.is_some() {
-            return Ok(different);
-        }
+    if different.is_none() {
+        different = asked.compare_ids(was_given)?;
     }
-    asked.compare_ids(was_given)
+    if different.is_none() && questions == Questions::All {
+        different = asked.compare_the_rest()?;
+    }
+    Ok(different)
 }
 
 /// What is asked, and what the log has.
@@ -50,15 +60,11 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn compare_streams(&self) -> Result<Option<String>> {
-        let mut streams: BTreeMap<&str, Vec<&StoredEvent>> = BTreeMap::from([(ABSENT, Vec::new())]);
-        for event in self.all {
-            streams.entry(event.stream.as_str()).or_default().push(event);
-        }
-        for (name, events) in streams {
+        for (name, events) in self.grouped(|event| event.stream.as_str()) {
             let Ok(stream) = StreamId::new(name) else { continue };
             let version = self.committed.version(self.committed.key(name))?;
             if version != Version::new(events.len() as u64)
-                || self.differ(&Query::stream(&stream), &events)?
+                || self.differs(Query::stream(&stream).select(), events.iter().copied())?
             {
                 return Ok(Some(format!("stream {name} isn't as the log has it")));
             }
@@ -66,18 +72,33 @@ impl<'a> Asked<'a> {
         Ok(None)
     }
 
-    fn compare_names(&self) -> Result<Option<String>> {
-        for (name, events) in self.grouped(|event| event.stream.category()) {
-            if self.differ(&Query::all().category(name), &events)? {
-                return Ok(Some(format!("category {name} isn't as the log has it")));
-            }
-        }
+    fn compare_types(&self) -> Result<Option<String>> {
         for (name, events) in self.grouped(|event| &event.event_type) {
-            if self.differ(&Query::all().event_type(name), &events)? {
+            if self.differs(Query::all().event_type(name).select(), events.iter().copied())? {
                 return Ok(Some(format!("the events of type {name} aren't those that the log has")));
             }
         }
         Ok(None)
+    }
+
+    fn compare_the_rest(&self) -> Result<Option<String>> {
+        if self.differs(Query::all().backwards().select(), self.all.iter().rev())? {
+            return Ok(Some("everything read backwards isn't everything read forwards".to_owned()));
+        }
+        for (name, events) in self.grouped(|event| event.stream.as_str()) {
+            let Ok(stream) = StreamId::new(name) else { continue };
+            let query = Query::stream(&stream).backwards();
+            if self.differs(query.select(), events.iter().copied().rev())? {
+                return Ok(Some(format!("stream {name} read backwards isn't as the log has it")));
+            }
+        }
+        for (name, events) in self.grouped(|event| event.stream.category()) {
+            let query = Query::all().category(name).backwards();
+            if self.differs(query.select(), events.iter().copied().rev())? {
+                return Ok(Some(format!("category {name} isn't as the log has it")));
+            }
+        }
+        self.compare_counts()
     }
 
     /// The events that share a name, and a name that none has.
@@ -89,19 +110,16 @@ impl<'a> Asked<'a> {
         groups
     }
 
-    /// Whether a query gives other events than these, forwards or backwards.
-    fn differ<B: Bound>(&self, query: &Query<B>, events: &[&StoredEvent]) -> Result<bool> {
-        Ok(self.differs(query.clone().select(), events.iter().copied())?
-            || self.differs(query.clone().backwards().select(), events.iter().copied().rev())?)
-    }
-
+    /// Whether a query gives other events than these. What has an event's position and checksum is its record.
     fn differs<'b>(
         &self,
         selection: Selection,
         mut expected: impl Iterator<Item = &'b StoredEvent>,
     ) -> Result<bool> {
-        for found in Events::new(self.committed, selection) {
-            if Some(&found?) != expected.next() {
+        let mut events = Events::new(self.committed, selection);
+        while let Some(found) = events.try_next()? {
+            let place = (found.position, found.version, found.checksum);
+            if expected.next().is_none_or(|event| (event.position, event.version, event.checksum) != place) {
                 return Ok(true);
             }
         }

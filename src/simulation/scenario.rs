@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     background::Job,
@@ -174,17 +174,15 @@ impl Run {
 
     /// What the disk shows, but for what says something to other programs alone: where it is the same, the next opening is.
     fn state(&self) -> u64 {
-        let mut shown = Vec::new();
-        for path in self.disk.files() {
-            if path.ends_with("writer.pid") || path.ends_with("head") {
-                continue;
+        let mut hasher = Xxh3::new();
+        self.disk.each_file(&mut |path, content| {
+            if !path.ends_with("writer.pid") && !path.ends_with("head") {
+                hasher.update(path.as_os_str().as_encoded_bytes());
+                hasher.update(&(content.len() as u64).to_le_bytes());
+                hasher.update(content);
             }
-            let content = self.disk.read_file(&path).unwrap_or_default();
-            shown.extend_from_slice(path.as_os_str().as_encoded_bytes());
-            shown.extend_from_slice(&(content.len() as u64).to_le_bytes());
-            shown.extend_from_slice(&content);
-        }
-        xxh3_64(&shown)
+        });
+        hasher.digest()
     }
 
     /// Opens the store in a new program.

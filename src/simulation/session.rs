@@ -17,7 +17,7 @@ use crate::{
     position::{ExpectedVersion, Version},
     query::Query,
     simulation::{
-        answers::compare_answers,
+        answers::{Questions, compare_answers},
         failure::{BrokenPromise, Promise},
         history::{Event, History, event_type, given_id, payload, promise_of, unreadable},
     },
@@ -120,7 +120,7 @@ impl Session {
             return Ok(Err(error));
         }
         found?;
-        mount.undisturbed(|| check_answers(&opened, &events))?;
+        mount.undisturbed(|| check_answers(&opened, &events, Questions::Cheap))?;
         let jobs = Jobs::new(disk, &opened.core, options.durability);
         let durability = options.durability;
         Ok(Ok(Self { opened, jobs, durability, reading, now: 0, is_done: false }))
@@ -190,7 +190,7 @@ impl Session {
         let (events, failure) = read_all(&self.opened);
         match failure {
             Some(error) => Err(unreadable(events.len() + 1, &error)),
-            None => check_answers(&self.opened, &events),
+            None => check_answers(&self.opened, &events, Questions::All),
         }
     }
 
@@ -336,9 +336,9 @@ fn read_all(opened: &Opened) -> (Vec<StoredEvent>, Option<Error>) {
     (events, None)
 }
 
-fn check_answers(opened: &Opened, all: &[StoredEvent]) -> Result<(), BrokenPromise> {
+fn check_answers(opened: &Opened, all: &[StoredEvent], questions: Questions) -> Result<(), BrokenPromise> {
     let made = made_id();
-    match compare_answers(&opened.committed, all, |id| *id != made) {
+    match compare_answers(&opened.committed, all, questions, |id| *id != made) {
         Ok(None) => Ok(()),
         Ok(Some(different)) => Err(different.into()),
         Err(error) => {

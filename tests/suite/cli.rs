@@ -128,3 +128,11 @@ pub(crate) fn history() -> String {
     GzDecoder::new(packed).read_to_string(&mut text).expect("the test data are whole");
     text
 }
+
+/// The program, which may have no more than so many files open.
+pub(crate) fn run_with_open_files(files_max: u32, words: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    let limited = format!("ulimit -n {files_max} && exec \"$0\" \"$@\"");
+    command.args(["-c", &limited, PROGRAM]).args(words);
+    command
+}

@@ -10,29 +10,18 @@ use std::{
 use annals::{EventStore, Query};
 use serde_json::Value;
 
-use crate::cli::{Place, history};
+use crate::{
+    cli::{Place, history},
+    random::Random,
+};
 
 const SEED: u64 = 0x5eed_0009;
 const STORES: usize = 10;
 const KILLS_A_STORE: usize = 5;
 const SIGKILL: i32 = 9;
 
-/// `SplitMix64`: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        let end = u64::try_from(end).expect("a number");
-        usize::try_from(self.next() % end).expect("a number")
-    }
+fn below(random: &mut Random, end: u64) -> usize {
+    usize::try_from(random.below(end)).expect("a small number")
 }
 
 /// When a running import is killed.
@@ -97,15 +86,15 @@ fn what_a_killed_import_told_is_stored_and_the_next_one_goes_on() {
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
         .map(|event| event["id"].as_str().expect("an id").to_owned())
         .collect();
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     let mut kills = 0;
     for _ in 0..STORES {
         let place = Place::new();
-        let mut moments: Vec<usize> = (0..KILLS_A_STORE).map(|_| 1 + random.below(4_500)).collect();
+        let mut moments: Vec<usize> = (0..KILLS_A_STORE).map(|_| 1 + below(&mut random, 4_500)).collect();
         moments.sort_unstable();
         let mut sent_lines_max = 0;
         for told_lines in moments {
-            let moment = Moment { told_lines, sent_lines: told_lines + random.below(900) };
+            let moment = Moment { told_lines, sent_lines: told_lines + below(&mut random, 900) };
             let told = import_until_killed(&place, &lines, moment);
             kills += 1;
             let verified = &place.json(&["verify", "--format", "json"])[0];

@@ -1,10 +1,10 @@
 //! `annals repair` and what it leaves, through the program.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::cli::{Place, json_lines};
+use crate::cli::{Place, json_lines, run_with_open_files};
 
 /// A store of three streams whose events have all that an event can have, and its log.
 fn with_events() -> (Place, PathBuf) {
@@ -118,10 +118,8 @@ fn a_store_of_more_segments_than_files_may_be_open_is_repaired() {
     let last = content.len() - 1;
     content[last] ^= 1;
     fs::write(&log, content).expect("the damage");
-    for arguments in ["repair --dry-run --accept-loss", "repair --backup backup"] {
-        let limited = format!("ulimit -n 60 && exec \"{}\" {arguments}", env!("CARGO_BIN_EXE_annals"));
-        let run =
-            Command::new("sh").args(["-c", &limited]).current_dir(place.path()).output().expect("a shell");
+    for words in [&["repair", "--dry-run", "--accept-loss"][..], &["repair", "--backup", "backup"]] {
+        let run = run_with_open_files(60, words).current_dir(place.path()).output().expect("a shell");
         assert!(run.status.success(), "{run:?}");
     }
     assert!(place.prints(&["verify"]).contains("is whole: 151 events"));

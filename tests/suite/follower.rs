@@ -15,8 +15,9 @@ use annals::{
     Position, Query, ReadMode, SEGMENT_BYTES_MIN, SimDisk, StoredEvent, StreamId, Subscription,
 };
 
-use crate::support::{
-    Outcome, all, buffered, event, events, positions, small_segments, store_with, stream, types,
+use crate::{
+    random::Random,
+    support::{Outcome, all, buffered, event, events, positions, small_segments, store_with, stream, types},
 };
 
 /// How long a test waits for something that must happen.
@@ -343,15 +344,6 @@ impl Drop for Writer {
     }
 }
 
-/// `SplitMix64`: small, and the same everywhere.
-pub(crate) fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 #[test]
 fn a_follower_in_another_process_sees_every_position_once_though_writers_are_killed__F33() -> Outcome {
     let directory = tempfile::tempdir()?;
@@ -359,11 +351,11 @@ fn a_follower_in_another_process_sees_every_position_once_though_writers_are_kil
     EventStore::open(&path)?.close()?;
     let follower = Follower::open(&path)?;
     let mut seen: Vec<StoredEvent> = Vec::new();
-    let mut state = 0x5eed_000a;
+    let mut random = Random::new(0x5eed_000a);
     for round in 0..8 {
         let durability = if round % 2 == 0 { Durability::Fsync } else { Durability::Buffered };
         let writer = Writer::start(&path, durability);
-        let target = seen.len() as u64 + 1 + random(&mut state) % 2_000;
+        let target = seen.len() as u64 + 1 + random.below(2_000);
         while (seen.len() as u64) < target {
             let last = Position::new(seen.len() as u64);
             assert!(follower.wait_beyond(last, PATIENCE)? > last, "round {round}: the writer wakes no one");

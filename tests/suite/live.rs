@@ -8,7 +8,8 @@ use annals::{
 };
 
 use crate::{
-    follower::{PATIENCE, WRITER_THREADS, Writer, random, writer_stream},
+    follower::{PATIENCE, WRITER_THREADS, Writer, writer_stream},
+    random::Random,
     support::{Outcome, all, event, store_with},
 };
 
@@ -133,7 +134,7 @@ fn end_streams(store: &EventStore) -> Result<()> {
 /// Follows everything, and says when the next subscriber is to begin.
 struct Conductor {
     subscription: Subscription,
-    state: u64,
+    random: Random,
     seen: u64,
     started: usize,
     next_start: u64,
@@ -144,7 +145,7 @@ struct Conductor {
 impl Conductor {
     fn new(reader: &Reader, seed: u64, pause_max: u64) -> Self {
         let subscription = reader.subscribe(Query::all());
-        Self { subscription, state: seed, seen: 0, started: 0, next_start: 0, pause_max }
+        Self { subscription, random: Random::new(seed), seen: 0, started: 0, next_start: 0, pause_max }
     }
 
     /// Follows up to a position. `start` is called at each moment that the seed chooses on the way.
@@ -153,7 +154,7 @@ impl Conductor {
             while self.next_start <= self.seen {
                 start(WANTED[self.started % WANTED.len()])?;
                 self.started += 1;
-                self.next_start = self.seen + 1 + random(&mut self.state) % self.pause_max;
+                self.next_start = self.seen + 1 + self.random.below(self.pause_max);
             }
             match self.subscription.next_timeout(PATIENCE)? {
                 Some(Delivery::Event(event)) => {
@@ -214,11 +215,11 @@ fn whoever_subscribes_in_another_process_gets_each_event_once_though_writers_are
     let follower = Follower::open(&path)?;
     let mut conductor = Conductor::new(&follower, 0x5eed_0004, 250);
     let mut subscribers = Vec::new();
-    let mut state = 0x5eed_0005;
+    let mut random = Random::new(0x5eed_0005);
     for round in 0..KILLS {
         let durability = if round % 2 == 0 { Durability::Fsync } else { Durability::Buffered };
         let writer = Writer::start(&path, durability);
-        let last = conductor.seen + 1 + random(&mut state) % 700;
+        let last = conductor.seen + 1 + random.below(700);
         conductor.follow(last, |wanted| {
             let reader = match subscribers.len() % 2 {
                 0 => follower.reader().clone(),

@@ -164,6 +164,16 @@ impl Patient {
         logs_of(&self.disk)
     }
 
+    /// Makes it what a restore is that lacks no more than its last rename.
+    pub(crate) fn restore_all_but_a_name(&self) -> std::io::Result<()> {
+        for (path, content) in self.logs() {
+            let name = path.file_name().expect("a log has a name");
+            self.disk.write_file(Path::new(STORE).join("segments.restoring").join(name), content)?;
+            self.disk.remove_file(&path)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn last(&self) -> u64 {
         self.events.len() as u64
     }

@@ -14,7 +14,7 @@ use annals::{
 };
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::support::Outcome;
+use crate::{random::Random, support::Outcome};
 
 /// Change it to see other moments.
 const SEED: u64 = 0x5eed_0042;
@@ -26,19 +26,6 @@ const SIGKILL: i32 = 9;
 const DIRECTORY: &str = "ANNALS_TEST_PROJECTION_DIRECTORY";
 const CHILD_SEED: &str = "ANNALS_TEST_PROJECTION_SEED";
 const CHILD: &str = "projection_kill::a_program_that_appends_and_projects_until_it_is_killed";
-
-/// `SplitMix64`: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-}
 
 /// Balances, to which each event adds: one that counts twice or never is seen.
 struct Balances {
@@ -128,7 +115,7 @@ fn account_event(number: u64) -> (StreamId, EventData) {
 fn a_program_that_appends_and_projects_until_it_is_killed() -> Outcome {
     let Some(directory) = env::var_os(DIRECTORY) else { return Ok(()) };
     let directory = Path::new(&directory);
-    let mut random = Random(env::var(CHILD_SEED)?.parse()?);
+    let mut random = Random::new(env::var(CHILD_SEED)?.parse()?);
     tell("begun");
     let store = open_store(directory)?;
     let model = Balances { tells: true, ..open_model(directory)? };
@@ -184,7 +171,7 @@ fn run_until_killed(directory: &Path, seed: u64, told_max: u64) -> Outcome {
 #[test]
 fn a_projection_that_is_killed_100_times_ends_as_one_that_ran_undisturbed() -> Outcome {
     let directory = tempfile::tempdir()?;
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     for kill in 0..KILLS {
         // Some at once, some while it opens, most while it works.
         let told_max = random.below(if kill % 5 == 0 { 4 } else { 60 });

@@ -387,11 +387,7 @@ fn damage_that_no_repair_mends_is_said_and_nothing_is_changed() -> Outcome {
 #[test]
 fn a_store_that_is_being_restored_isnt_repaired() -> Outcome {
     let patient = Patient::new(End::Closed);
-    for (path, content) in patient.logs() {
-        let name = path.file_name().ok_or("a name")?;
-        patient.disk.write_file(Path::new("/store/segments.restoring").join(name), content)?;
-        patient.disk.remove_file(&path)?;
-    }
+    patient.restore_all_but_a_name()?;
     let before = files_of(&patient.disk);
     let refused = repair(&patient.disk, &accepting()).expect_err("a restore isn't finished");
     assert!(matches!(refused, Error::NotAStore { .. }), "{refused}");

@@ -35,6 +35,15 @@ fn tests_by_id(directory: &Path, shown: &mut Shown) -> io::Result<()> {
     Ok(())
 }
 
+/// The tests of all ids.
+fn all_tests() -> io::Result<Shown> {
+    let mut shown = Shown::new();
+    for directory in ["tests", "src"] {
+        tests_by_id(Path::new(directory), &mut shown)?;
+    }
+    Ok(shown)
+}
+
 /// The names of the functions right behind a `#[test]`, other attributes between them or not.
 fn names_of_tests(text: &str) -> impl Iterator<Item = String> {
     let mut is_test = false;
@@ -77,10 +86,7 @@ fn a_function_that_is_no_test_shows_nothing() {
 
 #[test]
 fn the_page_of_demands_is_complete_and_true() -> Outcome {
-    let mut shown = Shown::new();
-    for directory in ["tests", "src"] {
-        tests_by_id(Path::new(directory), &mut shown)?;
-    }
+    let shown = all_tests()?;
     let rows = rows(&fs::read_to_string("docs/requirements.md")?);
     let demands = DEMANDS
         .into_iter()
@@ -105,10 +111,7 @@ fn faults() -> impl Iterator<Item = u32> {
 
 #[test]
 fn the_table_of_faults_is_complete_and_true() -> Outcome {
-    let mut shown = Shown::new();
-    for directory in ["tests", "src"] {
-        tests_by_id(Path::new(directory), &mut shown)?;
-    }
+    let mut shown = all_tests()?;
     let page = fs::read_to_string("docs/testing.md")?;
     let (_, section) = page.split_once("\n## Faults\n").ok_or("the section of faults")?;
     let section = section.split("\n## ").next().unwrap_or_default();

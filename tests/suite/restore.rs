@@ -466,11 +466,7 @@ fn what_a_file_system_keeps_in_its_root_is_no_obstacle() -> Outcome {
 #[test]
 fn a_restore_that_is_one_name_from_its_end_isnt_called_damaged() -> Outcome {
     let patient = Patient::new(End::Closed);
-    for (path, content) in patient.logs() {
-        let name = path.file_name().ok_or("a name")?;
-        patient.disk.write_file(Path::new("/store/segments.restoring").join(name), content)?;
-        patient.disk.remove_file(&path)?;
-    }
+    patient.restore_all_but_a_name()?;
     let disk = Arc::new(patient.disk.mount());
     let refused = verify_on(disk, STORE, &mut |_| ControlFlow::Continue(())).expect_err("isn't finished");
     assert!(matches!(refused, Error::NotAStore { .. }), "{refused}");

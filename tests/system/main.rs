@@ -43,7 +43,7 @@ mod kills;
 mod ledger;
 #[cfg(target_os = "linux")]
 mod memory;
-#[path = "../../benches/support/mix.rs"]
+#[path = "../../src/bin/annals/bench/mix.rs"]
 mod mix;
 #[cfg(target_os = "linux")]
 mod mounting;

@@ -35,7 +35,7 @@ mod in_flight;
 mod job;
 #[path = "../../support/median.rs"]
 mod median;
-#[path = "../../support/mix.rs"]
+#[path = "../../../src/bin/annals/bench/mix.rs"]
 mod mix;
 #[path = "../../support/own_memory.rs"]
 mod own_memory;

@@ -10,7 +10,7 @@
 //! measure   latencies and rates             report   the figures as text and as JSON
 //! machine   what it runs on                 scratch  the directory, which is removed
 //! stop      Ctrl-C                                window   appends on their way
-//! reads     what both reading workloads share
+//! reads     what both reading workloads share     mix      numbers that look like chance
 //! ```
 
 mod append;
@@ -18,6 +18,7 @@ mod filled;
 mod load;
 mod machine;
 mod measure;
+mod mix;
 mod open;
 mod raw;
 mod read_all;

@@ -245,6 +245,15 @@ impl SimDisk {
         Some(state.file(node).ok()?.cached().to_vec())
     }
 
+    /// Shows each file's bytes, in the order of paths.
+    pub(crate) fn each_file(&self, visit: &mut dyn FnMut(&Path, &[u8])) {
+        let state = self.state.lock();
+        for path in state.files() {
+            let found = state.resolve(&path).and_then(|node| state.file(node));
+            found.map(|content| visit(&path, content.cached())).ok();
+        }
+    }
+
     /// Puts a file on the disk, durably, with its directories: surgery, neither counted nor refused.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use annals::{ContentType, EventData, EventRef, Reader, StreamId};
 use anyhow::{Context, bail};
 
-use crate::bench::stop::Stop;
+use crate::bench::{mix::mix, stop::Stop};
 
 /// What an event's data begin with; the number follows.
 const BEGIN: &[u8] = br#"{"number":""#;
@@ -141,7 +141,7 @@ fn letters(count: usize) -> impl Iterator<Item = u8> {
     (0..count).map(move |_| LETTERS[usize::try_from(random.below(64)).unwrap_or_default()])
 }
 
-/// `SplitMix64`: small, and the same everywhere.
+/// One number after the other, from a seed.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -150,11 +150,8 @@ impl Random {
     }
 
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
+        self.0 = mix(self.0);
+        self.0 % end
     }
 }
 
