@@ -54,7 +54,7 @@ impl Window {
     /// What was read from an offset on, as far as it goes.
     pub(crate) fn held_from(&self, offset: u64) -> &[u8] {
         let from = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
-        from.and_then(|from| self.bytes.get(from..)).unwrap_or_default()
+        from.and_then(|from| self.buffer[..self.length].get(from..)).unwrap_or_default()
     }
 
     fn read(&mut self, file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<()> {
