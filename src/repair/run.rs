@@ -61,10 +61,10 @@ pub struct Repaired {
 }
 
 impl Repaired {
-    /// All of it as one line of JSON, as in the folder's `report.json`.
+    /// All of it as one line of JSON, as in the folder's `report.json`, with [`told`](Self::told).
     #[must_use]
     pub fn to_json(&self) -> String {
-        to_json(&self.plan, &self.summary, self.folder.as_deref(), &[], None)
+        to_json(&self.plan, &self.summary, self.folder.as_deref(), &[], None, self.told)
     }
 }
 
@@ -277,7 +277,7 @@ impl Prepared {
         let kept_as = self.changes.iter().map(|change| keeping.keep(change)).collect::<Result<Vec<_>>>()?;
         summary.unfinished = before.untold;
         let folder = folder_of(store, keeping.number);
-        keeping.conclude(&to_json(&self.plan, &summary, Some(&folder), &kept_as, self.end))?;
+        keeping.conclude(&to_json(&self.plan, &summary, Some(&folder), &kept_as, self.end, None))?;
         Ok(summary)
     }
 
