@@ -20,6 +20,7 @@
 //! tolerant_file    a file whose bad sectors read as zeros, and are told
 //! ordering         the segment files there are, and which is which
 //! allowance        how much is checked of broken stretches
+//! newer            what a newer version seems to have written
 //! search           where valid frames go on behind damage
 //! salvage          whole records within a broken frame
 //! walk             a segment's frames, and the gaps between them
@@ -46,6 +47,7 @@ pub(crate) mod inspection;
 pub(crate) mod lookup;
 pub(crate) mod losses;
 pub(crate) mod marks;
+pub(crate) mod newer;
 pub(crate) mod ordering;
 pub(crate) mod report;
 pub(crate) mod report_json;

@@ -19,6 +19,7 @@
 //! mending         frames of which is known what they must have been
 //! backup_run      a stretch that comes from the backup, and whether it is of the same history
 //! restored        what comes from it: positions, and versions of streams
+//! judge           which events may stay: those that opening takes
 //! merged_segment  one segment, put together of what there is
 //! merged          the log, put together of what there is
 //! planned_end     where it has the log end
@@ -32,6 +33,7 @@
 
 pub(crate) mod backup_run;
 pub(crate) mod event_line;
+pub(crate) mod judge;
 pub(crate) mod keeping;
 pub(crate) mod mending;
 pub(crate) mod merged;

@@ -18,6 +18,10 @@ pub(crate) const FRAME_HEADER_BYTES: usize = 64;
 /// What every frame begins with: `aFRM`.
 const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"aFRM");
 
+/// What a newer version may have written.
+pub(crate) const UNKNOWN_KIND: &str = "a frame is of a kind that this version doesn't know";
+pub(crate) const UNKNOWN_FLAG: &str = "a frame has a flag that this version doesn't know";
+
 /// Set in frames of an opening in `Buffered` mode.
 const FLAG_BUFFERED: u8 = 1;
 
@@ -109,12 +113,12 @@ impl FrameHeader {
             1 => FrameKind::Data,
             2 => FrameKind::Epoch,
             3 => FrameKind::Seal,
-            _ => return Err(NotUnderstood("a frame is of a kind that this version doesn't know")),
+            _ => return Err(NotUnderstood(UNKNOWN_KIND)),
         };
         let mode = match bytes[FLAGS] {
             0 => EpochMode::Fsync,
             FLAG_BUFFERED => EpochMode::Buffered,
-            _ => return Err(NotUnderstood("a frame has a flag that this version doesn't know")),
+            _ => return Err(NotUnderstood(UNKNOWN_FLAG)),
         };
         let payload_bytes = get_u32(bytes, PAYLOAD_BYTES);
         if payload_bytes as usize > PAYLOAD_BYTES_MAX || get_u16(bytes, RESERVED) != 0 {

@@ -41,6 +41,10 @@ const EXTENSION_HEADER_BYTES: usize = 4;
 /// The most that stands in a record up to the end of its id, in bytes.
 pub(crate) const ID_END_BYTES_MAX: usize = RECORD_FIXED_BYTES + OCCURRED_AT_BYTES + EVENT_ID_BYTES_MAX;
 
+/// What a newer version may have written.
+pub(crate) const UNKNOWN_FLAG: &str = "an event record has a flag that this version doesn't know";
+pub(crate) const UNKNOWN_EXTENSION: &str = "an event record has an extension that this version doesn't know";
+
 const FLAG_ID_GIVEN: u16 = 1;
 const FLAG_LAST_OF_APPEND: u16 = 1 << 1;
 const FLAG_LAST_OF_COMMIT: u16 = 1 << 2;
@@ -289,7 +293,7 @@ fn decode_whole(record: &[u8]) -> Result<Record<'_>, &'static str> {
     const UNEVEN: &str = "an event record's parts don't add up to its length";
     let flags = get_u16(record, FLAGS);
     if flags & !FLAGS_KNOWN != 0 || record[RESERVED] != 0 {
-        return Err("an event record has a flag that this version doesn't know");
+        return Err(UNKNOWN_FLAG);
     }
     let mut parts = Parts { rest: &record[RECORD_FIXED_BYTES..] };
     let occurred_at = match occurred_at_bytes(flags) {
@@ -419,7 +423,7 @@ fn check_extensions(mut block: &[u8]) -> Result<(), &'static str> {
         }
         let (kind, length) = (get_u16(block, 0), usize::from(get_u16(block, 2)));
         if kind % 2 == 1 {
-            return Err("an event record has an extension that this version doesn't know");
+            return Err(UNKNOWN_EXTENSION);
         }
         let end = EXTENSION_HEADER_BYTES + length;
         block = block.get(end..).ok_or("an event record's extension is cut off")?;

@@ -25,6 +25,7 @@ use crate::{
         damaged_segment::{DamagedSegment, Witness, account_for_missing},
         index_check::{DirectoryCheck, IndexCheck, Links, LogAtEnd},
         losses::{Losses, NameHint},
+        newer::is_of_newer_version,
         report::{Damage, Finding, FindingKind, Verification},
         salvage::seeming_id,
         stream_table::{StreamTable, VERSION_MAX},
@@ -50,7 +51,9 @@ pub(crate) struct Census<'a> {
     pub(super) files: &'a IndexFiles,
     pub(crate) found: Verification,
     pub(crate) losses: Losses,
-    pub(super) table: StreamTable,
+    /// The first thing that a newer version seems to have written.
+    pub(crate) newer: Option<Damage>,
+    pub(crate) table: StreamTable,
     segments: SegmentTable,
     pub(crate) tally: Tally,
     directory: Option<DirectoryCheck>,
@@ -97,6 +100,7 @@ impl<'a> Census<'a> {
             files,
             found,
             losses: Losses::new(),
+            newer: None,
             table: StreamTable::new(),
             segments: SegmentTable::empty(segment_number(first_segment)),
             tally: Tally::default(),
@@ -257,6 +261,9 @@ impl<'a> Census<'a> {
         self.note_id(walked, file_offset, content, position);
         let mut damage = Damage::new(&walked.segment.path, file_offset, reason, Some(position.previous()));
         damage.events_lost = Some(1);
+        if is_of_newer_version(reason) {
+            self.newer.get_or_insert_with(|| damage.clone());
+        }
         self.give_up_index(walked, None);
         self.lose_here(position, position.next());
         self.expected = position.next();

@@ -41,6 +41,9 @@ impl Census<'_> {
         self.is_broken = true;
         let (path, start) = (&walked.segment.path, gap.before.file_offset);
         let mut damage = Damage::new(path, start, gap.reason.clone(), Some(first.previous()));
+        if gap.is_newer {
+            self.newer.get_or_insert_with(|| damage.clone());
+        }
         if gap.before.seal.is_some() {
             // No event of this segment is behind its SEAL, but segments may have been.
             if gap.is_cut_off {

@@ -19,6 +19,7 @@ use crate::{
         ordering::{SegmentFile, Slot, missing},
         report::{Damage, Extent, Progress, Tell, Verification},
         search::infer_header,
+        stream_table::StreamTable,
         survey::{Ahead, Message},
         tolerant_file::TolerantFile,
         walk::{End, OpenSegment, Step, walk},
@@ -42,6 +43,17 @@ pub(crate) enum Looking {
     EventByEvent,
 }
 
+/// What an inspection has found.
+pub(crate) struct Concluded {
+    pub(crate) verification: Verification,
+    /// The number of the first segment that is damaged, or of the last one; and the end of the one before that.
+    pub(crate) sound_up_to: (u64, Option<ChainEnd>),
+    /// What the streams were at that end; none: nobody wants to know, or nothing is damaged.
+    pub(crate) streams_before: Option<StreamTable>,
+    /// The first thing that a newer version seems to have written.
+    pub(crate) newer: Option<Damage>,
+}
+
 /// An inspection on its way.
 pub(crate) struct Inspection<'a> {
     files: &'a IndexFiles,
@@ -54,6 +66,8 @@ pub(crate) struct Inspection<'a> {
     /// How the segment before ends, if that is known.
     before: Option<ChainEnd>,
     sound_up_to: Option<(u64, Option<ChainEnd>)>,
+    keeps_streams: bool,
+    streams_before: Option<StreamTable>,
     /// The last segment, and the end of the one before it.
     last: (u64, Option<ChainEnd>),
     /// How the log ends, as far as it was looked at; none: it ends with damage.
@@ -83,6 +97,8 @@ impl<'a> Inspection<'a> {
             surveyed: Vec::new(),
             before: None,
             sound_up_to: None,
+            keeps_streams: false,
+            streams_before: None,
             last,
             end: None,
             bytes_total: 0,
@@ -116,6 +132,11 @@ impl<'a> Inspection<'a> {
         let marks = Marks::new(files, writers, directory.as_ref().map(DirectoryCheck::covered));
         let census = Census::new(files, found, directory, mark.durable(), meta.first_segment, visit);
         Ok(Self::new(files, meta, bound, marks, census, progress))
+    }
+
+    /// Has it tell what the streams are before the first damage.
+    pub(crate) fn keep_streams(&mut self) {
+        self.keeps_streams = true;
     }
 
     /// Begins with a segment whose forerunner ends as `before` says.
@@ -184,6 +205,14 @@ impl<'a> Inspection<'a> {
     fn mark_unsound(&mut self, number: u64) {
         let before = self.before;
         self.sound_up_to.get_or_insert((number, before));
+        self.note_streams();
+    }
+
+    /// Notes what the streams are before the present segment, unless that was done before.
+    fn note_streams(&mut self) {
+        if self.keeps_streams && self.streams_before.is_none() {
+            self.streams_before = Some(self.census.table.clone());
+        }
     }
 
     fn segment(
@@ -200,6 +229,9 @@ impl<'a> Inspection<'a> {
             self.end = None;
             return self.tell(begun + file.bytes);
         };
+        if next.is_none() && self.census.found.damage.total() > 0 {
+            self.note_streams();
+        }
         self.census.begin(&walked);
         let damage_before = self.census.found.damage.total();
         let end = match survey.map(|survey| self.take_survey(&survey, begun)).transpose()?.flatten() {
@@ -321,14 +353,15 @@ impl<'a> Inspection<'a> {
     }
 
     /// Compares what rests on the log, and says all that was found.
-    pub(crate) fn conclude(mut self, slots: &[Slot]) -> Result<(Verification, (u64, Option<ChainEnd>))> {
+    pub(crate) fn conclude(mut self, slots: &[Slot]) -> Result<Concluded> {
         let is_stopped = self.is_stopped;
         if !is_stopped {
             let last = slots.iter().filter_map(Slot::file).map(|file| file.number).max().unwrap_or(0);
             self.census.finish(last.max(self.meta.first_segment));
         }
         let Self { files, marks, census, surveyed, bytes, sound_up_to, last: last_begun, end, .. } = self;
-        let Census { mut found, mut losses, table, tally, last_index, .. } = census;
+        let streams_before = self.streams_before;
+        let Census { mut found, mut losses, newer, table, tally, last_index, .. } = census;
         found.streams = table.seen();
         let mut lookup = Lookup::new(files, &surveyed, last_index.as_ref());
         for (hash, hint) in losses.unnamed() {
@@ -353,7 +386,8 @@ impl<'a> Inspection<'a> {
         found.bytes = bytes;
         found.interrupted_bytes = marks.interrupted_bytes.into_inner();
         losses.finish(&mut found);
-        Ok((found, sound_up_to.unwrap_or(last_begun)))
+        let sound_up_to = sound_up_to.unwrap_or(last_begun);
+        Ok(Concluded { verification: found, sound_up_to, streams_before, newer })
     }
 }
 

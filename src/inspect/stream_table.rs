@@ -36,7 +36,7 @@ const _: () =
     assert!(size_of::<Stream>() == 24, "with a byte of the table's, at 7/16 full, 57 bytes a stream");
 
 /// All streams.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StreamTable {
     shards: Vec<HashTable<Stream>>,
     /// How many streams have an event that was read.

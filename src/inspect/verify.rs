@@ -9,10 +9,11 @@ use crate::{
     index::files::{Access, IndexFiles},
     inspect::{
         census::{Census, VisitEvent},
-        inspection::{Inspection, Looking},
+        inspection::{Concluded, Inspection, Looking},
         marks::{Marks, Writers},
         ordering::{Ordering, Slot, Stranger, order_segments},
         report::{Damage, Extent, Progress, Verification},
+        stream_table::StreamTable,
     },
     log::{
         creation, followed_head::FollowedHead, mark::Mark, recovery::refuse_restoring, scan::ChainEnd,
@@ -96,6 +97,10 @@ pub(crate) struct Inspected {
     pub(crate) strangers: Vec<Stranger>,
     /// The number of the first segment that is damaged, or of the last one; and the end of the one before that.
     pub(crate) sound_up_to: (u64, Option<ChainEnd>),
+    /// What the streams were at that end; none: nothing is damaged, or somebody may be writing.
+    pub(crate) streams_before: Option<StreamTable>,
+    /// The first thing that a newer version seems to have written.
+    pub(crate) newer: Option<Damage>,
 }
 
 /// Looks at a whole store.
@@ -125,7 +130,10 @@ pub(crate) fn inspect(
     }
     let Some(store_id) = store_id else {
         let sound_up_to = (first_segment, None);
-        let nothing = Inspected { verification: found, store_id, meta, slots, strangers, sound_up_to };
+        let (streams_before, newer) = (None, None);
+        let verification = found;
+        let nothing =
+            Inspected { verification, store_id, meta, slots, strangers, sound_up_to, streams_before, newer };
         return if nothing.verification.damage.is_empty() {
             Err(creation::no_meta(store))
         } else {
@@ -138,9 +146,13 @@ pub(crate) fn inspect(
     found.extent = if bound.is_some() { Extent::Committed } else { Extent::Whole };
     let visit: &mut VisitEvent<'_> = &mut |_, _, _| Ok(());
     let mut inspection = Inspection::begin(&files, believed, (writers, bound), found, progress, visit)?;
+    if presence == Presence::Alone {
+        inspection.keep_streams();
+    }
     inspection.segments(&slots, Looking::Ahead)?;
-    let (verification, sound_up_to) = inspection.conclude(&slots)?;
-    Ok(Inspected { verification, store_id: Some(store_id), meta, slots, strangers, sound_up_to })
+    let Concluded { verification, sound_up_to, streams_before, newer } = inspection.conclude(&slots)?;
+    let store_id = Some(store_id);
+    Ok(Inspected { verification, store_id, meta, slots, strangers, sound_up_to, streams_before, newer })
 }
 
 /// Walks over the segments from one on, whose forerunner ends as `before` says, and tells of each event that is whole. For

@@ -11,6 +11,7 @@ use crate::{
     },
     inspect::{
         allowance::Allowance,
+        newer::is_of_newer_version,
         search::{Search, stretch_of},
         tolerant_file::TolerantFile,
     },
@@ -49,6 +50,8 @@ pub(crate) struct Gap {
     pub(crate) header: Option<FrameHeader>,
     /// Whether the log is known to have gone on behind.
     pub(crate) is_cut_off: bool,
+    /// Whether a newer version seems to have written the frame here.
+    pub(crate) is_newer: bool,
 }
 
 impl Gap {
@@ -57,7 +60,8 @@ impl Gap {
     fn of_zeros(before: ChainEnd, at: u64) -> Self {
         let resumed = ChainEnd { file_offset: at, ..before };
         let reason = format!("{}; the checksums say that they are zeros", unreadable_reason(at));
-        Self { reason, before: resumed, resumed: Some(resumed), end: at, header: None, is_cut_off: false }
+        let (is_cut_off, is_newer) = (false, false);
+        Self { reason, before: resumed, resumed: Some(resumed), end: at, header: None, is_cut_off, is_newer }
     }
 }
 
@@ -167,6 +171,7 @@ fn walk_here(walked: &OpenSegment, end: &End<'_>, take: Take<'_, Gap>) -> Result
         let fault = while_it_is_cut(|| end.damage_at(walked, scan.end(), stop))?;
         let Some(fault) = fault else { return Ok(scan.end()) };
         let gap = while_it_is_cut(|| gap_at(walked, scan.end(), end, &fault, &mut search))?;
+        let gap = Gap { is_newer: is_of_newer_version(stop.reason), ..gap };
         let resumed = gap.resumed;
         take(Step::Note(gap))?;
         let Some(resumed) = resumed else { return Ok(scan.end()) };
@@ -203,7 +208,8 @@ fn gap_at(
     let io = |error| Error::io("read", &segment.path, error);
     let file_bytes = segment.file.len().map_err(io)?.min(end.bytes_end());
     if before.seal.is_some() {
-        return Ok(Gap { reason, before, resumed: None, end: file_bytes, header: None, is_cut_off });
+        let (resumed, header, is_newer) = (None, None, false);
+        return Ok(Gap { reason, before, resumed, end: file_bytes, header, is_cut_off, is_newer });
     }
     let resumed = search.find_on(&before).map_err(io)?;
     if let (End::Sealed(next), None) = (end, resumed) {
@@ -216,7 +222,7 @@ fn gap_at(
     let unreadable = walked.file.unreadable_in(before.file_offset..gap_end);
     let reason = unreadable.map_or(reason, unreadable_reason);
     let header = header_at_end(segment, &before).map_err(io)?;
-    Ok(Gap { reason, before, resumed, end: gap_end, header, is_cut_off })
+    Ok(Gap { reason, before, resumed, end: gap_end, header, is_cut_off, is_newer: false })
 }
 
 /// The header of the frame where the chain ends, if it goes on the chain.

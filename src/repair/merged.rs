@@ -20,7 +20,7 @@ use crate::{
         inspection::rebuilt_header,
         marks::Marks,
         ordering::{SegmentFile, Slot},
-        report::LostVersions,
+        report::Verification,
         tolerant_file::TolerantFile,
         walk::OpenSegment,
     },
@@ -31,7 +31,8 @@ use crate::{
     },
     position::{LogOffset, Position},
     repair::{
-        merged_segment::{Limit, MergedSegment},
+        judge::{Judge, Refusal},
+        merged_segment::{Extent, Limit, MergedSegment},
         overlay::Overlay,
         planned_end::PlannedEnd,
         progress::RepairProgress,
@@ -93,6 +94,8 @@ pub(crate) struct Merged {
     pub(crate) is_of_another_history: bool,
     /// The file of the segment in which the log ends because of a bound of the repair's own, and which that is.
     pub(crate) limit: Option<(PathBuf, Limit)>,
+    /// The file that has a whole frame with which the log ends, since that isn't taken.
+    pub(crate) refused: Option<(PathBuf, Refusal)>,
 }
 
 impl Merged {
@@ -153,11 +156,12 @@ impl Sources<'_> {
     pub(crate) fn merge(
         &self,
         (first, before): (u64, Option<ChainEnd>),
-        lost: &[LostVersions],
+        found: &Verification,
+        mut judge: Judge,
         marks: &Marks<'_>,
         progress: &mut RepairProgress<'_>,
     ) -> Result<Merged> {
-        let (end, restored) = (LogEnd::Cut, Restored::new(lost));
+        let (end, restored) = (LogEnd::Cut, Restored::new(&found.lost_versions, &found.intact));
         let mut merged = Merged {
             first,
             before,
@@ -167,15 +171,17 @@ impl Sources<'_> {
             restored,
             is_of_another_history: false,
             limit: None,
+            refused: None,
         };
         let mut before = before;
         let greatest = self.own.keys().chain(self.backup.keys()).max().copied().unwrap_or(first);
         progress.expect(self.own.range(first..).map(|(_, own)| own.bytes).sum());
         for number in first..=greatest {
-            let Some(segment) = self.segment(number, before.as_ref(), &mut merged.restored)? else { break };
+            let mut extent = Extent::Judged(&mut judge, &mut merged.restored);
+            let Some(segment) = self.segment(number, before.as_ref(), &mut extent)? else { break };
             let is_last = self.own.range(number + 1..).next().is_none();
             let goes_on = segment.end.seal.is_some() && (!is_last || self.backup.contains_key(&(number + 1)));
-            let is_last_to_judge = is_last && segment.limit.is_none();
+            let is_last_to_judge = is_last && segment.limit.is_none() && segment.refused.is_none();
             let is_sound = goes_on || (is_last_to_judge && is_sound_end(&segment, marks)?);
             // A segment that is cut is written anew wherever it ends: whoever goes on in it goes on in a file of its own.
             let is_cut = !is_sound && segment.end.seal.is_none();
@@ -186,6 +192,10 @@ impl Sources<'_> {
             before = Some(segment.end);
             merged.is_of_another_history |= segment.is_of_another_history;
             merged.limit = segment.limit.map(|limit| (segment.path(), limit));
+            merged.refused = segment.refused.map(|refusal| {
+                let files = if refusal.is_of_backup { self.backup } else { self.own };
+                (files.get(&number).map(|file| file.path.clone()).unwrap_or_default(), refusal)
+            });
             merged.last = Some((segment.header, segment.end));
             if !goes_on {
                 merged.end = if is_sound { LogEnd::Sound } else { LogEnd::Cut };
@@ -205,7 +215,8 @@ impl Sources<'_> {
 
     /// Puts a segment together once more, to be written. It must be as it was.
     pub(crate) fn again(&self, rewrite: &Rewrite) -> Result<MergedSegment> {
-        let segment = self.segment(rewrite.number, rewrite.before.as_ref(), &mut Restored::default())?;
+        let mut extent = Extent::Until(rewrite.end);
+        let segment = self.segment(rewrite.number, rewrite.before.as_ref(), &mut extent)?;
         segment.filter(|segment| segment.end == rewrite.end).ok_or_else(|| {
             let reason = "this segment isn't any more as it was when the repair was planned: it, or the backup, is changing";
             let path = self.own.get(&rewrite.number).or(self.backup.get(&rewrite.number)).map(|file| &file.path);
@@ -218,7 +229,7 @@ impl Sources<'_> {
         &self,
         number: u64,
         before: Option<&ChainEnd>,
-        restored: &mut Restored,
+        extent: &mut Extent<'_>,
     ) -> Result<Option<MergedSegment>> {
         let (own, backup) = (self.own.get(&number), self.backup.get(&number));
         let Some(header) = self.header(number, before, own, backup)? else { return Ok(None) };
@@ -229,7 +240,7 @@ impl Sources<'_> {
         }
         let next = self.own.get(&(number + 1)).and_then(|next| next.header.as_ref());
         let mut segment = MergedSegment::new(header, own.cloned(), Overlay::new(own_file, backup_file));
-        segment.go_on(next, restored)?;
+        segment.go_on(next, extent)?;
         Ok(Some(segment))
     }
 

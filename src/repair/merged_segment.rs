@@ -21,6 +21,7 @@ use crate::{
     },
     repair::{
         backup_run::BackupRun,
+        judge::{Judge, Refusal},
         mending::mend,
         overlay::{Overlay, PATCHES_MAX, Patch},
         restored::Restored,
@@ -68,6 +69,63 @@ pub(crate) struct MergedSegment {
     pub(crate) is_of_another_history: bool,
     /// What else keeps it from going on.
     pub(crate) limit: Option<Limit>,
+    /// The whole frame that isn't taken, and behind which nothing is.
+    pub(crate) refused: Option<Refusal>,
+}
+
+/// How far a segment is put together, and what takes its events in.
+pub(crate) enum Extent<'a> {
+    /// As far as its events may stay.
+    Judged(&'a mut Judge, &'a mut Restored),
+    /// As far as it was put together before.
+    Until(ChainEnd),
+}
+
+impl Extent<'_> {
+    fn is_reached(&self, end: &ChainEnd) -> bool {
+        matches!(self, Self::Until(until) if until == end)
+    }
+
+    fn take(&mut self, frame: &ScannedFrame<'_>) -> Result<(), Refusal> {
+        match self {
+            Self::Judged(judge, _) => judge.frame(frame),
+            Self::Until(_) => Ok(()),
+        }
+    }
+
+    /// Takes a frame of the backup.
+    fn take_of_backup(&mut self, frame: &ScannedFrame<'_>) -> Result<(), Refusal> {
+        self.take(frame)?;
+        if let Self::Judged(_, restored) = self {
+            let store_id = frame.header.store_id;
+            frame
+                .records()
+                .filter_map(|(_, record)| record.ok())
+                .for_each(|record| restored.event(&record, store_id));
+        }
+        Ok(())
+    }
+}
+
+/// Why a source doesn't go on.
+enum Halt {
+    /// No frame is valid there.
+    Stop(Stop),
+    /// One is, and isn't taken.
+    Refused(Refusal),
+}
+
+impl Halt {
+    /// What the log ends with; none: something else may stand there.
+    fn refusal(&self, file_offset: u64) -> Option<Refusal> {
+        match self {
+            Self::Stop(stop) => {
+                let reason = stop.reason;
+                Some(Refusal { file_offset, reason, is_of_backup: false }).filter(Refusal::is_newer)
+            }
+            Self::Refused(refusal) => Some(*refusal),
+        }
+    }
 }
 
 /// One of the files that a segment is put together of. What is looked at of it where it doesn't go on is paid for.
@@ -87,19 +145,19 @@ impl<'a> Source<'a> {
     fn go_on(
         &mut self,
         from: &ChainEnd,
-        take: impl FnOnce(ScannedFrame<'_>),
-    ) -> io::Result<Result<ChainEnd, Stop>> {
+        take: impl FnOnce(&ScannedFrame<'_>) -> Result<(), Refusal>,
+    ) -> io::Result<Result<ChainEnd, Halt>> {
         self.scan.skip_to(*from);
         let stop = match self.scan.next_frame()? {
             Ok(frame) => {
-                take(frame);
-                return Ok(Ok(self.scan.end()));
+                let taken = take(&frame);
+                return Ok(taken.map(|()| self.scan.end()).map_err(Halt::Refused));
             }
             Err(stop) => stop,
         };
         let header = header_at_end(self.search.segment, from)?;
         self.allowance.pay(bytes(header.map_or(FRAME_HEADER_BYTES, |header| header.frame_bytes())));
-        Ok(Err(stop))
+        Ok(Err(Halt::Stop(stop)))
     }
 }
 
@@ -108,7 +166,8 @@ impl MergedSegment {
     pub(crate) fn new(header: SegmentHeader, own: Option<SegmentFile>, content: Overlay) -> Self {
         let end = ChainEnd::beginning(&header);
         let stop = Stop { reason: "no frame begins here", tail: TailStop::NoHeader { sector_is_zero: true } };
-        Self { header, own, content, end, stop, is_of_another_history: false, limit: None }
+        let (is_of_another_history, limit, refused) = (false, None, None);
+        Self { header, own, content, end, stop, is_of_another_history, limit, refused }
     }
 
     /// The path that its file has; empty: the store hasn't got the file.
@@ -151,21 +210,24 @@ impl MergedSegment {
     }
 
     /// Goes on as long as one of the sources does.
-    pub(crate) fn go_on(&mut self, next: Option<&SegmentHeader>, restored: &mut Restored) -> Result<()> {
+    pub(crate) fn go_on(&mut self, next: Option<&SegmentHeader>, extent: &mut Extent<'_>) -> Result<()> {
+        if let Extent::Judged(judge, _) = extent {
+            judge.begin(&self.header);
+        }
         let segment_of = |file: Option<&Arc<TolerantFile>>| {
             let segment = |file| Segment::with_header(self.header.clone(), self.path(), file);
             file.map(|file| segment(Arc::clone(file) as _)).transpose()
         };
         let own = segment_of(self.content.own())?;
         let backup = segment_of(self.content.backup())?;
-        self.put_together((own.as_ref(), backup.as_ref()), next, restored).map_err(|error| self.io(error))
+        self.put_together((own.as_ref(), backup.as_ref()), next, extent).map_err(|error| self.io(error))
     }
 
     fn put_together(
         &mut self,
         (own, backup): (Option<&Segment>, Option<&Segment>),
         next: Option<&SegmentHeader>,
-        restored: &mut Restored,
+        extent: &mut Extent<'_>,
     ) -> io::Result<()> {
         self.put_header()?;
         let file_bytes = [own, backup].into_iter().flatten().map(Segment::prepared).max().unwrap_or(0);
@@ -173,17 +235,13 @@ impl MergedSegment {
         let source = |segment| Source::new(segment, &allowance);
         let (mut own, mut backup) = (own.map(source).transpose()?, backup.map(source).transpose()?);
         let mut run: Option<BackupRun> = None;
-        while self.end.seal.is_none() {
+        while self.end.seal.is_none() && self.refused.is_none() && !extent.is_reached(&self.end) {
             let from = self.end;
-            if let Some(own) = &mut own {
-                match own.go_on(&from, |_| ())? {
-                    Ok(end) => {
-                        self.end = end;
-                        run = None;
-                        continue;
-                    }
-                    Err(stop) => self.stop = stop,
-                }
+            if let Some(own) = &mut own
+                && self.take_own(own, extent)?
+            {
+                run = None;
+                continue;
             }
             if !self.content.has_room() {
                 self.limit = Some(Limit::Patches);
@@ -196,20 +254,20 @@ impl MergedSegment {
                 Some(continued) => continued,
                 None => BackupRun::begin(own.as_mut().map(|own| &mut own.search), &from)?,
             };
-            if !is_continued && self.take_mended(own.as_ref(), next, &current)? {
+            if !is_continued && self.take_mended(own.as_ref(), next, &current, extent)? {
                 continue;
             }
             // What is intact behind wasn't found then, and tells nothing of the backup.
-            let may_go_on = !allowance.is_spent();
+            let may_go_on = !allowance.is_spent() && self.refused.is_none();
             if may_go_on
                 && let Some(backup) = &mut backup
-                && self.take_of_backup(backup, restored)?
+                && self.take_of_backup(backup, extent)?
             {
                 current.take(&self.end);
                 run = Some(current);
                 continue;
             }
-            if !is_continued || !self.take_mended(own.as_ref(), next, &current)? {
+            if !is_continued || !self.take_mended(own.as_ref(), next, &current, extent)? {
                 run = Some(current);
                 break;
             }
@@ -221,19 +279,38 @@ impl MergedSegment {
         self.content.add_zeros_before(self.end.file_offset)
     }
 
-    /// Takes the backup's frame that goes on here. False: it has none.
-    fn take_of_backup(&mut self, backup: &mut Source<'_>, restored: &mut Restored) -> io::Result<bool> {
+    /// Takes the store's own frame that goes on here, or ends the log before it. False: none goes on.
+    fn take_own(&mut self, own: &mut Source<'_>, extent: &mut Extent<'_>) -> io::Result<bool> {
+        match own.go_on(&self.end, |frame| extent.take(frame))? {
+            Ok(end) => {
+                self.end = end;
+                return Ok(true);
+            }
+            Err(halt) => {
+                self.refused = halt.refusal(self.end.file_offset);
+                if let Halt::Stop(stop) = halt {
+                    self.stop = stop;
+                }
+            }
+        }
+        Ok(self.refused.is_some())
+    }
+
+    /// Takes the backup's frame that goes on here. False: it has none that may be taken.
+    fn take_of_backup(&mut self, backup: &mut Source<'_>, extent: &mut Extent<'_>) -> io::Result<bool> {
         let from = self.end;
-        let store_id = self.header.store_id;
-        let taken = backup.go_on(&from, |frame| {
-            frame.records().filter_map(|(_, record)| record.ok()).for_each(|record| {
-                restored.event(&record, store_id);
-            });
-        })?;
-        let Ok(end) = taken else { return Ok(false) };
-        self.end = end;
-        self.content.add(Patch::of_backup(from.file_offset, end.file_offset));
-        Ok(true)
+        match backup.go_on(&from, |frame| extent.take_of_backup(frame))? {
+            Ok(end) => {
+                self.end = end;
+                self.content.add(Patch::of_backup(from.file_offset, end.file_offset));
+                Ok(true)
+            }
+            Err(halt) => {
+                let refusal = halt.refusal(from.file_offset);
+                self.refused = refusal.map(|refusal| Refusal { is_of_backup: true, ..refusal });
+                Ok(false)
+            }
+        }
     }
 
     /// Takes what must have stood here, if that is known and makes a valid frame. False: it isn't, or can't be paid for.
@@ -242,8 +319,11 @@ impl MergedSegment {
         own: Option<&Source<'_>>,
         next: Option<&SegmentHeader>,
         run: &BackupRun,
+        extent: &mut Extent<'_>,
     ) -> io::Result<bool> {
-        let Some(Source { search, allowance, .. }) = own else { return Ok(false) };
+        let Some(Source { search, allowance, .. }) = own.filter(|_| self.refused.is_none()) else {
+            return Ok(false);
+        };
         let mended = mend(search.segment, &self.end, next, run.resumed.as_ref(), allowance)?;
         let Some(mended) = mended else { return Ok(false) };
         if !allowance.pay(mended.frame_end - self.end.file_offset) {
@@ -253,7 +333,12 @@ impl MergedSegment {
         trial.add(mended.patch.clone());
         let mut scan = Scan::until(&trial, &self.header, mended.frame_end)?;
         scan.skip_to(self.end);
-        if scan.next_frame()?.is_err() {
+        let taken = match scan.next_frame()? {
+            Ok(frame) => extent.take(&frame),
+            Err(_) => return Ok(false),
+        };
+        if let Err(refusal) = taken {
+            self.refused = Some(refusal);
             return Ok(false);
         }
         self.end = scan.end();

@@ -170,6 +170,12 @@ fn from_position(range: &PositionRange, first: Position) -> Option<PositionRange
     is_behind.then(|| PositionRange::new(range.first.max(first), range.last))
 }
 
+/// The index files that aren't as the log is, streams.dir among them.
+pub(crate) fn wrong_indexes(found: &Verification) -> impl Iterator<Item = PathBuf> {
+    let is_index = |finding: &&Finding| matches!(finding.kind, FindingKind::Index | FindingKind::Directory);
+    found.findings.iter().filter(is_index).map(|finding| finding.path.clone())
+}
+
 /// A step, with what it takes to make it.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
@@ -177,6 +183,13 @@ pub(crate) struct Change {
     /// The file that it replaces or takes away, by the name which that has before any is renamed: it is kept.
     pub(crate) was: Option<PathBuf>,
     pub(crate) content: Content,
+}
+
+impl Change {
+    /// A step that writes nothing.
+    pub(crate) fn of(step: RepairStep, was: Option<PathBuf>) -> Self {
+        Self { step, was, content: Content::Nothing }
+    }
 }
 
 /// What is written.
@@ -234,7 +247,7 @@ impl<'a> Changes<'a> {
     }
 
     fn push(&mut self, step: RepairStep, was: Option<PathBuf>) {
-        self.all.push(Change { step, was, content: Content::Nothing });
+        self.all.push(Change::of(step, was));
     }
 
     fn put(&mut self, step: RepairStep, path: PathBuf, content: Vec<u8>) {
@@ -329,10 +342,7 @@ impl<'a> Changes<'a> {
 
     /// Removes what is made of the log and isn't as the log is, or won't be.
     fn make_anew(&mut self, found: &Verification, merged: Option<&Merged>) -> Result<()> {
-        let is_index =
-            |finding: &&Finding| matches!(finding.kind, FindingKind::Index | FindingKind::Directory);
-        let mut paths: Vec<PathBuf> =
-            found.findings.iter().filter(is_index).map(|it| it.path.clone()).collect();
+        let mut paths: Vec<PathBuf> = wrong_indexes(found).collect();
         if let Some(merged) = merged {
             let mut numbers: Vec<u64> = merged.rewrites.iter().map(|rewrite| rewrite.number).collect();
             if merged.end == LogEnd::Cut {

@@ -68,6 +68,9 @@ struct Report<'a> {
     /// Where the log is to end.
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<PlannedEnd>,
+    /// An earlier repair that the store tells of now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<u64>,
 }
 
 /// How many entries each list leaves out; none: all are named.
@@ -121,14 +124,15 @@ impl Summary {
     }
 }
 
-/// All of it as JSON, on one line without its end. `kept_as` has the name of the copy for each step, and `end` is
-/// where the log is to end.
+/// All of it as JSON, on one line without its end. `kept_as` has the name of the copy for each step, `end` is where the log is to
+/// end, and `told` an earlier repair that the store tells of now.
 pub(crate) fn to_json(
     plan: &RepairPlan,
     summary: &Summary,
     folder: Option<&Path>,
     kept_as: &[Option<String>],
     end: Option<PlannedEnd>,
+    told: Option<u64>,
 ) -> String {
     let steps = plan.steps.iter().enumerate().map(|(number, step)| StepReport {
         step: step.to_string(),
@@ -149,6 +153,7 @@ pub(crate) fn to_json(
         unnamed: UnnamedReport::of(plan),
         steps: steps.collect(),
         end,
+        told,
     };
     serde_json::to_string(&report).expect("numbers and texts always encode")
 }
@@ -157,7 +162,7 @@ impl RepairPlan {
     /// The plan as one line of JSON, as it stands in a repair's `report.json`.
     #[must_use]
     pub fn to_json(&self) -> String {
-        to_json(self, &Summary::of(self, None), None, &[], None)
+        to_json(self, &Summary::of(self, None), None, &[], None, None)
     }
 
     /// What the repair costs, in a few words.

@@ -18,12 +18,17 @@ pub(crate) struct Restored {
     pub(crate) events: u64,
     /// The latest version that is given back of each stream that has lost any.
     versions: HashMap<u64, Version>,
+    /// The positions of the store's own events that are intact.
+    intact: Listed<PositionRange>,
+    /// Those that the backup gives back beside the store's own, which may stand in a frame that is broken, and the
+    /// checksum of each; in order.
+    beside: Vec<(Position, u32)>,
 }
 
 impl Restored {
-    pub(crate) fn new(lost: &[LostVersions]) -> Self {
+    pub(crate) fn new(lost: &[LostVersions], intact: &Listed<PositionRange>) -> Self {
         let versions = lost.iter().map(|lost| (lost.stream_hash, Version::NONE)).collect();
-        Self { versions, ..Self::default() }
+        Self { versions, intact: intact.clone(), ..Self::default() }
     }
 
     /// Takes in an event of the backup.
@@ -39,9 +44,31 @@ impl Restored {
                 latest.replace(one).into_iter().for_each(|before| self.ranges.push(before));
             }
         }
+        if self.is_intact(event.position) {
+            self.beside.push((event.position, event.checksum));
+        }
         if let Some(version) = self.versions.get_mut(&StreamKey::of(event.stream, store_id).hash) {
             *version = event.version.max(*version);
         }
+    }
+
+    /// Whether the store itself has this event, or may have it.
+    fn is_intact(&self, position: Position) -> bool {
+        let behind = self.intact.partition_point(|range| range.last.is_some_and(|last| last < position));
+        let range = self.intact.get(behind);
+        range.map_or(self.intact.unnamed() > 0, |range| range.contains(position))
+    }
+
+    /// Whether it gives back any event beside one that the store itself has.
+    pub(crate) fn is_beside_own(&self) -> bool {
+        !self.beside.is_empty()
+    }
+
+    /// Whether it gives back another event than this one of the store's own.
+    pub(crate) fn is_other(&self, own: &Record<'_>) -> bool {
+        let Record { event, .. } = own;
+        let found = self.beside.binary_search_by_key(&event.position, |(position, _)| *position);
+        found.is_ok_and(|place| self.beside[place].1 != event.checksum)
     }
 
     /// The positions.

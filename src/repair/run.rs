@@ -21,7 +21,7 @@ use crate::{
         index_check::DirectoryCheck,
         marks::{Marks, Writers},
         ordering::{Slot, order_segments},
-        report::{Tell, Verification},
+        report::{Damage, Tell, Verification},
         stream_table::StreamTable,
         verify::{Inspected, Presence, inspect, walk_from},
     },
@@ -30,14 +30,16 @@ use crate::{
     options::{Creation, Options, ReadMode},
     repair::{
         event_line::write_event_line,
+        judge::Judge,
         keeping::{Keeping, Repairs, folder_of},
         merged::{Files, Merged, Sources, files_of, with_right_names},
         options::{Loss, RepairOptions},
-        plan::{Change, Changes, RepairPlan, RepairStep},
+        plan::{Change, Changes, RepairPlan, RepairStep, wrong_indexes},
         planned_end::PlannedEnd,
         progress::RepairProgress,
         repair_event::{EarlierReport, append_repair_event, read_report},
         report::{EVENTS, SYSTEM_EVENTS, Summary, to_json},
+        restored::Restored,
         surgery,
     },
     store::EventStore,
@@ -59,10 +61,10 @@ pub struct Repaired {
 }
 
 impl Repaired {
-    /// All of it as one line of JSON, as in the folder's `report.json`.
+    /// All of it as one line of JSON, as in the folder's `report.json`, with [`told`](Self::told).
     #[must_use]
     pub fn to_json(&self) -> String {
-        to_json(&self.plan, &self.summary, self.folder.as_deref(), &[], None)
+        to_json(&self.plan, &self.summary, self.folder.as_deref(), &[], None, self.told)
     }
 }
 
@@ -127,7 +129,7 @@ pub fn plan_repair_on(
 /// [`Error::RepairNotAllowed`] where something is to be changed, and the options name no backup and don't accept a loss; or events
 /// would be taken out of the log, and the options don't accept that. [`Error::Locked`] while a writer has the store;
 /// [`Error::NotAStore`], also for a backup that is none of this store; [`Error::NotRepairable`] for a directory of
-/// backups, and for damage that no repair knows a cure for; [`Error::RepairStopped`] if `progress` says so;
+/// backups, for damage that no repair knows a cure for, and where a newer version seems to have written to the log; [`Error::RepairStopped`] if `progress` says so;
 /// [`Error::NewerFormat`], [`Error::Io`].
 pub fn repair(path: impl AsRef<Path>, options: &RepairOptions, progress: Tell<'_>) -> Result<Repaired> {
     repair_on(Arc::new(OsDisk), path, options, progress)
@@ -235,9 +237,12 @@ impl Prepared {
         options: &RepairOptions,
         progress: &mut RepairProgress<'_>,
     ) -> Result<Self> {
-        let inspected =
+        let mut inspected =
             progress.passing_on(|tell| inspect(Arc::clone(&disk), store, Presence::Alone, tell))?;
         let Some(store_id) = inspected.store_id else { return Err(nameless(store)) };
+        if let Some(Damage { path, offset, reason, .. }) = &inspected.newer {
+            return Err(newer(path, *offset, reason));
+        }
         let meta = inspected.meta.clone().unwrap_or(StoreMeta { store_id, created: 0, first_segment: 1 });
         let (read, access) = (ReadMode::Pread, Access::Guest);
         let files = IndexFiles { disk, store: store.to_owned(), store_id, read, access };
@@ -246,7 +251,7 @@ impl Prepared {
         let backup = options.backup.as_ref();
         let backup = backup.map(|backup| open_backup(&files, backup, &own, &inspected)).transpose()?;
         let backup = backup.unwrap_or_default();
-        let merged = merge(&files, &inspected, (&meta, &own, &backup), options, progress)?;
+        let merged = merge(&files, &mut inspected, (&meta, &own, &backup), options, progress)?;
         let mark = Mark::read(&*files.disk, store, store_id)?;
         let changes = Changes::of(&files, &inspected, (&meta, &own), merged.as_ref(), &mark)?;
         let end = merged.as_ref().map(Merged::planned_end);
@@ -272,7 +277,7 @@ impl Prepared {
         let kept_as = self.changes.iter().map(|change| keeping.keep(change)).collect::<Result<Vec<_>>>()?;
         summary.unfinished = before.untold;
         let folder = folder_of(store, keeping.number);
-        keeping.conclude(&to_json(&self.plan, &summary, Some(&folder), &kept_as, self.end))?;
+        keeping.conclude(&to_json(&self.plan, &summary, Some(&folder), &kept_as, self.end, None))?;
         Ok(summary)
     }
 
@@ -334,6 +339,10 @@ impl Prepared {
             );
             return Err(Error::not_repairable(store, reason));
         }
+        // As long as the log was damaged not all that is made of it could be compared.
+        for path in wrong_indexes(&found).filter(|path| disk.kind(path).is_ok_and(|kind| kind.is_some())) {
+            surgery::make(&sources, &Change::of(RepairStep::MakeAnew { path }, None))?;
+        }
         Ok(())
     }
 }
@@ -341,7 +350,7 @@ impl Prepared {
 /// Puts the log together, if anything of it is damaged.
 fn merge(
     files: &IndexFiles,
-    inspected: &Inspected,
+    inspected: &mut Inspected,
     (meta, own, backup): (&StoreMeta, &Files, &Files),
     options: &RepairOptions,
     progress: &mut RepairProgress<'_>,
@@ -353,11 +362,41 @@ fn merge(
     let directory = DirectoryCheck::open(files).0;
     let marks = Marks::new(files, Writers::None, directory.as_ref().map(DirectoryCheck::covered));
     let sources = Sources { disk: &*files.disk, meta, own, backup };
-    let merged = sources.merge(inspected.sound_up_to, &found.lost_versions, &marks, progress)?;
+    let judge = Judge::behind(inspected.streams_before.take().unwrap_or_else(StreamTable::new));
+    let merged = sources.merge(inspected.sound_up_to, found, judge, &marks, progress)?;
+    if let Some((path, refusal)) = merged.refused.as_ref().filter(|(_, refusal)| refusal.is_newer()) {
+        return Err(newer(path, refusal.file_offset, refusal.reason));
+    }
     match &options.backup {
-        Some(backup) if merged.is_of_another_history => Err(no_backup(backup, OTHER_HISTORY)),
+        Some(backup)
+            if merged.is_of_another_history
+                || replaces_own(files, inspected, (meta, own), &merged.restored, progress)? =>
+        {
+            Err(no_backup(backup, OTHER_HISTORY))
+        }
         _ => Ok(Some(merged)),
     }
+}
+
+/// Whether the backup gives back another event where the store's own is intact, wherever that stands.
+fn replaces_own(
+    files: &IndexFiles,
+    inspected: &Inspected,
+    (meta, own): (&StoreMeta, &Files),
+    restored: &Restored,
+    progress: &mut RepairProgress<'_>,
+) -> Result<bool> {
+    if !restored.is_beside_own() {
+        return Ok(false);
+    }
+    let (first, _) = inspected.sound_up_to;
+    progress.expect(own.range(first..).map(|(_, own)| own.bytes).sum());
+    let mut is_other = false;
+    walk_from(files, meta, &inspected.slots, inspected.sound_up_to, &mut |_, _, record| {
+        is_other |= restored.is_other(record);
+        progress.advance(bytes(record.bytes.len()))
+    })?;
+    Ok(is_other)
 }
 
 /// Why a backup isn't taken from that the store has parted from.
@@ -367,6 +406,15 @@ const OTHER_HISTORY: &str =
 /// The error for a directory that isn't a backup of the store.
 fn no_backup(backup: &Path, reason: &str) -> Error {
     Error::NotAStore { path: backup.to_owned(), reason: format!("it is no backup of this store: {reason}") }
+}
+
+/// The error for a store that a newer version has written to: what this one takes for damage may be events.
+fn newer(path: &Path, offset: u64, reason: &str) -> Error {
+    let reason = format!(
+        "offset {offset}: {reason}, though its checksums are right: a newer version of Annals seems to have written it. \
+         Repair the store with that one"
+    );
+    Error::not_repairable(path, reason)
 }
 
 /// The error for a store that no repair makes whole.

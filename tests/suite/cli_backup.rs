@@ -180,6 +180,13 @@ fn damage_ends_with_6_and_is_named_in_store_and_backup() {
         let said = place.fails(6, arguments);
         assert!(said.contains("000000000001.log, offset "), "{said}");
     }
+    // Not a repair, which refuses backups.
+    let run = place.run(&["--store", "saved", "verify"]);
+    assert!(
+        run.stderr.starts_with("annals: the backup is damaged in 1 place; restore what is intact"),
+        "{run:?}"
+    );
+    assert!(!run.stderr.contains("annals repair"), "{run:?}");
     let said = place.fails(6, &["restore", "saved", "new"]);
     let intact = said.split("Events up to position ").nth(1).and_then(|rest| rest.split(' ').next());
     let intact = intact.unwrap_or_else(|| panic!("{said}"));

@@ -85,6 +85,21 @@ fn a_repair_shows_what_it_costs_and_does_it_only_if_that_is_accepted() {
 }
 
 #[test]
+fn an_event_for_an_earlier_repair_is_told() {
+    let (place, log) = with_events();
+    damage(&log);
+    assert!(!place.prints(&["repair", "--accept-loss"]).contains("told"));
+    // As if the repair had been cut off at its very end.
+    let done = place.store().join("quarantine").join("repair-1").join("done");
+    fs::remove_file(&done).expect("it is there");
+    let said = place.prints(&["repair", "--accept-loss"]);
+    assert!(said.starts_with("nothing is to be repaired\ntold         repair 1 "), "{said}");
+    fs::remove_file(&done).expect("it is there again");
+    assert_eq!(place.json(&["repair", "--accept-loss", "--format", "json"])[0]["told"], 1);
+    assert_eq!(place.prints(&["repair", "--accept-loss"]), "nothing is to be repaired\n");
+}
+
+#[test]
 fn a_backup_gives_everything_back() {
     let (place, log) = with_events();
     let whole = place.prints(&["export"]);

@@ -17,7 +17,6 @@ use crate::{
     log_bytes::{EPOCH, SEAL, frames, last_frame},
     patient::{End, Patient, STORE, everything, index_path, intact, log_path, open, verified},
     support::Outcome,
-    verify_hostile::forge,
 };
 
 pub(crate) fn accepting() -> RepairOptions {
@@ -28,7 +27,7 @@ pub(crate) fn repair(disk: &SimDisk, options: &RepairOptions) -> annals::Result<
     repair_on(Arc::new(disk.mount()), STORE, options, &mut |_| ControlFlow::Continue(()))
 }
 
-fn plan(disk: &SimDisk, options: &RepairOptions) -> annals::Result<RepairPlan> {
+pub(crate) fn plan(disk: &SimDisk, options: &RepairOptions) -> annals::Result<RepairPlan> {
     plan_repair_on(Arc::new(disk.mount()), STORE, options, &mut |_| ControlFlow::Continue(()))
 }
 
@@ -350,37 +349,6 @@ fn sectors_that_hold_nothing_and_cant_be_read_are_written_anew() -> Outcome {
         );
         check_repaired(&original, &patient.disk, &[]);
     }
-    Ok(())
-}
-
-#[test]
-fn damage_that_no_repair_mends_is_said_and_nothing_is_changed() -> Outcome {
-    let patient = Patient::new(End::Bare);
-    let first = patient.first_in(3);
-    let stream = patient.events[usize::try_from(first - 1)?].stream.clone();
-    for event in patient.events.iter().filter(|event| event.position.get() >= first && event.stream == stream)
-    {
-        forge(&patient, event.position.get(), |record| record[16] += 1);
-    }
-    assert_eq!(verified(&patient.disk).damage.len(), 1);
-    let before = files_of(&patient.disk);
-    for refused in
-        [plan(&patient.disk, &accepting()).map(drop), repair(&patient.disk, &accepting()).map(drop)]
-    {
-        let refused = refused.expect_err("it isn't whole, and nothing mends it");
-        assert!(matches!(refused, Error::NotRepairable { .. }), "{refused}");
-        let said = refused.to_string();
-        assert!(
-            said.contains("000000000003.log") && said.contains("restore the store from a backup"),
-            "{said}"
-        );
-    }
-    assert!(files_of(&patient.disk) == before, "something was changed");
-    // Beside other damage, too, it isn't called repaired.
-    flip(&patient, patient.last(), 90);
-    let refused = repair(&patient.disk, &accepting()).expect_err("it isn't whole afterwards");
-    assert!(matches!(refused, Error::NotRepairable { .. }), "{refused}");
-    assert!(!verified(&patient.disk).is_whole());
     Ok(())
 }
 

@@ -117,3 +117,17 @@ fn a_backup_of_another_history_is_refused_where_the_next_segment_goes_on() -> Ou
     parted.check_refused();
     Ok(())
 }
+
+#[test]
+fn intact_events_of_the_store_arent_replaced_whatever_is_left_of_their_segments() -> Outcome {
+    let parted = Parted::new(12)?;
+    let (path, frames) = parted.border();
+    parted.change(&path, |content| content[frames[0].start..].fill(7))?;
+    // No header says any more where those begin that stand behind.
+    for (behind, _) in logs_of(&parted.disk).iter().filter(|(behind, _)| *behind > path) {
+        parted.change(behind, |content| content[..512].fill(7))?;
+    }
+    assert!(verified(&parted.disk).intact.iter().any(|range| range.first > Position::new(BORDER)));
+    parted.check_refused();
+    Ok(())
+}

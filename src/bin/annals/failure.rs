@@ -18,16 +18,32 @@ const NOT_FOUND: u8 = 4;
 const LOCKED: u8 = 5;
 const CORRUPT: u8 = 6;
 
+/// What helps where a store, or a backup, is damaged.
+const REPAIR_ADVICE: &str = "\"annals repair\" shows what can be done";
+const BACKUP_ADVICE: &str =
+    "restore what is intact of this backup (annals restore --to-position), or make another from the store";
+
 /// The store's files are damaged, and `verify` has said where.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Damaged {
     pub(crate) places: u64,
+    /// Whether they are a backup's, which is never repaired.
+    pub(crate) is_backup: bool,
+}
+
+impl Damaged {
+    /// So many places of the store in a directory.
+    pub(crate) fn of(store: &Path, places: u64) -> Self {
+        Self { places, is_backup: store.join(BACKUP_MANIFEST).exists() }
+    }
 }
 
 impl fmt::Display for Damaged {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let places = output::count(self.places, "place");
-        write!(formatter, "the store is damaged in {places}; \"annals repair\" shows what can be done")
+        let (what, advice) =
+            if self.is_backup { ("backup", BACKUP_ADVICE) } else { ("store", REPAIR_ADVICE) };
+        write!(formatter, "the {what} is damaged in {places}; {advice}")
     }
 }
 
@@ -85,10 +101,8 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
     let of_damage = |part: &Error| match part {
         // Its message says all.
         Error::Corrupt { path, .. } if path.ends_with(BACKUP_MANIFEST) => None,
-        Error::Corrupt { path, .. } if is_in_backup(path) => Some(
-            "restore what is intact of this backup (annals restore --to-position), or make another from the store",
-        ),
-        Error::Corrupt { .. } => Some("\"annals repair\" shows what can be done"),
+        Error::Corrupt { path, .. } if is_in_backup(path) => Some(BACKUP_ADVICE),
+        Error::Corrupt { .. } => Some(REPAIR_ADVICE),
         _ => None,
     };
     let errors = || error.chain().filter_map(|part| part.downcast_ref());

@@ -19,7 +19,7 @@ pub(crate) fn run(store: &Path, arguments: &RepairArguments) -> anyhow::Result<(
         let planned = showing_progress(|tell| annals::plan_repair(store, &options, tell));
         let plan = explain_missing(arguments, planned)?;
         print(arguments.format, &plan.to_json(), &plan.to_string())?;
-        return conclude_showing(arguments, &plan);
+        return conclude_showing(store, arguments, &plan);
     }
     let repaired = showing_progress(|tell| annals::repair(store, &options, tell));
     let repaired = explain_missing(arguments, repaired)?;
@@ -32,6 +32,10 @@ pub(crate) fn run(store: &Path, arguments: &RepairArguments) -> anyhow::Result<(
         }
         None => repaired.plan.to_string(),
     };
+    let told = repaired.told.map_or(String::new(), |told| {
+        format!("\ntold         repair {told} had come to its end before; the store's stream $repairs tells of it now")
+    });
+    let text = format!("{text}{told}");
     Ok(print(arguments.format, &repaired.to_json(), &text)?)
 }
 
@@ -45,7 +49,7 @@ fn explain_missing<T>(arguments: &RepairArguments, result: anyhow::Result<T>) ->
 }
 
 /// What was asked for without an answer to what may be lost is no success where something is damaged.
-fn conclude_showing(arguments: &RepairArguments, plan: &RepairPlan) -> anyhow::Result<()> {
+fn conclude_showing(store: &Path, arguments: &RepairArguments, plan: &RepairPlan) -> anyhow::Result<()> {
     if !plan.is_needed() {
         return Ok(());
     }
@@ -62,7 +66,7 @@ fn conclude_showing(arguments: &RepairArguments, plan: &RepairPlan) -> anyhow::R
     if arguments.dry_run {
         return Ok(());
     }
-    Err(Damaged { places: plan.verification.damage.total() }.into())
+    Err(Damaged::of(store, plan.verification.damage.total()).into())
 }
 
 fn print(format: Format, json: &str, text: &str) -> Result<(), OutputError> {

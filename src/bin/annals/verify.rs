@@ -27,7 +27,7 @@ pub(crate) fn run(store: &Path, arguments: &VerifyArguments) -> anyhow::Result<(
     let printed = print(store, arguments.format, &verification);
     if !verification.is_whole() {
         // Damage is the news, also where nobody reads the rest.
-        return Err(Damaged { places: verification.damage.total() }.into());
+        return Err(Damaged::of(store, verification.damage.total()).into());
     }
     printed?;
     match reached {

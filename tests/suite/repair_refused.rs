@@ -1,0 +1,157 @@
+//! Repairing a log with whole frames that opening refuses: it ends before the first of them, as it does before damage; but what a
+//! newer version may have written stays where it is.
+
+use annals::{Error, FindingKind, Position, RepairOptions};
+
+use crate::{
+    log_bytes::{DATA, fix_frame, last_frame},
+    patient::{End, Patient, STORE, everything, log_path, open, verified},
+    repair::{accepting, check, files_of, flip, plan, repair},
+    repair_backup::put_backup,
+    support::Outcome,
+    verify_hostile::forge,
+};
+
+/// Where a record has its flags, and two of them.
+const FLAGS: usize = 32;
+const ID_IS_TEXT: u8 = 1 << 4;
+const UNKNOWN: u8 = 1 << 5;
+
+/// The last position before the frame of an event.
+fn before_frame_of(patient: &Patient, position: u64) -> u64 {
+    let frame = patient.record(position).frame;
+    let path = &patient.record(position).path;
+    let in_frame = patient.records.iter().filter(|record| record.frame == frame && record.path == *path);
+    in_frame.map(|record| record.position).min().expect("the event itself") - 1
+}
+
+#[test]
+fn an_event_that_opening_refuses_ends_the_log_as_damage_does() {
+    for end in [End::Closed, End::Killed, End::Bare] {
+        let last = Patient::new(end).last();
+        for position in [2, 20, last - 1] {
+            let kept = before_frame_of(&Patient::new(end), position);
+            // Its id isn't a UUID.
+            let id = |patient: &Patient| forge(patient, position, |record| record[FLAGS] &= !ID_IS_TEXT);
+            check(end, &accepting(), id, kept);
+            // There is something else to do.
+            let beside = |patient: &Patient| {
+                id(patient);
+                patient.disk.remove_file("/store/store.meta").expect("it is there");
+            };
+            check(end, &accepting(), beside, kept);
+        }
+    }
+}
+
+#[test]
+fn a_version_that_doesnt_go_on_ends_the_log_as_damage_does() -> Outcome {
+    for with_other_damage in [false, true] {
+        let patient = Patient::new(End::Bare);
+        let first = patient.first_in(3);
+        let stream = patient.events[usize::try_from(first - 1)?].stream.clone();
+        let behind = |position: Position| position.get() >= first;
+        for event in patient.events.iter().filter(|event| behind(event.position) && event.stream == stream) {
+            forge(&patient, event.position.get(), |record| record[16] += 1);
+        }
+        if with_other_damage {
+            flip(&patient, patient.last(), 90);
+        }
+        let planned = plan(&patient.disk, &accepting())?;
+        let repaired = repair(&patient.disk, &accepting())?;
+        assert_eq!(repaired.plan, planned);
+        assert_eq!(planned.kept, Position::new(before_frame_of(&patient, first)), "{planned}");
+        let readable = planned.verification.events;
+        assert_eq!(planned.events_set_aside, readable - planned.kept.get(), "{planned}");
+        assert!(verified(&patient.disk).is_whole());
+        let store = open(&patient.disk)?;
+        let kept = usize::try_from(planned.kept.get())?;
+        assert!(everything(&store)[..kept] == patient.events[..kept]);
+        store.close()?;
+    }
+    Ok(())
+}
+
+/// Expects that nothing is done, and nothing is changed.
+#[track_caller]
+fn check_newer(patient: &Patient, options: &RepairOptions, directory: &str) {
+    let before = files_of(&patient.disk);
+    for refused in [plan(&patient.disk, options).map(drop), repair(&patient.disk, options).map(drop)] {
+        let refused = refused.expect_err("a newer version seems to have written it");
+        let Error::NotRepairable { path, reason } = &refused else { panic!("{refused}") };
+        assert!(path.starts_with(directory) && reason.contains("a newer version"), "{refused}");
+    }
+    assert!(files_of(&patient.disk) == before, "something was changed");
+}
+
+fn forge_unknown_flag(patient: &Patient) {
+    forge(patient, patient.last(), |record| record[FLAGS] |= UNKNOWN);
+}
+
+fn forge_unknown_kind(patient: &Patient) {
+    let path = patient.record(patient.last()).path.clone();
+    patient.change(path, |content| {
+        let last = last_frame(content, DATA);
+        content[last.start + 52] = 9;
+        fix_frame(content, last);
+    });
+}
+
+#[test]
+fn what_a_newer_version_may_have_written_is_never_cut_off_by_a_repair__F26() -> Outcome {
+    for forge in [forge_unknown_flag, forge_unknown_kind] {
+        let patient = Patient::new(End::Killed);
+        forge(&patient);
+        check_newer(&patient, &accepting(), STORE);
+        patient.disk.remove_file("/store/store.meta")?;
+        check_newer(&patient, &accepting(), STORE);
+        // It stands behind the place where the log would end.
+        flip(&patient, 5, 90);
+        check_newer(&patient, &accepting(), STORE);
+        patient.disk.remove_file(log_path(2))?;
+        check_newer(&patient, &accepting(), STORE);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_newer_version_may_have_written_isnt_taken_from_a_backup__F26() {
+    for forge in [forge_unknown_flag, forge_unknown_kind] {
+        let (patient, backup) = (Patient::new(End::Killed), Patient::new(End::Killed));
+        forge(&backup);
+        put_backup(&patient, &backup, &[]);
+        let record = patient.record(patient.last()).clone();
+        patient.change(&record.path, |content| content[record.frame.start..record.frame.end].fill(7));
+        check_newer(&patient, &accepting().backup("/backup"), "/backup");
+    }
+}
+
+#[test]
+fn a_backups_event_that_opening_refuses_isnt_taken() {
+    let last = Patient::new(End::Killed).last();
+    let kept = before_frame_of(&Patient::new(End::Killed), last);
+    let damage = |patient: &Patient| {
+        let backup = Patient::new(End::Killed);
+        forge(&backup, last, |record| record[FLAGS] &= !ID_IS_TEXT);
+        put_backup(patient, &backup, &[]);
+        let record = patient.record(last).clone();
+        patient.change(&record.path, |content| content[record.frame.start..record.frame.end].fill(7));
+    };
+    check(End::Killed, &accepting().backup("/backup"), damage, kept);
+}
+
+#[test]
+fn a_streams_dir_that_turns_out_wrong_when_the_log_is_mended_is_made_anew() {
+    // One that is right in itself, and of another log.
+    let other = Patient::small(End::Closed).disk.read_file("/store/streams.dir").expect("it has one");
+    let damage = |patient: &Patient| {
+        patient.disk.write_file("/store/streams.dir", other).expect("surgery");
+        let findings = verified(&patient.disk).findings;
+        assert!(findings.iter().any(|finding| finding.kind == FindingKind::Directory), "{findings:?}");
+        patient.disk.remove_file("/store/store.meta").expect("it is there");
+        let findings = verified(&patient.disk).findings;
+        assert!(findings.is_empty(), "it isn't compared with a log that is damaged: {findings:?}");
+    };
+    let last = Patient::new(End::Closed).last();
+    check(End::Closed, &accepting(), damage, last);
+}
