@@ -249,15 +249,16 @@ impl Segment {
         Ok(true)
     }
 
-    /// Cuts off what was prepared behind the end, and prepares no more: for a segment that is done.
-    pub(crate) fn trim(&self, end: u64) -> Result<()> {
+    /// Cuts off what was prepared behind the end, and prepares no more: for a segment that is done. False: there was nothing.
+    pub(crate) fn trim(&self, end: u64) -> Result<bool> {
         let _preparing = self.preparing.lock();
         self.prepared.store(u64::MAX, Ordering::Release);
         let length = self.file.len().map_err(|error| Error::io("read", &self.path, error))?;
         if length <= end {
-            return Ok(());
+            return Ok(false);
         }
-        self.file.set_len(end).map_err(|error| Error::io("cut off", &self.path, error))
+        self.file.set_len(end).map_err(|error| Error::io("cut off", &self.path, error))?;
+        Ok(true)
     }
 
     /// Puts a copy in the file's place, durably, so that what is written from now on reaches no other name of the file.

@@ -277,12 +277,17 @@ impl SegmentedLog {
             self.sync()?;
         }
         self.write(&mut frame, FrameKind::Seal, self.end.epoch, Some(seal))?;
+        self.active.segment.trim(self.end.file_offset).map_err(LogFailure::Final)?;
         self.sync()
     }
 
-    /// Makes the segment behind a sealed one. The sealed one is cut to its end.
+    /// Makes the segment behind a sealed one. The sealed one is cut to its end, durably, before: what stood behind it, perhaps on
+    /// the disk alone since a sync of zeros failed, would be damage from then on.
     fn begin_segment(&mut self, first_frame_bytes: u64) -> Result<(), LogFailure> {
         let seal = self.end.seal.expect("a segment begins behind a SEAL");
+        if self.active.segment.trim(self.end.file_offset).map_err(LogFailure::Final)? {
+            self.sync()?;
+        }
         self.mark.lock().write(&*self.settings.disk, self.progress.durable()).map_err(refused_if_full)?;
         let number = self.active.segment.header.number + 1;
         let header =
@@ -292,7 +297,6 @@ impl SegmentedLog {
         let capacity = self.settings.segment_bytes.max(needed);
         let segment =
             Segment::create(&*self.settings.disk, &self.settings.store, header).map_err(refused_if_full)?;
-        self.active.segment.trim(self.end.file_offset).map_err(LogFailure::Final)?;
         let active = Active::new(&self.settings, segment, capacity).map_err(LogFailure::Final)?;
         let (sealed_end, begun) = (self.end, Arc::clone(&active.view));
         self.end.chain = seal.chain_next;

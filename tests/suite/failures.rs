@@ -134,6 +134,37 @@ fn everyone_in_a_failed_frame_is_told_and_none_succeeds__F10() -> Outcome {
     Ok(())
 }
 
+/// The zeros over what an interrupted write left may never reach the disk, and the system shows them all the same.
+#[test]
+fn what_a_failed_sync_of_zeros_left_on_the_disk_doesnt_come_back_behind_a_seal__F10() -> Outcome {
+    const LEFT_BYTES: usize = 2000;
+    const SECTOR_BYTES: usize = 512;
+    let options = synced().segment_bytes(4 << 10);
+    let mut refused = 0;
+    for (seed, nth) in (0..64).zip((1..=8).cycle()) {
+        let disk = prepared(seed, &options);
+        let mut content = disk.read_file("/store/segments/000000000001.log").expect("the first segment");
+        // Behind the sector in which the chain ends, as a frame leaves it whose header didn't arrive.
+        content.resize(content.len().next_multiple_of(SECTOR_BYTES) + SECTOR_BYTES, 0);
+        content.extend([0xAA; LEFT_BYTES]);
+        disk.write_file("/store/segments/000000000001.log", content)?;
+        let fault = Fault::new(ErrorKind::Other).on(DiskOperation::Sync).at(nth);
+        disk.fail(fault.leaving(SyncFailure::ForgetsDirty));
+        refused += u64::from(open(&disk, &options).is_err());
+        disk.clear_faults();
+        let store = open(&disk, &options)?;
+        // No room is left for it, so a SEAL comes first.
+        let large = EventData::new("4", vec![b'x'; 4 << 10]);
+        store.append(&stream("order-1"), version(3), [large])?;
+        disk.power_cut();
+        drop(store);
+        let store = open(&disk, &options).map_err(|error| format!("{seed}, sync {nth}: {error}"))?;
+        assert_eq!(types(store.read_all()), ["1", "2", "3", "4"], "{seed}, sync {nth}");
+    }
+    assert!(refused > 0, "a sync of an opening failed");
+    Ok(())
+}
+
 #[test]
 fn where_the_writers_sync_failed_the_background_doesnt_try_it_again__F10() -> Outcome {
     let options = buffered();
