@@ -119,6 +119,7 @@ pub(crate) fn order_segments(
             // A segment whose file has another's name, and whose own name is free.
             Ok(header)
                 if is_of(header, store_id)
+                    && header.number >= first_segment
                     && !present.contains_key(&header.number)
                     && header.number <= last =>
             {
@@ -129,6 +130,10 @@ pub(crate) fn order_segments(
             }
             Ok(header) if !is_of(header, store_id) => {
                 ordering.damage.push(damage("the segment is from another store".to_owned()));
+            }
+            Ok(header) if header.number < first_segment => {
+                let reason = format!("the log begins with segment {first_segment} and not with this one");
+                ordering.damage.push(damage(reason));
             }
             Ok(_) => ordering.damage.push(damage(format!("{OTHER_NUMBER} ({number})"))),
             Err(reason) => ordering.damage.push(damage(reason.clone())),

@@ -18,7 +18,10 @@ use crate::{
         memory::MemoryIndex,
         scanning::{add_record, segment_number},
     },
-    inspect::{index_check::creation_number, ordering::SegmentFile, tolerant_file::TolerantFile},
+    inspect::{
+        index_check::creation_number, newer::is_shorter_than_it_was, ordering::SegmentFile,
+        tolerant_file::TolerantFile,
+    },
     log::{
         hand_over::SHARED_BYTES_MIN,
         recovery::check_sealed,
@@ -170,6 +173,7 @@ fn look_at(
     survey.end = scan.end();
     let is_whole = survey.end.seal.is_some()
         && check_sealed(&segment, survey.end, stop).is_ok()
+        && !is_shorter_than_it_was(&segment, &survey.end)
         && file.unreadable_in(0..u64::MAX).is_none();
     is_whole.then_some(survey)
 }

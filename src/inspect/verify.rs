@@ -9,6 +9,7 @@ use crate::{
     index::files::{Access, IndexFiles},
     inspect::{
         census::{Census, VisitEvent},
+        index_check::DirectoryCheck,
         inspection::{Concluded, Inspection, Looking},
         marks::{Marks, Writers},
         ordering::{Ordering, Slot, Stranger, order_segments},
@@ -167,7 +168,9 @@ pub(crate) fn walk_from(
     let slots: Vec<Slot> = slots.iter().filter_map(|slot| slot.beginning_with(first)).collect();
     let found = Verification { events_lost: Some(0), ..Verification::default() };
     let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
-    let marks = Marks::new(files, Writers::None, None);
+    // The witnesses that the inspection had: by any other the log may end elsewhere.
+    let directory = DirectoryCheck::open(files).0;
+    let marks = Marks::new(files, Writers::None, directory.as_ref().map(DirectoryCheck::covered));
     let mut census = Census::new(files, found, None, mark.durable(), meta.first_segment, visit);
     census.begin_behind(before.map_or(Position::FIRST, |before| before.next_position));
     let mut go_on = |_| ControlFlow::Continue(());

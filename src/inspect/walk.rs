@@ -11,7 +11,7 @@ use crate::{
     },
     inspect::{
         allowance::Allowance,
-        newer::is_of_newer_version,
+        newer::{WRITTEN_ANEW, is_of_newer_version, is_shorter_than_it_was},
         search::{Search, stretch_of},
         tolerant_file::TolerantFile,
     },
@@ -117,7 +117,10 @@ impl End<'_> {
             Self::Sealed(_) if end.seal.is_none() => Some(EndFault::of(stop.reason)),
             Self::Sealed(_) => match check_sealed(&walked.segment, end, stop) {
                 Err(Error::Corrupt { reason, .. }) => Some(EndFault::of(reason)),
-                checked => checked.map(|()| None)?,
+                checked => {
+                    checked?;
+                    is_shorter_than_it_was(&walked.segment, &end).then(|| EndFault::of(WRITTEN_ANEW))
+                }
             },
             Self::Committed(bytes_end) => {
                 let behind =
@@ -171,7 +174,8 @@ fn walk_here(walked: &OpenSegment, end: &End<'_>, take: Take<'_, Gap>) -> Result
         let fault = while_it_is_cut(|| end.damage_at(walked, scan.end(), stop))?;
         let Some(fault) = fault else { return Ok(scan.end()) };
         let gap = while_it_is_cut(|| gap_at(walked, scan.end(), end, &fault, &mut search))?;
-        let gap = Gap { is_newer: is_of_newer_version(stop.reason), ..gap };
+        let is_newer = is_of_newer_version(stop.reason) || is_of_newer_version(&fault.reason);
+        let gap = Gap { is_newer, ..gap };
         let resumed = gap.resumed;
         take(Step::Note(gap))?;
         let Some(resumed) = resumed else { return Ok(scan.end()) };

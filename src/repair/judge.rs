@@ -2,14 +2,14 @@
 //! that is broken does; else the repair would end with a store that is refused.
 
 use crate::{
-    format::segment_header::SegmentHeader,
+    format::{control_frame::Seal, frame::FrameKind, layout::bytes, segment_header::SegmentHeader},
     index::{
         key::StreamKey,
         memory::{MemoryIndex, StreamBefore},
         scanning::{add_record_behind, segment_number},
     },
     inspect::{
-        newer::is_of_newer_version,
+        newer::{WRITTEN_ANEW, is_of_newer_version},
         stream_table::{StreamTable, VERSION_MAX},
     },
     log::scan::ScannedFrame,
@@ -64,6 +64,10 @@ impl Judge {
     /// Takes in the events of a frame, or says which of them is refused. Then nothing may come behind it.
     pub(crate) fn frame(&mut self, frame: &ScannedFrame<'_>) -> Result<(), Refusal> {
         let Some(segment) = &mut self.segment else { return Ok(()) };
+        if is_seal_of_more(frame) {
+            let file_offset = frame.file_offset;
+            return Err(Refusal { file_offset, reason: WRITTEN_ANEW, is_of_backup: false });
+        }
         let store_id = frame.header.store_id;
         for (file_offset, record) in frame.records() {
             let refusal = |reason| Refusal { file_offset, reason, is_of_backup: false };
@@ -77,6 +81,13 @@ impl Judge {
         }
         Ok(())
     }
+}
+
+/// Whether a frame is a SEAL that names an end behind its own.
+fn is_seal_of_more(frame: &ScannedFrame<'_>) -> bool {
+    let end = frame.header.log_offset.plus(bytes(frame.header.frame_bytes()));
+    let seal = if frame.header.kind == FrameKind::Seal { Seal::decode(frame.payload).ok() } else { None };
+    seal.is_some_and(|seal| seal.logical_end > end)
 }
 
 /// What a stream was before the present segment.

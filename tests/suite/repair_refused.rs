@@ -1,11 +1,11 @@
 //! Repairing a log with whole frames that opening refuses: it ends before the first of them, as it does before damage; but what a
 //! newer version may have written stays where it is.
 
-use annals::{Error, FindingKind, Position, RepairOptions};
+use annals::{Error, Position, RepairOptions};
 
 use crate::{
-    log_bytes::{DATA, fix_frame, last_frame},
-    patient::{End, Patient, STORE, everything, log_path, open, verified},
+    log_bytes::{DATA, SEAL, fix_frame, last_frame},
+    patient::{End, Patient, STORE, everything, intact, log_path, open, verified},
     repair::{accepting, check, files_of, flip, plan, repair},
     repair_backup::put_backup,
     support::Outcome,
@@ -141,17 +141,42 @@ fn a_backups_event_that_opening_refuses_isnt_taken() {
 }
 
 #[test]
-fn a_streams_dir_that_turns_out_wrong_when_the_log_is_mended_is_made_anew() {
-    // One that is right in itself, and of another log.
-    let other = Patient::small(End::Closed).disk.read_file("/store/streams.dir").expect("it has one");
+fn events_that_only_streams_dir_shows_to_have_been_durable_are_set_aside_too() {
+    let original = Patient::new(End::Closed);
+    let number = original.logs().len() as u64 - 1;
+    let last = original.first_in(number + 1) - 1;
+    let kept = before_frame_of(&original, last);
+    // Without streams.dir this would be a write that was interrupted.
     let damage = |patient: &Patient| {
-        patient.disk.write_file("/store/streams.dir", other).expect("surgery");
-        let findings = verified(&patient.disk).findings;
-        assert!(findings.iter().any(|finding| finding.kind == FindingKind::Directory), "{findings:?}");
-        patient.disk.remove_file("/store/store.meta").expect("it is there");
-        let findings = verified(&patient.disk).findings;
-        assert!(findings.is_empty(), "it isn't compared with a log that is damaged: {findings:?}");
+        patient.disk.remove_file(log_path(number + 1)).expect("it is there");
+        patient.change("/store/durable.mark", |content| content.fill(0xAB));
+        patient.change(log_path(number), |content| {
+            content.truncate(last_frame(content, SEAL).start);
+            let start = last_frame(content, DATA).start;
+            content[start..(start / 512 + 1) * 512].fill(0);
+        });
+        assert!(intact(&verified(&patient.disk)).contains(&last));
     };
-    let last = Patient::new(End::Closed).last();
-    check(End::Closed, &accepting(), damage, last);
+    check(End::Closed, &accepting(), damage, kept);
+}
+
+#[test]
+fn a_segment_that_was_written_anew_is_never_cut_off_by_a_repair__F26() {
+    let patient = Patient::new(End::Bare);
+    // As a newer version leaves a segment of which it has erased something: its SEAL names the end that it had.
+    patient.change(log_path(2), |content| {
+        let seal = last_frame(content, SEAL);
+        let logical_end = &mut content[seal.payload()..seal.payload() + 8];
+        let before = u64::from_le_bytes(logical_end.try_into().expect("eight bytes"));
+        logical_end.copy_from_slice(&(before + 4_096).to_le_bytes());
+        fix_frame(content, seal);
+    });
+    let verification = verified(&patient.disk);
+    assert!(
+        verification.damage.iter().any(|damage| damage.reason.contains("written anew")),
+        "{verification:#?}"
+    );
+    check_newer(&patient, &accepting(), STORE);
+    patient.disk.remove_file("/store/store.meta").expect("it is there");
+    check_newer(&patient, &accepting(), STORE);
 }
