@@ -289,7 +289,7 @@ impl Patient {
         self.store.files.iter().any(|(file, _)| file == path)
     }
 
-    /// Whether the last log lost its end, or a block of its last frame reads as it did before the frame was written.
+    /// Whether the last log lost its end, or what a block has of its last frame reads as it did before the frame was written.
     fn is_as_never_written(&self, kind: SurgeryKind, changed: &Changed) -> bool {
         let (last_path, last_start) = self.store.last_frame();
         let [(path, Some(content))] = changed.as_slice() else { return false };
@@ -297,12 +297,12 @@ impl Patient {
             return path == last_path;
         }
         let before = &self.store.files.iter().find(|(file, _)| file == path).expect("it was changed").1;
+        let last_end = before.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let mut blocks = before.chunks(BLOCK_BYTES).zip(content.chunks(BLOCK_BYTES)).enumerate();
         blocks.all(|(block, (before, after))| {
             let start = block * BLOCK_BYTES;
-            let in_frame = last_start.saturating_sub(start).min(after.len());
-            before == after
-                || start + BLOCK_BYTES > last_start && after[in_frame..].iter().all(|byte| *byte == 0)
+            let [from, to] = [last_start, last_end].map(|at| at.saturating_sub(start).min(after.len()));
+            before == after || from < to && after[from..to].iter().all(|byte| *byte == 0)
         })
     }
 }

@@ -223,16 +223,25 @@ fn large_segments_that_are_looked_at_ahead_are_let_go_when_it_is_stopped() -> Ou
     Ok(())
 }
 
+/// How many commits are appended beside each verification.
+const COMMITS_BESIDE: u64 = 200;
+
 #[test]
 fn a_store_is_verified_beside_its_writer() -> Outcome {
     let store = store_with(buffered().segment_bytes(64 << 10));
     let path = store.path().to_owned();
     let appended = AtomicU64::new(0);
+    // How many commits there may be: a verification that the machine lets wait would find ever more to read else.
+    let allowed = AtomicU64::new(0);
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| -> Outcome {
         scope.spawn(|| {
             let mut number = 0;
             while !is_done.load(Ordering::SeqCst) {
+                if number == allowed.load(Ordering::SeqCst) {
+                    thread::yield_now();
+                    continue;
+                }
                 let name = format!("order-{}", number % 50);
                 let appending = store.append(&stream(&name), ExpectedVersion::Any, events(number, 4));
                 appended.store(appending.expect("an append").position.get(), Ordering::SeqCst);
@@ -241,6 +250,7 @@ fn a_store_is_verified_beside_its_writer() -> Outcome {
         });
         let mut last = 0;
         let outcome = (0..40).try_for_each(|_| -> Outcome {
+            allowed.fetch_add(COMMITS_BESIDE, Ordering::SeqCst);
             let before = appended.load(Ordering::SeqCst);
             let verification = verify(&path, &mut on)?;
             assert!(verification.is_whole(), "{verification:#?}");
