@@ -212,3 +212,5 @@ mod verify;
 mod verify_beside;
 #[path = "suite/verify_hostile.rs"]
 mod verify_hostile;
+#[path = "suite/watched_disk.rs"]
+mod watched_disk;

@@ -16,11 +16,14 @@ use std::{
 };
 
 use annals::{
-    Creation, DirectoryEntry, DirectoryLock, Disk, DiskFile, Durability, EntryKind, Error, EventData,
-    EventStore, ExpectedVersion, OpenMode, Options, OsDisk, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SimDisk,
+    Creation, Durability, Error, EventData, EventStore, ExpectedVersion, Options, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN, SimDisk,
 };
 
-use crate::support::{Outcome, event, events, store, stream, types, version, versions};
+use crate::{
+    support::{Outcome, event, events, store, stream, types, version, versions},
+    watched_disk::{WatchedDisk, Watcher},
+};
 
 /// Every file below a directory, with its bytes.
 fn files(directory: &Path) -> io::Result<BTreeMap<PathBuf, Vec<u8>>> {
@@ -116,47 +119,13 @@ fn a_second_writer_is_told_who_has_the_store__X27_C18() -> Outcome {
     Ok(())
 }
 
-/// The operating system's disk, which tells when a lock is tried and another has it.
+/// Tells when a lock is tried and another has it.
 #[derive(Debug)]
-struct WatchedDisk {
-    refused: Sender<()>,
-}
+struct Refusals(Sender<()>);
 
-impl Disk for WatchedDisk {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        OsDisk.create_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
-        OsDisk.list(path)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
-        OsDisk.kind(path)
-    }
-
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        OsDisk.open(path, mode)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        OsDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        OsDisk.remove(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        OsDisk.sync_dir(path)
-    }
-
-    fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>> {
-        let lock = OsDisk.lock_dir(path)?;
-        if lock.is_none() {
-            self.refused.send(()).ok();
-        }
-        Ok(lock)
+impl Watcher for Refusals {
+    fn lock_refused(&self) {
+        self.0.send(()).ok();
     }
 }
 
@@ -168,7 +137,7 @@ fn a_second_writer_waits_and_sees_what_the_first_wrote__X27() -> Outcome {
     let path = store.path().to_owned();
     let waiting = thread::spawn(move || {
         let options = Options::new().lock_wait(Duration::from_mins(10));
-        EventStore::open_on(Arc::new(WatchedDisk { refused: sender }), path, options)
+        EventStore::open_on(Arc::new(WatchedDisk(Arc::new(Refusals(sender)))), path, options)
     });
     refused.recv()?;
     // It waits: what is written now was not there when it came.
@@ -188,7 +157,8 @@ fn waiting_for_the_lock_has_an_end__X27() {
     let (store, _directory) = store().into_parts();
     let (sender, refused) = channel();
     let options = Options::new().lock_wait(Duration::from_millis(15));
-    let told = EventStore::open_on(Arc::new(WatchedDisk { refused: sender }), store.path(), options);
+    let disk = Arc::new(WatchedDisk(Arc::new(Refusals(sender))));
+    let told = EventStore::open_on(disk, store.path(), options);
     assert!(matches!(told, Err(Error::Locked { .. })));
     assert!(refused.iter().count() > 1, "it was tried again");
 }

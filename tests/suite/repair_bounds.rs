@@ -3,7 +3,7 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,9 +11,8 @@ use std::{
 };
 
 use annals::{
-    DirectoryEntry, DirectoryLock, Disk, DiskFile, EntryKind, EventData, EventStore, ExpectedVersion,
-    Mapping, OpenMode, OsDisk, Position, RepairOptions, RepairStep, plan_repair_on, repair, verify,
-    verify_on,
+    Disk, EventData, EventStore, ExpectedVersion, Position, RepairOptions, RepairStep, plan_repair_on,
+    repair, verify, verify_on,
 };
 
 use crate::{
@@ -21,97 +20,28 @@ use crate::{
     log_bytes::{DATA, FramePlace, frames, put_u32},
     repair::accepting,
     support::{Outcome, buffered, store_with, stream},
+    watched_disk::{WatchedDisk, Watcher},
 };
 
 /// How many places of one file a repair mends at most.
 const PATCHES_MAX: usize = 10_000;
 
-/// The operating system's disk, which counts how much is read of segments.
-#[derive(Clone, Default, Debug)]
-struct CountingDisk {
-    bytes_read: Arc<AtomicU64>,
+/// Counts how much is read of segments.
+#[derive(Default, Debug)]
+struct Reads {
+    bytes: AtomicU64,
 }
 
-impl CountingDisk {
+impl Reads {
     /// How much was read since it was asked last, in bytes.
     fn take(&self) -> u64 {
-        self.bytes_read.swap(0, Ordering::SeqCst)
+        self.bytes.swap(0, Ordering::SeqCst)
     }
 }
 
-impl Disk for CountingDisk {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        OsDisk.create_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
-        OsDisk.list(path)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
-        OsDisk.kind(path)
-    }
-
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OsDisk.open(path, mode)?;
-        if path.extension() != Some("log".as_ref()) {
-            return Ok(file);
-        }
-        Ok(Arc::new(CountingFile { file, bytes_read: Arc::clone(&self.bytes_read) }))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        OsDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        OsDisk.remove(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        OsDisk.sync_dir(path)
-    }
-
-    fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>> {
-        OsDisk.lock_dir(path)
-    }
-}
-
-#[derive(Debug)]
-struct CountingFile {
-    file: Arc<dyn DiskFile>,
-    bytes_read: Arc<AtomicU64>,
-}
-
-impl DiskFile for CountingFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, offset)?;
-        self.bytes_read.fetch_add(count as u64, Ordering::SeqCst);
-        Ok(count)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.file.write_at(bytes, offset)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync()
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn allocate(&self, len: u64) -> io::Result<()> {
-        self.file.allocate(len)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn map(&self, capacity: u64) -> io::Result<Option<Arc<dyn Mapping>>> {
-        self.file.map(capacity)
+impl Watcher for Reads {
+    fn segment_read(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::SeqCst);
     }
 }
 
@@ -160,14 +90,15 @@ fn a_segment_of_many_damaged_places_is_read_a_few_times_and_not_once_for_each() 
     const EVENTS: usize = 2_000;
     let subject = Subject::new(EVENTS, |number| number.to_le_bytes().into())?;
     let file_bytes = subject.damage_headers()?;
-    let disk = CountingDisk::default();
-    let found = verify_on(Arc::new(disk.clone()), &subject.path, &mut on)?;
+    let reads = Arc::new(Reads::default());
+    let disk: Arc<dyn Disk> = Arc::new(WatchedDisk(Arc::clone(&reads)));
+    let found = verify_on(Arc::clone(&disk), &subject.path, &mut on)?;
     assert_eq!(found.damage.total(), EVENTS as u64 / 2);
-    let read = disk.take();
+    let read = reads.take();
     assert!(read < 30 * file_bytes, "verifying reads {read} of {file_bytes}");
-    let plan = plan_repair_on(Arc::new(disk.clone()), &subject.path, &RepairOptions::new(), &mut on)?;
+    let plan = plan_repair_on(disk, &subject.path, &RepairOptions::new(), &mut on)?;
     assert!(!plan.loses_events() && plan.limit.is_none(), "{plan}");
-    let read = disk.take();
+    let read = reads.take();
     assert!(read < 60 * file_bytes, "planning reads {read} of {file_bytes}");
     Ok(())
 }
@@ -208,15 +139,16 @@ fn a_repair_doesnt_look_through_all_of_what_hostile_bytes_make_long_and_says_so(
             put_u32(header, 4, crc);
         }
     })?;
-    let disk = CountingDisk::default();
-    let found = verify_on(Arc::new(disk.clone()), &subject.path, &mut on)?;
+    let reads = Arc::new(Reads::default());
+    let disk: Arc<dyn Disk> = Arc::new(WatchedDisk(Arc::clone(&reads)));
+    let found = verify_on(Arc::clone(&disk), &subject.path, &mut on)?;
     assert_eq!(found.damage.len(), 1, "{found:#?}");
     assert!(found.damage[0].reason.ends_with("not all behind was looked through"), "{found:#?}");
-    let plan = plan_repair_on(Arc::new(disk.clone()), &subject.path, &RepairOptions::new(), &mut on)?;
+    let plan = plan_repair_on(disk, &subject.path, &RepairOptions::new(), &mut on)?;
     assert!(plan.cuts && plan.kept == Position::new(1), "{plan}");
     let limit = plan.limit.as_deref().ok_or("why it is cut")?;
     assert!(limit.ends_with("so much of it is damaged that a repair doesn't look through all of that"));
-    let read = disk.take();
+    let read = reads.take();
     // Verifying twice, and putting together: each no more than 64 times the file.
     assert!(read < 3 * 80 * 500_000, "{read}");
     let repaired = repair(&subject.path, &accepting(), &mut on)?;

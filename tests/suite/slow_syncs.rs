@@ -1,8 +1,6 @@
 //! A disk whose syncs take long: what is written and not synced is bounded, and so is what waits.
 
 use std::{
-    io,
-    path::Path,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -11,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use annals::{
-    DirectoryEntry, DirectoryLock, Disk, DiskFile, Durability, EntryKind, Error, EventData, EventStore,
-    ExpectedVersion, Mapping, OpenMode, Options, OsDisk, PendingAppend,
-};
+use annals::{Durability, Error, EventData, EventStore, ExpectedVersion, Options, PendingAppend};
 
-use crate::support::{Outcome, stream};
+use crate::{
+    support::{Outcome, stream},
+    watched_disk::{WatchedDisk, Watcher},
+};
 
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -27,12 +25,7 @@ const UNSYNCED_BYTES_MAX: u64 = 32 << 20;
 const APPEND_BYTES: usize = 512 << 10;
 const QUEUE_BYTES: usize = 4 << 20;
 
-/// The operating system's disk, whose syncs of segments stand still while a gate is closed.
-#[derive(Clone, Default, Debug)]
-struct SlowDisk {
-    gate: Arc<Gate>,
-}
-
+/// Where syncs of segments stand still while it is closed.
 #[derive(Default, Debug)]
 struct Gate {
     is_closed: Mutex<bool>,
@@ -67,82 +60,16 @@ impl Drop for OpenInTheEnd {
     }
 }
 
-impl Disk for SlowDisk {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        OsDisk.create_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
-        OsDisk.list(path)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
-        OsDisk.kind(path)
-    }
-
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OsDisk.open(path, mode)?;
-        if path.extension() != Some("log".as_ref()) {
-            return Ok(file);
-        }
-        Ok(Arc::new(SlowFile { file, gate: Arc::clone(&self.gate) }))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        OsDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        OsDisk.remove(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        OsDisk.sync_dir(path)
-    }
-
-    fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn DirectoryLock>>> {
-        OsDisk.lock_dir(path)
-    }
-}
-
-#[derive(Debug)]
-struct SlowFile {
-    file: Arc<dyn DiskFile>,
-    gate: Arc<Gate>,
-}
-
-impl DiskFile for SlowFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+impl Watcher for Gate {
+    fn segment_writes(&self, bytes: &[u8]) {
         // Zeros are what the background prepares the file with.
         if bytes.iter().any(|byte| *byte != 0) {
-            self.gate.written_bytes.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+            self.written_bytes.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         }
-        self.file.write_at(bytes, offset)
     }
 
-    fn sync(&self) -> io::Result<()> {
-        self.gate.pass();
-        self.file.sync()
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn allocate(&self, len: u64) -> io::Result<()> {
-        self.file.allocate(len)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn map(&self, capacity: u64) -> io::Result<Option<Arc<dyn Mapping>>> {
-        self.file.map(capacity)
+    fn segment_syncs(&self) {
+        self.pass();
     }
 }
 
@@ -150,8 +77,8 @@ impl DiskFile for SlowFile {
 /// again then, and all that was taken is answered.
 fn fill(durability: Durability, written_bytes: u64) -> Result<u64, Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
-    let disk = SlowDisk::default();
-    let gate = Arc::clone(&disk.gate);
+    let gate = Arc::new(Gate::default());
+    let disk = WatchedDisk(Arc::clone(&gate));
     let options = Options::new().durability(durability).queue_bytes_max(QUEUE_BYTES);
     let store = EventStore::open_on(Arc::new(disk), directory.path().join("store"), options)?;
     // Dropped before the store.
