@@ -1,12 +1,22 @@
-//! Where a backup is refused, and nothing is changed.
+//! Where a backup is refused, or a restore of one, and nothing is changed.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use annals::{BackupError, BackupOptions, BackupReport, Error, EventStore, Linking, Result, backup};
+use annals::{
+    BackupError, BackupOptions, BackupReport, Error, EventStore, Linking, Position, RestoreOptions, Result,
+    backup, restore, restore_on,
+};
 
 use crate::{
     backup::{append, back_up, check_store, everything, log, on},
+    log_bytes::{fix_checksum_at_8, get_u32, put_u32},
+    patient::{End, Patient, log_path},
+    repair_backup,
     support::{Outcome, buffered, small_segments, store_with},
+    verify_hostile::forge,
 };
 
 /// Why a backup was refused.
@@ -187,6 +197,55 @@ fn a_segment_that_is_not_what_the_manifest_promises_is_not_put_in_place() -> Out
         let refused = refusal(store.backup(&destination, &options, &mut on));
         assert!(matches!(refused, BackupError::OtherHistory { .. }), "{refused}");
         assert!(log(&destination) == before, "the backup there isn't as it was");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_segment_of_another_store_isnt_restored() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let saved = ["saved", "another"].map(|name| directory.path().join(name));
+    for saved in &saved {
+        let store = store_with(small_segments());
+        append(&store, "a", 1, 60);
+        back_up(&store, saved)?;
+    }
+    // Both begin in the same place, and of a segment of which only a part is wanted no hash tells whose it is.
+    let [ours, theirs] = saved.each_ref().map(|saved| saved.join("segments/000000000001.log"));
+    fs::remove_file(&ours)?;
+    fs::copy(theirs, &ours)?;
+    let to = directory.path().join("restored");
+    let told = restore(&saved[0], &to, &RestoreOptions::new().as_of(Position::new(2)), &mut on);
+    let Err(Error::Corrupt { path, reason, .. }) = &told else { panic!("{told:?}") };
+    assert_eq!((path, reason.as_str()), (&ours, "the segment is from another store"));
+    assert!(!to.exists());
+    Ok(())
+}
+
+#[test]
+fn a_segment_that_doesnt_go_on_from_the_one_before_isnt_restored_whatever_the_manifest_says() -> Outcome {
+    let patient = Patient::new(End::Closed);
+    let last = patient.logs().len() as u64;
+    for number in [2, last - 1, last] {
+        let (patient, other) = (Patient::new(End::Closed), Patient::new(End::Bare));
+        repair_backup::back_up(&patient, Linking::Never);
+        forge(&other, other.first_in(number) - 1, |record| record[90] ^= 4);
+        let path = PathBuf::from(format!("/backup/segments/{number:012}.log"));
+        let segment = other.disk.read_file(log_path(number)).ok_or("it is there")?;
+        patient.change("/backup/backup.manifest", |manifest| {
+            let saved = patient.disk.read_file(&path).expect("it was backed up");
+            let hash = |bytes: &[u8]| xxhash_rust::xxh3::xxh3_128(bytes).to_le_bytes();
+            let at = manifest.windows(16).position(|window| window == hash(&saved)).expect("its hash");
+            manifest[at..at + 16].copy_from_slice(&hash(&segment));
+            put_u32(manifest, at - 4, get_u32(&segment, 36));
+            let end = manifest.len();
+            fix_checksum_at_8(manifest, end);
+        });
+        patient.disk.write_file(&path, segment)?;
+        let told = restore_on(&patient.disk.mount(), "/backup", "/restored", &RestoreOptions::new(), &mut on);
+        let Err(Error::Corrupt { path: told_of, reason, .. }) = &told else { panic!("{told:?}") };
+        assert_eq!((told_of, reason.as_str()), (&path, "the segment doesn't go on from the one before it"));
+        assert!(patient.disk.files().iter().all(|file| !file.starts_with("/restored/segments")));
     }
     Ok(())
 }

@@ -322,7 +322,7 @@ fn a_segment_that_does_not_go_on_is_named__F23() {
             segment[field] ^= 1;
             fix_checksum_at_8(segment, 512);
         });
-        closed.is_corrupt(SEGMENT_2, "doesn't go on from the one before it");
+        closed.is_corrupt(SEGMENT_2, "the segment doesn't go on from the one before it");
     }
 }
 

@@ -1,11 +1,14 @@
-//! A segment's bytes taken apart as docs/file-format.md has them, without the crate's own code: what a test
-//! makes with this, another program could have written.
+//! The bytes of segments, and of the files that are made of them, taken apart as docs/file-format.md has them, without the crate's
+//! own code: what a test makes with this, another program could have written.
 
 /// The length of a segment's header.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 512;
 
 /// The length of a frame's header.
 pub(crate) const FRAME_HEADER_BYTES: usize = 64;
+
+/// The length of a page of an index file, or of streams.dir.
+const PAGE_BYTES: usize = 4_096;
 
 pub(crate) const DATA: u8 = 1;
 pub(crate) const EPOCH: u8 = 2;
@@ -66,6 +69,20 @@ pub(crate) fn put_u32(bytes: &mut [u8], offset: usize, number: u32) {
 pub(crate) fn fix_checksum_at_8(bytes: &mut [u8], end: usize) {
     let crc = crc32fast::hash(&bytes[12..end]);
     put_u32(bytes, 8, crc);
+}
+
+/// Makes the checksums of a file of the index right: those of its pages, the one of these, and its header's.
+pub(crate) fn fix_pages(file: &mut [u8]) {
+    let pages = (file.len() - PAGE_BYTES) / (PAGE_BYTES + 4);
+    let (header, behind) = file.split_at_mut(PAGE_BYTES);
+    let (data, table) = behind.split_at_mut(pages * PAGE_BYTES);
+    for (number, page) in (0_u32..).zip(data.chunks(PAGE_BYTES)) {
+        let whose = [&header[16..32], &number.to_le_bytes(), &[header[40], 0, 0, 0]].concat();
+        let crc = crc32fast::hash(&[&whose, page].concat());
+        put_u32(table, number as usize * 4, crc);
+    }
+    put_u32(header, 36, crc32fast::hash(table));
+    fix_checksum_at_8(header, PAGE_BYTES);
 }
 
 /// Makes a frame's two checksums right, and returns the header's, which the next frame goes on from.

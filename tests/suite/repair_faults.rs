@@ -217,6 +217,32 @@ fn a_cut_that_is_cut_off_is_refused_until_it_is_done_whatever_witness_is_left() 
     }
 }
 
+#[test]
+fn what_a_repair_that_was_cut_off_has_left_goes_on_from_what_an_older_backup_has() {
+    let original = Patient::new(End::Closed);
+    let damaged = original.copy();
+    let last = original.logs().len() as u64;
+    // The backup ends with the segment that is damaged.
+    let behind: Vec<String> = (3..=last).map(|number| format!("{number:012}.log")).collect();
+    put_backup(&damaged, &original, &behind.iter().map(String::as_str).collect::<Vec<_>>());
+    flip(&damaged, original.first_in(2) + 4, 90);
+    let mut amid = 0;
+    each_cut(&damaged.disk, &accepting(), &mut |nth, left| {
+        let was_begun = left.read_file("/store/quarantine/repair-1/report.json").is_some();
+        if !was_begun || verified(left).is_whole() {
+            return;
+        }
+        // One that isn't taken out yet is of no use where one before it is.
+        let there = (1..=last).rfind(|number| left.read_file(log_path(*number)).is_some());
+        let there = there.expect("the log has a beginning");
+        let kept = if there == last { original.last() } else { original.first_in(there + 1) - 1 };
+        let repaired = repair(left, &accepting().backup("/backup")).expect("it can be repaired again");
+        assert_eq!(repaired.plan.kept.get(), kept, "cut at {nth}: {}", repaired.plan);
+        amid += u64::from(2 < there && there < last);
+    });
+    assert!(amid > 1, "{amid} were cut off while segments were taken out");
+}
+
 /// The position of the first event of a frame.
 fn frame_first(patient: &Patient, path: &Path, start: usize) -> u64 {
     let first = patient.records.iter().find(|record| record.path == path && record.frame.start == start);

@@ -1,18 +1,24 @@
 //! Verifying what another program has written, with checksums that are right: it is told what doesn't fit, in bounded room and time.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use annals::{EventData, EventStore, ExpectedVersion, FindingKind, LISTED_MAX, Options, SimDisk, verify};
+use annals::{
+    Error, EventData, EventStore, ExpectedVersion, FindingKind, IgnoredReason, LISTED_MAX, Options, Position,
+    SimDisk, SnapshotData, verify,
+};
 
 use crate::{
     backup::on,
-    log_bytes::{self, DATA, SEAL, SEGMENT_HEADER_BYTES, fix_frame, fix_record, frames, last_frame},
-    patient::{End, Patient, STORE, intact, log_path, lost, lost_ids, records_of, verified},
-    support::{Outcome, buffered, events, store_with, stream},
+    log_bytes::{
+        self, DATA, SEAL, SEGMENT_HEADER_BYTES, fix_frame, fix_pages, fix_record, frames, last_frame,
+    },
+    patient::{End, Patient, STORE, intact, log_path, lost, lost_ids, open, records_of, verified},
+    support::{Outcome, buffered, events, store_with, stream, version},
     verify::check_finding,
 };
 
@@ -45,6 +51,144 @@ fn a_version_that_doesnt_go_on_from_an_earlier_segment_is_damage() {
         assert_eq!(verification.damage[0].path, log_path(number));
         assert!(verification.damage[0].reason.ends_with("go on from those before"), "{verification:#?}");
         assert_eq!(verification.damage[0].intact, Some(first.position.previous()));
+    }
+}
+
+/// What stands in streams.dir: its header's part, and in section 0 the streams, each with these fields.
+const LAST_TIMESTAMP: usize = 256;
+const STREAMS_LENGTH: usize = 72;
+const STREAMS: usize = 4_096;
+const STREAM_BYTES: usize = 32;
+const CHECK: usize = 8;
+const LATEST: usize = 12;
+const VERSION: usize = 16;
+const CREATED: usize = 24;
+const SEGMENT_BYTES: usize = 24;
+
+#[test]
+fn what_streams_dir_says_is_compared_with_the_log_where_its_checksums_are_right() {
+    let told = |change: &dyn Fn(&mut [u8])| {
+        check_finding(FindingKind::Directory, End::Closed, |patient| {
+            patient.change("/store/streams.dir", |content| {
+                change(content);
+                fix_pages(content);
+            });
+        })
+    };
+    let content = Patient::new(End::Closed).disk.read_file("/store/streams.dir").expect("it is there");
+    // Behind the streams stand the segments: base, first position and the time of the first event.
+    let segments = STREAMS + log_bytes::get_u32(&content, STREAMS_LENGTH) as usize;
+    let (last, second) = (segments - STREAM_BYTES, segments + SEGMENT_BYTES);
+    for stream in [STREAMS, last] {
+        for at in [VERSION, LATEST, CHECK] {
+            let reason = told(&|content| content[stream + at] ^= 1);
+            assert!(reason.starts_with("a stream is at version"), "{reason}");
+        }
+        let reason = told(&|content| content[stream + CREATED] ^= 1);
+        assert_eq!(reason, "a stream's time of creation is wrong");
+    }
+    let reason = told(&|content| content[last..last + 8].fill(0xFF));
+    assert_eq!(reason, "it has a stream that the log hasn't");
+    let reason = told(&|content| content[STREAMS_LENGTH] -= 32);
+    assert_eq!(reason, "it lacks streams");
+    for at in [LAST_TIMESTAMP, second, second + 8, second + 16] {
+        let reason = told(&|content| content[at] ^= 1);
+        assert_eq!(reason, "the segments that it covers aren't those of the log");
+    }
+}
+
+/// Where a snapshot's header has the version, the position and the checksum of the event that it was made of.
+const MADE_OF: std::ops::Range<usize> = 28..48;
+
+/// A store with two snapshots of a stream and one of another, which is at the same version as the first of them; none of its index
+/// files is left. And the paths of these snapshots.
+fn with_snapshots() -> annals::Result<(Patient, [PathBuf; 3])> {
+    let patient = Patient::new(End::Bare);
+    let store = open(&patient.disk)?;
+    let snaps = || {
+        let files = patient.disk.files().into_iter();
+        files.filter(|path| path.extension() == Some("snap".as_ref())).collect::<BTreeSet<_>>()
+    };
+    let mut known = BTreeSet::new();
+    let mut save = |name: &str, at| -> annals::Result<PathBuf> {
+        store.save_snapshot(&stream(name), version(at), SnapshotData::json("Order", &at)?)?;
+        let path = snaps().difference(&known).next().cloned().expect("it was saved");
+        known.insert(path.clone());
+        Ok(path)
+    };
+    let paths = [save("order-0", 2)?, save("order-0", 5)?, save("order-1", 2)?];
+    drop(store);
+    patient.disk.crash_process();
+    let disk = patient.disk.snapshot(3);
+    for path in disk.files() {
+        if path.extension() == Some("idx".as_ref()) || path.ends_with("streams.dir") {
+            disk.remove_file(path).expect("it is listed");
+        }
+    }
+    Ok((Patient { disk, ..patient }, paths))
+}
+
+#[test]
+fn a_snapshot_is_found_whose_event_is_another() -> Outcome {
+    let (patient, [first, later, others]) = with_snapshots()?;
+    let verification = verified(&patient.disk);
+    assert_eq!((verification.snapshots, verification.findings.len()), (3, 0), "{verification:#?}");
+    let check = |patient: &Patient, path: &Path| {
+        let found = verified(&patient.disk);
+        assert!(found.is_whole() && found.findings.len() == 1, "{found:#?}");
+        assert_eq!((found.findings[0].kind, found.findings[0].path.as_path()), (FindingKind::Snapshot, path));
+        assert_eq!(found.findings[0].reason, IgnoredReason::AnotherEvent.to_string());
+    };
+    // The event that stood there is another one: the store was restored, and written to again.
+    let other = Patient { disk: patient.disk.snapshot(4), ..Patient::new(End::Bare) };
+    let is_it =
+        |event: &&annals::StoredEvent| event.stream == stream("order-0") && event.version == version(5);
+    let event = other.events.iter().find(is_it).ok_or("it is there")?;
+    forge(&other, event.position.get(), |record| record[90] ^= 4);
+    check(&other, &later);
+    // It says that it was made of an event of another version, or of another stream.
+    for (path, made_of) in [(&later, &first), (&first, &others)] {
+        let other = patient.copy();
+        let content = other.disk.read_file(made_of).ok_or("it is there")?;
+        other.change(path, |snapshot| {
+            let its_version = snapshot[MADE_OF][..8].to_vec();
+            snapshot[MADE_OF].copy_from_slice(&content[MADE_OF]);
+            snapshot[MADE_OF][..8].copy_from_slice(&its_version);
+            let end = 20 + log_bytes::get_u32(snapshot, 16) as usize;
+            log_bytes::fix_checksum_at_8(snapshot, end);
+        });
+        check(&other, path);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_segment_that_doesnt_go_on_from_the_one_before_is_damage() {
+    for end in [End::Closed, End::Bare] {
+        let original = Patient::new(end);
+        let last = original.logs().len() as u64;
+        // Each has the right positions and versions, and is whole: it goes on from another event before.
+        for number in [2, last - 1, last] {
+            let (patient, other) = (Patient::new(end), Patient::new(end));
+            forge(&other, other.first_in(number) - 1, |record| record[90] ^= 4);
+            let content = other.disk.read_file(log_path(number)).expect("it is there");
+            patient.disk.write_file(log_path(number), content).expect("surgery");
+            let found = verified(&patient.disk);
+            let damage = &found.damage[0];
+            assert_eq!(damage.path, log_path(number), "{found:#?}");
+            assert_eq!(damage.reason, "the segment doesn't go on from the one before it");
+            assert_eq!(damage.intact, Some(Position::new(patient.first_in(number) - 1)), "{found:#?}");
+            assert!(lost(&found, patient.last()).contains(&patient.first_in(number)), "{found:#?}");
+            // Opening believes an index file of what it has of the log; without any it reads all of it.
+            if end == End::Bare {
+                let refused = open(&patient.disk).expect_err("it isn't one log");
+                assert!(refused.to_string().contains("the segment doesn't go on from"), "{refused}");
+                assert!(
+                    matches!(&refused, Error::Corrupt { path, .. } if *path == log_path(number)),
+                    "{refused}"
+                );
+            }
+        }
     }
 }
 
