@@ -141,22 +141,6 @@ impl DiskFile for Overlay {
         }
     }
 
-    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn set_len(&self, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn allocate(&self, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
     fn len(&self) -> io::Result<u64> {
         let own_bytes = self.own.as_ref().map_or(Ok(0), |own| own.len())?;
         Ok(own_bytes.max(self.patches.last().map_or(0, |patch| patch.end)))
