@@ -129,8 +129,8 @@ pub fn plan_repair_on(
 /// [`Error::RepairNotAllowed`] where something is to be changed, and the options name no backup and don't accept a loss; or events
 /// would be taken out of the log, and the options don't accept that. [`Error::Locked`] while a writer has the store;
 /// [`Error::NotAStore`], also for a backup that is none of this store; [`Error::NotRepairable`] for a directory of
-/// backups, for damage that no repair knows a cure for, and where a newer version seems to have written to the log; [`Error::RepairStopped`] if `progress` says so;
-/// [`Error::NewerFormat`], [`Error::Io`].
+/// backups, for damage that no repair knows a cure for, and where a newer version seems to have written to the log;
+/// [`Error::RepairStopped`] if `progress` says so; [`Error::NewerFormat`], [`Error::Io`].
 pub fn repair(path: impl AsRef<Path>, options: &RepairOptions, progress: Tell<'_>) -> Result<Repaired> {
     repair_on(Arc::new(OsDisk), path, options, progress)
 }
@@ -150,20 +150,20 @@ pub fn repair_on(
     let progress = &mut RepairProgress::new(&path, progress);
     let prepared = Prepared::new(disk, &path, options, progress)?;
     let mut summary = Summary::of(&prepared.plan, options.backup.as_deref());
-    let mut folder = None;
+    let mut made = None;
     if prepared.plan.is_needed() {
         if options.loss == Loss::Refused && (prepared.plan.loses_events() || options.backup.is_none()) {
             return Err(Error::RepairNotAllowed { path, cost: prepared.plan.cost() });
         }
         if prepared.plan.mends() {
             summary = prepared.keep(summary, progress)?;
-            folder = Some(folder_of(&path, summary.repair));
+            made = Some(summary.repair);
         }
-        prepared.change(folder.as_ref().map(|_| summary.repair), progress)?;
+        prepared.change(made, progress)?;
     }
-    let made = folder.as_ref().map(|_| summary.repair);
     let told = conclude(&prepared.files.disk, &path, options, lock, made)?;
     let told = told.filter(|told| Some(*told) != made);
+    let folder = made.map(|repair| folder_of(&path, repair));
     Ok(Repaired { plan: prepared.plan, folder, told, summary })
 }
 
