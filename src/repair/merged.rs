@@ -213,11 +213,12 @@ impl Sources<'_> {
         merged.restored.events > 0 && behind.any(|header| header.first_position < next)
     }
 
-    /// Puts a segment together once more, to be written. It must be as it was.
-    pub(crate) fn again(&self, rewrite: &Rewrite) -> Result<MergedSegment> {
+    /// Puts a segment together once more, as it is to be written. It must be as it was.
+    pub(crate) fn again(&self, rewrite: &Rewrite) -> Result<Overlay> {
         let mut pass = Pass::Until(rewrite.end);
         let segment = self.segment(rewrite.number, rewrite.before.as_ref(), &mut pass)?;
-        segment.filter(|segment| segment.end == rewrite.end).ok_or_else(|| {
+        let segment = segment.filter(|segment| segment.end == rewrite.end);
+        segment.map(|segment| segment.content.ending_at(rewrite.length)).ok_or_else(|| {
             let reason = "this segment isn't any more as it was when the repair was planned: it, or the backup, is changing";
             let path = self.own.get(&rewrite.number).or(self.backup.get(&rewrite.number)).map(|file| &file.path);
             Error::not_repairable(path.cloned().unwrap_or_default(), reason)
