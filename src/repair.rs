@@ -1,6 +1,7 @@
 //! Repairing: a damaged store is made whole again, as far as its own bytes and a backup go, and the rest is set aside.
 //!
-//! What always holds: nothing is changed before all that is to be changed is kept in quarantine/, durably; a repair that is
+//! What always holds: nothing is changed before what the plan would leave was looked at and found whole, and all that is to be
+//! changed is kept in quarantine/, durably; a repair that is
 //! cut off leaves a store that can be repaired again; and durable.mark, which tells that events are missing, says less only
 //! when the log is as it is to be. One segment is put together at a time.
 //!
@@ -8,7 +9,7 @@
 //! inspect ─▶ merged: own frames, else the backup's, else what can only have stood there
 //!               │
 //!               ▼
-//!             plan ─▶ shown, or: keeping (quarantine/repair-N) ─▶ surgery ─▶ inspect ─▶ the store opens ─▶ $Repaired
+//!             plan ─▶ rehearsal ─▶ shown, or: keeping (quarantine/repair-N) ─▶ surgery ─▶ inspect ─▶ the store opens ─▶ $Repaired
 //! ```
 //!
 //! ```text
@@ -24,6 +25,8 @@
 //! merged          the log, put together of what there is
 //! planned_end     where it has the log end
 //! plan            what a repair would do
+//! planned_disk    the disk as it would be then, to read
+//! rehearsal       whether it would be as planned
 //! report          the same as JSON and as text
 //! keeping         quarantine/repair-N
 //! surgery         the changes, one by one
@@ -41,8 +44,10 @@ pub(crate) mod merged_segment;
 pub(crate) mod options;
 pub(crate) mod overlay;
 pub(crate) mod plan;
+pub(crate) mod planned_disk;
 pub(crate) mod planned_end;
 pub(crate) mod progress;
+pub(crate) mod rehearsal;
 pub(crate) mod repair_event;
 pub(crate) mod report;
 pub(crate) mod restored;

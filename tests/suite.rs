@@ -168,6 +168,8 @@ mod repair_bounds;
 mod repair_faults;
 #[path = "suite/repair_history.rs"]
 mod repair_history;
+#[path = "suite/repair_planned_end.rs"]
+mod repair_planned_end;
 #[path = "suite/repair_refused.rs"]
 mod repair_refused;
 #[path = "suite/requirements.rs"]

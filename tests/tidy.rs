@@ -221,6 +221,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "repair/merged_segment",
             "repair/merged",
             "repair/plan",
+            "repair/planned_disk",
+            "repair/rehearsal",
             "repair/report",
             "repair/keeping",
             "repair/surgery",

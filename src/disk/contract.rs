@@ -146,6 +146,10 @@ fn unsupported(what: &str, path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, message)
 }
 
+fn only_read() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "this file is only read")
+}
+
 /// A lock on a directory; dropping it lets go.
 pub trait DirectoryLock: Send + Sync + fmt::Debug {}
 
@@ -233,7 +237,7 @@ pub enum OpenMode {
     CreateNew,
 }
 
-/// An open file.
+/// An open file. One that is only read needs no more than how it is read, how long it is, and its map: it refuses to be changed.
 pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Reads up to `buffer.len()` bytes from an offset; fewer at the end of the file, or when interrupted.
     ///
@@ -248,14 +252,18 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     ///
     /// The system's; then no byte was written. [`io::ErrorKind::InvalidInput`] for bytes that a
     /// [`Mapping`] of this file shows already.
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<usize> {
+        Err(only_read())
+    }
 
     /// Makes all that was written durable, and as much of the length as reading it needs.
     ///
     /// # Errors
     ///
     /// The system's; what is durable is unknown then, and another sync may wrongly succeed.
-    fn sync(&self) -> io::Result<()>;
+    fn sync(&self) -> io::Result<()> {
+        Err(only_read())
+    }
 
     /// Cuts the file off, or grows it with zeros.
     ///
@@ -263,7 +271,9 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     ///
     /// The system's. [`io::ErrorKind::InvalidInput`] for a length that cuts off bytes that a [`Mapping`] of
     /// this file shows already.
-    fn set_len(&self, len: u64) -> io::Result<()>;
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Err(only_read())
+    }
 
     /// Grows the file to at least this length with zeros, with room on the disk where the system can
     /// promise it. Never shrinks it, unless another write makes it longer at the same moment.
@@ -271,7 +281,9 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// The system's, such as [`io::ErrorKind::StorageFull`].
-    fn allocate(&self, len: u64) -> io::Result<()>;
+    fn allocate(&self, _len: u64) -> io::Result<()> {
+        Err(only_read())
+    }
 
     /// The file's length in bytes.
     ///

@@ -92,6 +92,14 @@ impl SegmentHeader {
         self.base == seal.logical_end && self.chain == seal.chain_next
     }
 
+    /// Whether its numbers are such as a header can have.
+    pub(crate) fn is_in_range(&self) -> bool {
+        (1..=SEGMENT_NUMBER_MAX).contains(&self.number)
+            && self.base.get() <= LOG_BYTES_MAX
+            && self.durable <= self.base
+            && (1..=LOG_BYTES_MAX).contains(&self.first_position.get())
+    }
+
     /// The log offset of a place in the file.
     pub(crate) fn log_offset(&self, file_offset: u64) -> LogOffset {
         self.base.plus(file_offset)
@@ -144,14 +152,7 @@ impl SegmentHeader {
             1 => EpochMode::Buffered,
             _ => return Err(Damaged("the segment header names an unknown mode")),
         };
-        let is_in_range = (1..=SEGMENT_NUMBER_MAX).contains(&get_u64(bytes, NUMBER))
-            && get_u64(bytes, BASE) <= LOG_BYTES_MAX
-            && get_u64(bytes, DURABLE) <= get_u64(bytes, BASE)
-            && (1..=LOG_BYTES_MAX).contains(&get_u64(bytes, FIRST_POSITION));
-        if version == 0 || !is_in_range || !is_zero(&bytes[RESERVED..]) {
-            return Err(Damaged("the segment header's fields are outside their ranges"));
-        }
-        Ok(Self {
+        let header = Self {
             store_id: get_u64(bytes, STORE_ID),
             number: get_u64(bytes, NUMBER),
             rewrite: get_u32(bytes, REWRITE),
@@ -161,6 +162,10 @@ impl SegmentHeader {
             durable: LogOffset::new(get_u64(bytes, DURABLE)),
             epoch: get_u32(bytes, EPOCH),
             mode,
-        })
+        };
+        if version == 0 || !header.is_in_range() || !is_zero(&bytes[RESERVED..]) {
+            return Err(Damaged("the segment header's fields are outside their ranges"));
+        }
+        Ok(header)
     }
 }

@@ -73,22 +73,6 @@ impl DiskFile for TestFile {
         Ok(count)
     }
 
-    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<usize> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn set_len(&self, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn allocate(&self, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
     fn len(&self) -> io::Result<u64> {
         Ok(bytes(self.bytes.0.len()))
     }

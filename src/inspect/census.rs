@@ -126,6 +126,13 @@ impl<'a> Census<'a> {
         self.expected
     }
 
+    /// Notes what a newer version seems to have written, by the reason for which it is refused.
+    pub(crate) fn note_newer(&mut self, damage: &Damage) {
+        if is_of_newer_version(&damage.reason) {
+            self.newer.get_or_insert_with(|| damage.clone());
+        }
+    }
+
     /// Notes damage.
     pub(crate) fn damage(&mut self, damage: Damage) {
         self.found.damage.push(damage);
@@ -261,9 +268,7 @@ impl<'a> Census<'a> {
         self.note_id(walked, file_offset, content, position);
         let mut damage = Damage::new(&walked.segment.path, file_offset, reason, Some(position.previous()));
         damage.events_lost = Some(1);
-        if is_of_newer_version(reason) {
-            self.newer.get_or_insert_with(|| damage.clone());
-        }
+        self.note_newer(&damage);
         self.give_up_index(walked, None);
         self.lose_here(position, position.next());
         self.expected = position.next();

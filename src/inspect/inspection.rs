@@ -170,6 +170,11 @@ impl<'a> Inspection<'a> {
         looked_at
     }
 
+    /// What was found, and where the log ends, if not with damage.
+    pub(crate) fn found_so_far(self) -> (Verification, Option<ChainEnd>) {
+        (self.census.found, self.end)
+    }
+
     fn each_slot(&mut self, slots: &[&Slot], looking: Looking) -> Result<()> {
         let sealed = if looking == Looking::Ahead { slots.split_last() } else { None };
         let sealed =
@@ -339,7 +344,9 @@ impl<'a> Inspection<'a> {
                 Ok(()) => {}
                 Err(Error::Corrupt { path, offset, reason, .. }) => {
                     let intact = self.census.expected().previous();
-                    self.note(slot.number, Damage::new(path, offset, reason, Some(intact)));
+                    let damage = Damage::new(path, offset, reason, Some(intact));
+                    self.census.note_newer(&damage);
+                    self.note(slot.number, damage);
                     return Ok(None);
                 }
                 Err(error) => return Err(error),
@@ -402,15 +409,40 @@ fn go_on(progress: Tell<'_>, (bytes, bytes_total): (u64, u64), is_stopped: &mut 
     }
 }
 
-/// The header that a segment must have by what is before it; none: that isn't known.
+/// The header that a segment must have by what is before it; none: that isn't known, or no segment can have it.
 pub(crate) fn rebuilt_header(
     meta: &StoreMeta,
     number: u64,
     before: Option<&ChainEnd>,
 ) -> Option<SegmentHeader> {
-    match before {
+    let header = match before {
         Some(before) => before.next_header(meta.store_id, number),
         None => (number == 1 && meta.first_segment == 1)
             .then(|| SegmentHeader::first(meta.store_id, EpochMode::Fsync)),
+    };
+    header.filter(SegmentHeader::is_in_range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        format::{control_frame::Seal, segment_header::LOG_BYTES_MAX},
+        position::Position,
+    };
+
+    #[test]
+    fn a_header_that_none_can_be_isnt_made_again() {
+        let meta = StoreMeta { store_id: 7, created: 0, first_segment: 1 };
+        let header = |logical_end, next_position| {
+            let seal = Seal { logical_end: LogOffset::new(logical_end), chain_next: 9 };
+            let beginning = ChainEnd::beginning(&SegmentHeader::first(7, EpochMode::Fsync));
+            let next_position = Position::new(next_position);
+            rebuilt_header(&meta, 2, Some(&ChainEnd { seal: Some(seal), next_position, ..beginning }))
+        };
+        let last = header(LOG_BYTES_MAX, LOG_BYTES_MAX).expect("one that can be");
+        assert_eq!(SegmentHeader::decode(&last.encode()), Ok(last));
+        assert_eq!(header(LOG_BYTES_MAX + 1, 5), None);
+        assert_eq!(header(4_096, LOG_BYTES_MAX + 1), None);
     }
 }

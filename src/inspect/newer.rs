@@ -3,15 +3,21 @@
 
 use crate::{
     format::{frame, record},
-    log::{scan::ChainEnd, segment::Segment},
+    log::{recovery::FIRST_EVENTS_DROPPED, scan::ChainEnd, segment::Segment},
 };
 
 /// A segment that is shorter than it was: newer versions may write segments anew, and this one can't read such.
 pub(crate) const WRITTEN_ANEW: &str = "the segment was written anew, and is shorter than it was";
 
 /// What is refused in such a case.
-const REASONS: [&str; 5] =
-    [frame::UNKNOWN_KIND, frame::UNKNOWN_FLAG, record::UNKNOWN_FLAG, record::UNKNOWN_EXTENSION, WRITTEN_ANEW];
+const REASONS: [&str; 6] = [
+    frame::UNKNOWN_KIND,
+    frame::UNKNOWN_FLAG,
+    record::UNKNOWN_FLAG,
+    record::UNKNOWN_EXTENSION,
+    WRITTEN_ANEW,
+    FIRST_EVENTS_DROPPED,
+];
 
 /// Whether what is refused for this reason seems to be of a newer version.
 pub(crate) fn is_of_newer_version(reason: &str) -> bool {

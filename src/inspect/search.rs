@@ -201,12 +201,10 @@ fn header_at(
     end: &ChainEnd,
     file_offset: u64,
 ) -> io::Result<Option<FrameHeader>> {
-    let mut content = [0; FRAME_HEADER_BYTES];
-    if file_bytes < file_offset + bytes(content.len()) {
+    if file_bytes < file_offset + bytes(FRAME_HEADER_BYTES) {
         return Ok(None);
     }
-    segment.file.read_exact_at(&mut content, file_offset)?;
-    let header = FrameHeader::decode(&content).ok();
+    let header = segment.frame_header_at(file_offset)?;
     Ok(header.filter(|header| belongs(segment, end, header, file_offset)))
 }
 

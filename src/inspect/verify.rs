@@ -156,15 +156,17 @@ pub(crate) fn inspect(
     Ok(Inspected { verification, store_id, meta, slots, strangers, sound_up_to, streams_before, newer })
 }
 
-/// Walks over the segments from one on, whose forerunner ends as `before` says, and tells of each event that is whole. For
-/// who has the lock, and has inspected the whole store.
+/// Walks over the segments from one on, whose forerunner ends as `before` says and leaves the streams as `streams` does, and tells of
+/// each event that is whole. Returns what was found, and where the log ends, if not with damage. For who has the lock, and has
+/// inspected the whole store.
 pub(crate) fn walk_from(
     files: &IndexFiles,
     meta: &StoreMeta,
     slots: &[Slot],
     (first, before): (u64, Option<ChainEnd>),
+    streams: StreamTable,
     visit: &mut VisitEvent<'_>,
-) -> Result<()> {
+) -> Result<(Verification, Option<ChainEnd>)> {
     let slots: Vec<Slot> = slots.iter().filter_map(|slot| slot.beginning_with(first)).collect();
     let found = Verification { events_lost: Some(0), ..Verification::default() };
     let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
@@ -173,10 +175,12 @@ pub(crate) fn walk_from(
     let marks = Marks::new(files, Writers::None, directory.as_ref().map(DirectoryCheck::covered));
     let mut census = Census::new(files, found, None, mark.durable(), meta.first_segment, visit);
     census.begin_behind(before.map_or(Position::FIRST, |before| before.next_position));
+    census.table = streams;
     let mut go_on = |_| ControlFlow::Continue(());
     let mut inspection = Inspection::new(files, meta.clone(), None, marks, census, &mut go_on);
     inspection.go_on_from(first, before);
-    inspection.segments(&slots, Looking::EventByEvent)
+    inspection.segments(&slots, Looking::EventByEvent)?;
+    Ok(inspection.found_so_far())
 }
 
 /// store.meta; none and a note of it, if it is damaged, or missing where segments are.

@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use crate::{
     error::{Error, Result},
     format::{
-        frame::{FRAME_HEADER_BYTES, FrameHeader},
+        frame::FrameHeader,
         layout::bytes,
         record::{self, RECORD_FIXED_BYTES, Record},
     },
@@ -231,18 +231,10 @@ fn gap_at(
 
 /// The header of the frame where the chain ends, if it goes on the chain.
 pub(crate) fn header_at_end(segment: &Segment, before: &ChainEnd) -> io::Result<Option<FrameHeader>> {
-    let mut content = [0; FRAME_HEADER_BYTES];
-    if segment.file.len()? < before.file_offset + bytes(content.len()) {
-        return Ok(None);
-    }
-    segment.file.read_exact_at(&mut content, before.file_offset)?;
-    let header = FrameHeader::decode(&content).ok();
-    Ok(header.filter(|header| {
-        header.store_id == segment.header.store_id
-            && header.log_offset == segment.log_offset(before.file_offset)
-            && header.chain == before.chain
-            && header.first_position == before.next_position
-    }))
+    let header = segment.frame_header_at(before.file_offset)?;
+    let goes_on =
+        |header: &FrameHeader| header.chain == before.chain && header.first_position == before.next_position;
+    Ok(header.filter(goes_on))
 }
 
 /// Asks the record at a place, found by its own length; none: no whole one is there, or it can't be paid for.

@@ -188,6 +188,9 @@ pub(crate) fn check_link(segment: &Segment, meta: &StoreMeta, before: Option<&Ch
     Err(segment.corrupt(0, "the segment doesn't go on from the one before it"))
 }
 
+/// What is said of a log whose first events were dropped: this version reads every log from its first event on.
+pub(crate) const FIRST_EVENTS_DROPPED: &str = "the log doesn't begin with its first event";
+
 /// The first segment that is kept; the first that there ever was begins with nothing.
 fn check_first(segment: &Segment, meta: &StoreMeta) -> Result<()> {
     let header = &segment.header;
@@ -195,10 +198,13 @@ fn check_first(segment: &Segment, meta: &StoreMeta) -> Result<()> {
         && header.chain == 0
         && header.epoch == 0
         && header.first_position == Position::FIRST;
-    if meta.first_segment == header.number && (header.number > 1 || is_beginning) {
-        return Ok(());
+    if meta.first_segment != header.number || (header.number == 1 && !is_beginning) {
+        return Err(segment.corrupt(0, "the store's first segment doesn't begin as one"));
     }
-    Err(segment.corrupt(0, "the store's first segment doesn't begin as one"))
+    if header.first_position != Position::FIRST {
+        return Err(segment.corrupt(0, FIRST_EVENTS_DROPPED));
+    }
+    Ok(())
 }
 
 /// Reads a whole segment that has a successor. Any deviation is corruption.

@@ -1,6 +1,7 @@
 //! One segment file: made, opened, written, grown, read.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,6 +15,7 @@ use crate::{
     disk::contract::{Disk, DiskFile, OpenMode, WriteError},
     error::{Error, Result},
     format::{
+        frame::{FRAME_HEADER_BYTES, FrameHeader},
         layout::{FORMAT_VERSION, bytes, index},
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentHeaderFault},
     },
@@ -199,6 +201,19 @@ impl Segment {
     /// The place in the file of a log offset that is in it.
     pub(crate) fn file_offset(&self, log_offset: LogOffset) -> u64 {
         self.header.file_offset(log_offset)
+    }
+
+    /// The header at a place in the file, if one is there that says that it stands there.
+    pub(crate) fn frame_header_at(&self, file_offset: u64) -> io::Result<Option<FrameHeader>> {
+        let mut content = [0; FRAME_HEADER_BYTES];
+        if self.file.len()? < file_offset + bytes(content.len()) {
+            return Ok(None);
+        }
+        self.file.read_exact_at(&mut content, file_offset)?;
+        let header = FrameHeader::decode(&content).ok();
+        Ok(header.filter(|header| {
+            header.store_id == self.header.store_id && header.log_offset == self.log_offset(file_offset)
+        }))
     }
 
     /// Writes a frame behind everything that was written before.

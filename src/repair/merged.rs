@@ -32,7 +32,7 @@ use crate::{
     position::{LogOffset, Position},
     repair::{
         judge::{Judge, Refusal},
-        merged_segment::{Extent, Limit, MergedSegment},
+        merged_segment::{Limit, MergedSegment, Pass},
         overlay::Overlay,
         planned_end::PlannedEnd,
         progress::RepairProgress,
@@ -177,8 +177,8 @@ impl Sources<'_> {
         let greatest = self.own.keys().chain(self.backup.keys()).max().copied().unwrap_or(first);
         progress.expect(self.own.range(first..).map(|(_, own)| own.bytes).sum());
         for number in first..=greatest {
-            let mut extent = Extent::Judged(&mut judge, &mut merged.restored);
-            let Some(segment) = self.segment(number, before.as_ref(), &mut extent)? else { break };
+            let mut pass = Pass::Judged(&mut judge, &mut merged.restored);
+            let Some(segment) = self.segment(number, before.as_ref(), &mut pass)? else { break };
             let is_last = self.own.range(number + 1..).next().is_none();
             let goes_on = segment.end.seal.is_some() && (!is_last || self.backup.contains_key(&(number + 1)));
             let is_last_to_judge = is_last && segment.limit.is_none() && segment.refused.is_none();
@@ -213,11 +213,12 @@ impl Sources<'_> {
         merged.restored.events > 0 && behind.any(|header| header.first_position < next)
     }
 
-    /// Puts a segment together once more, to be written. It must be as it was.
-    pub(crate) fn again(&self, rewrite: &Rewrite) -> Result<MergedSegment> {
-        let mut extent = Extent::Until(rewrite.end);
-        let segment = self.segment(rewrite.number, rewrite.before.as_ref(), &mut extent)?;
-        segment.filter(|segment| segment.end == rewrite.end).ok_or_else(|| {
+    /// Puts a segment together once more, as it is to be written. It must be as it was.
+    pub(crate) fn again(&self, rewrite: &Rewrite) -> Result<Overlay> {
+        let mut pass = Pass::Until(rewrite.end);
+        let segment = self.segment(rewrite.number, rewrite.before.as_ref(), &mut pass)?;
+        let segment = segment.filter(|segment| segment.end == rewrite.end);
+        segment.map(|segment| segment.content.ending_at(rewrite.length)).ok_or_else(|| {
             let reason = "this segment isn't any more as it was when the repair was planned: it, or the backup, is changing";
             let path = self.own.get(&rewrite.number).or(self.backup.get(&rewrite.number)).map(|file| &file.path);
             Error::not_repairable(path.cloned().unwrap_or_default(), reason)
@@ -229,7 +230,7 @@ impl Sources<'_> {
         &self,
         number: u64,
         before: Option<&ChainEnd>,
-        extent: &mut Extent<'_>,
+        pass: &mut Pass<'_>,
     ) -> Result<Option<MergedSegment>> {
         let (own, backup) = (self.own.get(&number), self.backup.get(&number));
         let Some(header) = self.header(number, before, own, backup)? else { return Ok(None) };
@@ -240,7 +241,7 @@ impl Sources<'_> {
         }
         let next = self.own.get(&(number + 1)).and_then(|next| next.header.as_ref());
         let mut segment = MergedSegment::new(header, own.cloned(), Overlay::new(own_file, backup_file));
-        segment.go_on(next, extent)?;
+        segment.go_on(next, pass)?;
         Ok(Some(segment))
     }
 

@@ -73,15 +73,15 @@ pub(crate) struct MergedSegment {
     pub(crate) refused: Option<Refusal>,
 }
 
-/// How far a segment is put together, and what takes its events in.
-pub(crate) enum Extent<'a> {
+/// A pass over a segment, in which it is put together: how far, and what takes its events in.
+pub(crate) enum Pass<'a> {
     /// As far as its events may stay.
     Judged(&'a mut Judge, &'a mut Restored),
     /// As far as it was put together before.
     Until(ChainEnd),
 }
 
-impl Extent<'_> {
+impl Pass<'_> {
     fn is_reached(&self, end: &ChainEnd) -> bool {
         matches!(self, Self::Until(until) if until == end)
     }
@@ -210,8 +210,8 @@ impl MergedSegment {
     }
 
     /// Goes on as long as one of the sources does.
-    pub(crate) fn go_on(&mut self, next: Option<&SegmentHeader>, extent: &mut Extent<'_>) -> Result<()> {
-        if let Extent::Judged(judge, _) = extent {
+    pub(crate) fn go_on(&mut self, next: Option<&SegmentHeader>, pass: &mut Pass<'_>) -> Result<()> {
+        if let Pass::Judged(judge, _) = pass {
             judge.begin(&self.header);
         }
         let segment_of = |file: Option<&Arc<TolerantFile>>| {
@@ -220,14 +220,14 @@ impl MergedSegment {
         };
         let own = segment_of(self.content.own())?;
         let backup = segment_of(self.content.backup())?;
-        self.put_together((own.as_ref(), backup.as_ref()), next, extent).map_err(|error| self.io(error))
+        self.put_together((own.as_ref(), backup.as_ref()), next, pass).map_err(|error| self.io(error))
     }
 
     fn put_together(
         &mut self,
         (own, backup): (Option<&Segment>, Option<&Segment>),
         next: Option<&SegmentHeader>,
-        extent: &mut Extent<'_>,
+        pass: &mut Pass<'_>,
     ) -> io::Result<()> {
         self.put_header()?;
         let file_bytes = [own, backup].into_iter().flatten().map(Segment::prepared).max().unwrap_or(0);
@@ -235,10 +235,10 @@ impl MergedSegment {
         let source = |segment| Source::new(segment, &allowance);
         let (mut own, mut backup) = (own.map(source).transpose()?, backup.map(source).transpose()?);
         let mut run: Option<BackupRun> = None;
-        while self.end.seal.is_none() && self.refused.is_none() && !extent.is_reached(&self.end) {
+        while self.end.seal.is_none() && self.refused.is_none() && !pass.is_reached(&self.end) {
             let from = self.end;
             if let Some(own) = &mut own
-                && self.take_own(own, extent)?
+                && self.take_own(own, pass)?
             {
                 run = None;
                 continue;
@@ -254,20 +254,20 @@ impl MergedSegment {
                 Some(continued) => continued,
                 None => BackupRun::begin(own.as_mut().map(|own| &mut own.search), &from)?,
             };
-            if !is_continued && self.take_mended(own.as_ref(), next, &current, extent)? {
+            if !is_continued && self.take_mended(own.as_ref(), next, &current, pass)? {
                 continue;
             }
             // What is intact behind wasn't found then, and tells nothing of the backup.
             let may_go_on = !allowance.is_spent() && self.refused.is_none();
             if may_go_on
                 && let Some(backup) = &mut backup
-                && self.take_of_backup(backup, extent)?
+                && self.take_of_backup(backup, pass)?
             {
                 current.take(&self.end);
                 run = Some(current);
                 continue;
             }
-            if !is_continued || !self.take_mended(own.as_ref(), next, &current, extent)? {
+            if !is_continued || !self.take_mended(own.as_ref(), next, &current, pass)? {
                 run = Some(current);
                 break;
             }
@@ -280,8 +280,8 @@ impl MergedSegment {
     }
 
     /// Takes the store's own frame that goes on here, or ends the log before it. False: none goes on.
-    fn take_own(&mut self, own: &mut Source<'_>, extent: &mut Extent<'_>) -> io::Result<bool> {
-        match own.go_on(&self.end, |frame| extent.take(frame))? {
+    fn take_own(&mut self, own: &mut Source<'_>, pass: &mut Pass<'_>) -> io::Result<bool> {
+        match own.go_on(&self.end, |frame| pass.take(frame))? {
             Ok(end) => {
                 self.end = end;
                 return Ok(true);
@@ -297,9 +297,9 @@ impl MergedSegment {
     }
 
     /// Takes the backup's frame that goes on here. False: it has none that may be taken.
-    fn take_of_backup(&mut self, backup: &mut Source<'_>, extent: &mut Extent<'_>) -> io::Result<bool> {
+    fn take_of_backup(&mut self, backup: &mut Source<'_>, pass: &mut Pass<'_>) -> io::Result<bool> {
         let from = self.end;
-        match backup.go_on(&from, |frame| extent.take_of_backup(frame))? {
+        match backup.go_on(&from, |frame| pass.take_of_backup(frame))? {
             Ok(end) => {
                 self.end = end;
                 self.content.add(Patch::of_backup(from.file_offset, end.file_offset));
@@ -319,7 +319,7 @@ impl MergedSegment {
         own: Option<&Source<'_>>,
         next: Option<&SegmentHeader>,
         run: &BackupRun,
-        extent: &mut Extent<'_>,
+        pass: &mut Pass<'_>,
     ) -> io::Result<bool> {
         let Some(Source { search, allowance, .. }) = own.filter(|_| self.refused.is_none()) else {
             return Ok(false);
@@ -334,7 +334,7 @@ impl MergedSegment {
         let mut scan = Scan::until(&trial, &self.header, mended.frame_end)?;
         scan.skip_to(self.end);
         let taken = match scan.next_frame()? {
-            Ok(frame) => extent.take(&frame),
+            Ok(frame) => pass.take(&frame),
             Err(_) => return Ok(false),
         };
         if let Err(refusal) = taken {

@@ -48,12 +48,14 @@ pub(crate) struct Overlay {
     backup: Option<Arc<TolerantFile>>,
     /// In order; none overlaps another.
     patches: Vec<Patch>,
+    /// Where the file ends, if not where the store's own does, or the last patch.
+    end: Option<u64>,
 }
 
 impl Overlay {
     /// The store's file without a patch, and the backup's file that patches may come from.
     pub(crate) fn new(own: Option<Arc<TolerantFile>>, backup: Option<Arc<TolerantFile>>) -> Self {
-        Self { own, backup, patches: Vec::new() }
+        Self { own, backup, patches: Vec::new(), end: None }
     }
 
     pub(crate) fn own(&self) -> Option<&Arc<TolerantFile>> {
@@ -99,6 +101,11 @@ impl Overlay {
         }
     }
 
+    /// The file as it is to be written, so many bytes long; no patch is added any more.
+    pub(crate) fn ending_at(self, end: u64) -> Self {
+        Self { end: Some(end), ..self }
+    }
+
     /// Adds the zeros that the file lacks before an end: a scan takes what a file is too short for as zeros.
     pub(crate) fn add_zeros_before(&mut self, end: u64) -> io::Result<()> {
         let length = self.len()?;
@@ -141,23 +148,10 @@ impl DiskFile for Overlay {
         }
     }
 
-    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn set_len(&self, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn allocate(&self, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
     fn len(&self) -> io::Result<u64> {
+        if let Some(end) = self.end {
+            return Ok(end);
+        }
         let own_bytes = self.own.as_ref().map_or(Ok(0), |own| own.len())?;
         Ok(own_bytes.max(self.patches.last().map_or(0, |patch| patch.end)))
     }

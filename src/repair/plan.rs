@@ -225,7 +225,7 @@ impl<'a> Changes<'a> {
     ) -> Result<Vec<Change>> {
         let mut changes = Self { files, meta, own, strangers: BTreeSet::new(), all: Vec::new() };
         changes.find_strangers(inspected)?;
-        changes.rename();
+        changes.rename()?;
         for rewrite in merged.iter().flat_map(|merged| &merged.rewrites) {
             changes.write(rewrite);
         }
@@ -275,7 +275,7 @@ impl<'a> Changes<'a> {
     }
 
     /// Gives segments their names.
-    fn rename(&mut self) {
+    fn rename(&mut self) -> Result<()> {
         let misnamed = self.own.iter().filter_map(|(number, file)| {
             let right = self.segment_path(*number);
             (file.path != right).then(|| (file.path.clone(), self.segment_path(ASIDE_FROM + number), right))
@@ -284,6 +284,7 @@ impl<'a> Changes<'a> {
         // First all of them aside, so that each right name is free.
         for (from, aside, _) in &misnamed {
             if from != aside {
+                self.check_is_free(aside)?;
                 self.push(RepairStep::Rename { from: from.clone(), to: aside.clone() }, None);
             }
         }
@@ -293,6 +294,18 @@ impl<'a> Changes<'a> {
             }
             self.push(RepairStep::Rename { from, to }, None);
         }
+        Ok(())
+    }
+
+    /// Refuses a store in which another file has a name that one needs that waits for its own.
+    fn check_is_free(&self, aside: &PathBuf) -> Result<()> {
+        let is_taken = self.strangers.contains(aside) || self.own.values().any(|file| file.path == *aside);
+        if !is_taken {
+            return Ok(());
+        }
+        let reason = "under this name a repair keeps a segment whose own name another one has, and it is taken: move it out \
+                      of segments/ yourself, and repair again";
+        Err(Error::not_repairable(aside, reason))
     }
 
     fn write(&mut self, rewrite: &Rewrite) {

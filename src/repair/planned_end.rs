@@ -7,11 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     disk::contract::{Disk, OpenMode},
     error::{Error, Result},
-    format::{
-        frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
-        layout::bytes,
-        segment_header::SEGMENT_HEADER_BYTES,
-    },
+    format::{frame::FrameKind, layout::bytes, segment_header::SEGMENT_HEADER_BYTES},
     log::{
         scan::{ChainEnd, is_end_of_chain},
         segment::Segment,
@@ -46,10 +42,10 @@ impl PlannedEnd {
             return Ok(true);
         }
         // Whoever opens a log that was cut begins with an EPOCH; else what was cut off is there again.
-        let next = match header_at(&segment, self.file_offset).map_err(io)? {
+        let next = match segment.frame_header_at(self.file_offset).map_err(io)? {
             Some(header) => Some(header),
             None => match segment_of(disk, store, self.segment + 1)? {
-                Some(next) => header_at(&next, bytes(SEGMENT_HEADER_BYTES)).map_err(io)?,
+                Some(next) => next.frame_header_at(bytes(SEGMENT_HEADER_BYTES)).map_err(io)?,
                 None => None,
             },
         };
@@ -63,15 +59,4 @@ fn segment_of(disk: &dyn Disk, store: &Path, number: u64) -> Result<Option<Segme
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         opened => opened.map(Some),
     }
-}
-
-/// The header of a frame that begins there.
-fn header_at(segment: &Segment, file_offset: u64) -> io::Result<Option<FrameHeader>> {
-    let mut content = [0; FRAME_HEADER_BYTES];
-    if segment.file.len()? < file_offset + bytes(content.len()) {
-        return Ok(None);
-    }
-    segment.file.read_exact_at(&mut content, file_offset)?;
-    let header = FrameHeader::decode(&content).ok();
-    Ok(header.filter(|header| header.log_offset == segment.log_offset(file_offset)))
 }

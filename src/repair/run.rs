@@ -37,6 +37,7 @@ use crate::{
         plan::{Change, Changes, RepairPlan, RepairStep, wrong_indexes},
         planned_end::PlannedEnd,
         progress::RepairProgress,
+        rehearsal::{Promise, rehearse},
         repair_event::{EarlierReport, append_repair_event, read_report},
         report::{EVENTS, SYSTEM_EVENTS, Summary, to_json},
         restored::Restored,
@@ -129,8 +130,8 @@ pub fn plan_repair_on(
 /// [`Error::RepairNotAllowed`] where something is to be changed, and the options name no backup and don't accept a loss; or events
 /// would be taken out of the log, and the options don't accept that. [`Error::Locked`] while a writer has the store;
 /// [`Error::NotAStore`], also for a backup that is none of this store; [`Error::NotRepairable`] for a directory of
-/// backups, for damage that no repair knows a cure for, and where a newer version seems to have written to the log; [`Error::RepairStopped`] if `progress` says so;
-/// [`Error::NewerFormat`], [`Error::Io`].
+/// backups, for damage that no repair knows a cure for, and where a newer version seems to have written to the log;
+/// [`Error::RepairStopped`] if `progress` says so; [`Error::NewerFormat`], [`Error::Io`].
 pub fn repair(path: impl AsRef<Path>, options: &RepairOptions, progress: Tell<'_>) -> Result<Repaired> {
     repair_on(Arc::new(OsDisk), path, options, progress)
 }
@@ -150,20 +151,20 @@ pub fn repair_on(
     let progress = &mut RepairProgress::new(&path, progress);
     let prepared = Prepared::new(disk, &path, options, progress)?;
     let mut summary = Summary::of(&prepared.plan, options.backup.as_deref());
-    let mut folder = None;
+    let mut made = None;
     if prepared.plan.is_needed() {
         if options.loss == Loss::Refused && (prepared.plan.loses_events() || options.backup.is_none()) {
             return Err(Error::RepairNotAllowed { path, cost: prepared.plan.cost() });
         }
         if prepared.plan.mends() {
             summary = prepared.keep(summary, progress)?;
-            folder = Some(folder_of(&path, summary.repair));
+            made = Some(summary.repair);
         }
-        prepared.change(folder.as_ref().map(|_| summary.repair), progress)?;
+        prepared.change(made, progress)?;
     }
-    let made = folder.as_ref().map(|_| summary.repair);
     let told = conclude(&prepared.files.disk, &path, options, lock, made)?;
     let told = told.filter(|told| Some(*told) != made);
+    let folder = made.map(|repair| folder_of(&path, repair));
     Ok(Repaired { plan: prepared.plan, folder, told, summary })
 }
 
@@ -251,14 +252,21 @@ impl Prepared {
         let backup = options.backup.as_ref();
         let backup = backup.map(|backup| open_backup(&files, backup, &own, &inspected)).transpose()?;
         let backup = backup.unwrap_or_default();
-        let merged = merge(&files, &mut inspected, (&meta, &own, &backup), options, progress)?;
+        let sources = Sources { disk: &*files.disk, meta: &meta, own: &own, backup: &backup };
+        let streams = inspected.streams_before.take().unwrap_or_else(StreamTable::new);
+        let judge = Judge::behind(streams.clone());
+        let merged = merge(&files, &inspected, (&sources, judge), options, progress)?;
         let mark = Mark::read(&*files.disk, store, store_id)?;
         let changes = Changes::of(&files, &inspected, (&meta, &own), merged.as_ref(), &mark)?;
-        let end = merged.as_ref().map(Merged::planned_end);
         let Inspected { verification, slots, sound_up_to, .. } = inspected;
         let plan = RepairPlan::new(verification, merged.as_ref(), &changes);
         if !plan.verification.is_whole() && !plan.mends() {
             return Err(still_damaged(store, &plan.verification));
+        }
+        let end = merged.as_ref().map(Merged::planned_end);
+        if let Some(end) = end {
+            let promise = Promise { kept: plan.kept, end };
+            rehearse(&files, &sources, &changes, (sound_up_to, streams), &promise, progress)?;
         }
         Ok(Self { files, meta, slots, own, backup, sound_up_to, plan, changes, end })
     }
@@ -288,7 +296,8 @@ impl Prepared {
         let (first_segment, _) = self.sound_up_to;
         progress.expect(self.own.range(first_segment..).map(|(_, own)| own.bytes).sum());
         let mut line = Vec::new();
-        walk_from(&self.files, &self.meta, &self.slots, self.sound_up_to, &mut |_, _, record| {
+        let before = StreamTable::new();
+        walk_from(&self.files, &self.meta, &self.slots, self.sound_up_to, before, &mut |_, _, record| {
             progress.advance(bytes(record.bytes.len()))?;
             let event = &record.event;
             if event.position <= self.plan.kept {
@@ -350,8 +359,8 @@ impl Prepared {
 /// Puts the log together, if anything of it is damaged.
 fn merge(
     files: &IndexFiles,
-    inspected: &mut Inspected,
-    (meta, own, backup): (&StoreMeta, &Files, &Files),
+    inspected: &Inspected,
+    (sources, judge): (&Sources<'_>, Judge),
     options: &RepairOptions,
     progress: &mut RepairProgress<'_>,
 ) -> Result<Option<Merged>> {
@@ -361,8 +370,6 @@ fn merge(
     }
     let directory = DirectoryCheck::open(files).0;
     let marks = Marks::new(files, Writers::None, directory.as_ref().map(DirectoryCheck::covered));
-    let sources = Sources { disk: &*files.disk, meta, own, backup };
-    let judge = Judge::behind(inspected.streams_before.take().unwrap_or_else(StreamTable::new));
     let merged = sources.merge(inspected.sound_up_to, found, judge, &marks, progress)?;
     if let Some((path, refusal)) = merged.refused.as_ref().filter(|(_, refusal)| refusal.is_newer()) {
         return Err(newer(path, refusal.file_offset, refusal.reason));
@@ -370,7 +377,7 @@ fn merge(
     match &options.backup {
         Some(backup)
             if merged.is_of_another_history
-                || replaces_own(files, inspected, (meta, own), &merged.restored, progress)? =>
+                || replaces_own(files, inspected, sources, &merged.restored, progress)? =>
         {
             Err(no_backup(backup, OTHER_HISTORY))
         }
@@ -382,7 +389,7 @@ fn merge(
 fn replaces_own(
     files: &IndexFiles,
     inspected: &Inspected,
-    (meta, own): (&StoreMeta, &Files),
+    sources: &Sources<'_>,
     restored: &Restored,
     progress: &mut RepairProgress<'_>,
 ) -> Result<bool> {
@@ -390,9 +397,10 @@ fn replaces_own(
         return Ok(false);
     }
     let (first, _) = inspected.sound_up_to;
-    progress.expect(own.range(first..).map(|(_, own)| own.bytes).sum());
+    progress.expect(sources.own.range(first..).map(|(_, own)| own.bytes).sum());
     let mut is_other = false;
-    walk_from(files, meta, &inspected.slots, inspected.sound_up_to, &mut |_, _, record| {
+    let (slots, streams) = (&inspected.slots, StreamTable::new());
+    walk_from(files, sources.meta, slots, inspected.sound_up_to, streams, &mut |_, _, record| {
         is_other |= restored.is_other(record);
         progress.advance(bytes(record.bytes.len()))
     })?;
@@ -450,3 +458,6 @@ fn nameless(store: &Path) -> Error {
                   from a backup";
     Error::not_repairable(store, reason)
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,8 +35,8 @@ pub(crate) fn make(sources: &Sources<'_>, change: &Change) -> Result<()> {
             make_directory(disk, directory_of(path))?;
             match content {
                 Content::Segment(rewrite) => {
-                    let segment = sources.again(rewrite)?;
-                    copy_whole(disk, &segment.content, rewrite.length, path)
+                    let content = sources.again(rewrite)?;
+                    copy_whole(disk, &content, rewrite.length, path)
                 }
                 Content::Bytes(content) => create_whole(disk, path, content).map(drop),
                 Content::Nothing => Ok(()),

@@ -74,7 +74,7 @@ fn a_version_that_doesnt_go_on_ends_the_log_as_damage_does() -> Outcome {
 
 /// Expects that nothing is done, and nothing is changed.
 #[track_caller]
-fn check_newer(patient: &Patient, options: &RepairOptions, directory: &str) {
+pub(crate) fn check_newer(patient: &Patient, options: &RepairOptions, directory: &str) {
     let before = files_of(&patient.disk);
     for refused in [plan(&patient.disk, options).map(drop), repair(&patient.disk, options).map(drop)] {
         let refused = refused.expect_err("a newer version seems to have written it");
