@@ -1,6 +1,6 @@
 //! Lines of columns for as many rows as there may be, in one pass and in bounded memory.
 //!
-//! Rows wait until there is a window of them, or nothing more comes for now. Each column is as wide as its widest cell up to there: the
+//! Rows wait until there is a window of them, or until nothing more comes. Each column is as wide as its widest cell up to there: the
 //! first window stands straight, and a later one moves to the right at most. Long names and values widen no column for all others.
 //!
 //! Where lines have to fit a terminal, each row does by itself: names are cut first, then values share what is left.
@@ -148,7 +148,7 @@ impl Columns {
             parts.push(Part { before: before + left, text, style: cell.style });
             before = right + BETWEEN;
         }
-        self.write_line(parts, width, lines);
+        self.write_line(&parts, width, lines);
     }
 
     /// How wide each cell may be, so that the line fits, and how wide it is to be, so that the next one stands below others.
@@ -181,7 +181,7 @@ impl Columns {
             let label = Part { before: BETWEEN, text: label.into(), style: colours::DIM };
             let gap = usize::from(!label.text.is_empty());
             let text = Part { before: gap, text: text.into(), style: Style::new() };
-            self.write_line(vec![label, text], width, lines);
+            self.write_line(&[label, text], width, lines);
         };
         match &below.text {
             BelowText::Plain(text) => write(below.label, text),
@@ -194,11 +194,11 @@ impl Columns {
     }
 
     /// Appends a line of these parts, with its end, as far as it fits.
-    fn write_line(&self, parts: Vec<Part<'_>>, width: Option<usize>, lines: &mut String) {
+    fn write_line(&self, parts: &[Part<'_>], width: Option<usize>, lines: &mut String) {
         let whole = || parts.iter().map(|part| part.before + part.text.width()).sum::<usize>();
         match width.filter(|width| whole() > *width) {
             None => parts.iter().for_each(|part| self.push(part.before, &part.text, part.style, lines)),
-            Some(width) => self.push_beginning(&parts, width, lines),
+            Some(width) => self.push_beginning(parts, width, lines),
         }
         lines.push('\n');
     }
@@ -379,8 +379,7 @@ mod tests {
         let cell = |text: &str, style| Cell { text: text.to_owned(), style };
         let cells = vec![cell("ab", colours::DIM), cell("0123456789", colours::DIM)];
         columns.add(Row { cells, below: Vec::new() });
-        columns
-            .push(Row { cells: vec![cell("a", Style::new()), cell("1", Style::new())], below: Vec::new() });
+        columns.add(Row { cells: vec![cell("a", Style::new()), cell("1", Style::new())], below: Vec::new() });
         let mut lines = String::new();
         columns.write(Some(8), &mut lines);
         assert_eq!(lines, "\u{1b}[2mab\u{1b}[0m  \u{1b}[2m012…\u{1b}[0m\na   1\n");

@@ -19,7 +19,7 @@ use crate::{
     reading_arguments::LayoutArguments,
 };
 
-/// Standard output, as lines of events. `flush` it at the end, and whenever nothing more comes for now.
+/// Standard output, as lines of events. `flush` it at the end, and whenever what comes next is waited for.
 pub(crate) struct EventPrinter {
     output: Output,
     layout: Layout,
