@@ -65,6 +65,9 @@ mod cli_snapshots;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_tail.rs"]
 mod cli_tail;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+#[path = "suite/cli_terminal.rs"]
+mod cli_terminal;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_types.rs"]
 mod cli_types;

@@ -47,7 +47,7 @@ impl Place {
     /// The program, with nothing on standard input, and both outputs to be read.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.args(arguments).current_dir(self.path()).env_remove("ANNALS_STORE");
+        command.args(arguments).current_dir(self.path()).env_remove("ANNALS_STORE").env("TZ", "UTC");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -59,7 +59,12 @@ impl Place {
     /// Runs the program with a text on standard input.
     pub(crate) fn run_with(&self, arguments: &[&str], stdin: &str) -> Run {
         let mut command = assert_cmd::Command::new(PROGRAM);
-        command.args(arguments).current_dir(self.path()).env_remove("ANNALS_STORE").write_stdin(stdin);
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_remove("ANNALS_STORE")
+            .env("TZ", "UTC")
+            .write_stdin(stdin);
         let output = command.output().expect("the program runs");
         Run {
             code: output.status.code(),

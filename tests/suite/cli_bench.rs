@@ -202,7 +202,7 @@ fn options_that_make_no_sense_are_refused() {
         (&["read-all", "--events", "10", "--streams", "11"], "10 --events can't be in 11 --streams"),
         (&["--payload", "10"], "--payload is from "),
         (&["--payload", "16MiB"], "--payload is from "),
-        (&["--payload", "many"], "it is a size in bytes, such as 200, 4KiB or 1MB"),
+        (&["--payload", "many"], "it is a size in bytes, such as 200, 4k, 64MiB or 1.5GB"),
         (&["append", "--batch", "60000", "--payload", "4KiB"], "give a smaller --batch"),
         (&["open", "--payload", "1MiB"], "1000000 --events of 1048576 bytes take more than 4.0 GiB"),
         (&["--duration", "0"], "it is longer than nothing"),

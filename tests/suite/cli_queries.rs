@@ -181,3 +181,120 @@ fn what_makes_no_sense_together_ends_with_2() {
     }
     assert!(!place.store().exists());
 }
+
+#[test]
+fn fields_choose_and_order_the_columns() {
+    let place = with_days();
+    let read = |options: &[&str]| place.prints(&[&["read", "--event", "paid-1"], options].concat());
+    assert_eq!(read(&["--fields", "type,position,id"]), "OrderPaid  4  paid-1\n");
+    assert_eq!(read(&["--fields", "time", "--fields", "version,time"]), "2025-11-21T23:59:59.999999Z  2\n");
+    assert_eq!(read(&["--fields", "occurred-at,schema-version"]), "2025-11-21T23:59:59.999999Z  1\n");
+    let tail = place.prints(&["tail", "--limit", "2", "--fields", "stream,version"]);
+    assert_eq!(tail.lines().count(), 2, "{tail}");
+    let said = place.fails(2, &["read", "--all", "--fields", "stream,when"]);
+    assert!(said.contains("position, stream, version, type, time, id"), "{said}");
+}
+
+#[test]
+fn fields_of_json_are_those_of_the_whole_line() {
+    let place = with_days();
+    let whole = &place.json(&["read", "--event", "paid-1", "--format", "json"])[0];
+    let fields = ["--fields", "metadata,time,position,occurredAt,time", "--format", "json"];
+    let line = place.prints(&[&["read", "--event", "paid-1"], &fields[..]].concat());
+    let part: Value = serde_json::from_str(&line).expect("JSON");
+    for (name, value) in part.as_object().expect("an object") {
+        assert_eq!(value, &whole[name], "{name}");
+    }
+    assert!(line.starts_with("{\"metadata\":{") && line.ends_with("}\n"), "{line}");
+    assert_eq!(line.matches("\"timestamp\":").count(), 1, "{line}");
+    let order =
+        ["\"metadata\"", "\"timestamp\"", "\"position\"", "\"occurredAt\""].map(|name| line.find(name));
+    assert!(order.is_sorted() && order[0].is_some(), "{line}");
+    // What isn't JSON has another member, as there.
+    place.prints_with(
+        &["import", "-"],
+        "{\"stream\":\"bytes\",\"type\":\"T\",\"id\":\"b\",\"dataBase64\":\"AP8=\"}\n",
+    );
+    let bytes = place.prints(&["read", "bytes", "--fields", "id,data,metadata", "--format", "json"]);
+    assert_eq!(bytes, "{\"id\":\"b\",\"dataBase64\":\"AP8=\"}\n");
+}
+
+#[test]
+fn json_can_be_laid_out_below_the_line() {
+    let place = Place::new();
+    let event = ["--data", "{\"b\":1.10,\"a\":[]}", "--metadata", "{\"userId\":\"u-7\"}"];
+    place.prints(&[&["append", "a", "--type", "T"], &event[..]].concat());
+    place.prints(&["append", "a", "--type", "T"]);
+    let text = place.prints(&["read", "a", "--pretty", "--fields", "stream,version,data,metadata"]);
+    let first =
+        "a  1\n  data {\n    \"b\": 1.10,\n    \"a\": []\n  }\n  metadata {\n    \"userId\": \"u-7\"\n  }\n";
+    assert_eq!(text, format!("{first}a  2\n  data {{}}\n"));
+    let said = place.fails(2, &["read", "a", "--pretty", "--format", "json"]);
+    assert!(said.contains("--pretty is for text"), "{said}");
+    place.fails(2, &["tail", "--pretty", "--format", "json"]);
+}
+
+#[test]
+fn more_events_than_a_window_has_are_all_printed_once() {
+    let place = Place::new();
+    let lines: String = (0..1_000).map(|_| "{\"stream\":\"a\",\"type\":\"T\"}\n").collect();
+    place.prints_with(&["import", "-"], &lines);
+    let printed = place.prints(&["read", "--all", "--fields", "position"]);
+    let positions: Vec<u64> = printed.lines().map(|line| line.trim().parse().expect("a number")).collect();
+    assert_eq!(positions, (1..=1_000).collect::<Vec<u64>>());
+    assert_eq!(place.prints(&["tail", "--fields", "position"]), printed);
+    // The numbers end below each other, in each window.
+    assert_eq!(printed.lines().next().map(str::len), Some("256".len()));
+    assert_eq!(printed.lines().last().map(str::len), Some("1000".len()));
+}
+
+#[test]
+fn times_without_an_offset_are_of_the_zone_of_who_asks() {
+    let place = with_days();
+    let read = |zone: &str, options: &[&str]| {
+        let arguments = [&["read", "--all", "--fields", "position"], options].concat();
+        let output = place.command(&arguments).env("TZ", zone).output().expect("the program runs");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        text.split_whitespace().map(|word| word.parse().expect("a position")).collect::<Vec<u64>>()
+    };
+    let all = read("UTC", &[]);
+    let until_noon = read("UTC", &["--until", "2025-11-21T12:00Z"]);
+    assert!(until_noon.len() < all.len() && !until_noon.is_empty(), "{until_noon:?}");
+    assert_eq!(read("UTC", &["--until", "2025-11-21 12:00"]), until_noon);
+    assert_eq!(read("EST5", &["--until", "2025-11-21 07:00"]), until_noon);
+    assert_eq!(read("EST5", &["--until", "2025-11-21T12:00Z"]), until_noon);
+    // A day begins and ends five hours later there.
+    let day = ["--since", "2025-11-21", "--until", "2025-11-21"];
+    let the_same = ["--since", "2025-11-21T05:00Z", "--until", "2025-11-22T04:59:59.999999Z"];
+    assert_eq!(read("EST5", &day), read("UTC", &the_same));
+    assert_ne!(read("EST5", &day), read("UTC", &day));
+    assert_eq!(read("UTC", &["--since", "yesterday"]), [0_u64; 0]);
+    assert_eq!(read("UTC", &["--until", "yesterday 17:30"]), all);
+}
+
+#[test]
+fn what_is_done_inside_is_told_on_standard_error_to_who_asks() {
+    let place = with_days();
+    let verbose = place.run(&["read", "order-1", "-v"]);
+    assert_eq!(verbose.stdout, place.prints(&["read", "order-1"]));
+    assert!(
+        verbose.stderr.contains("INFO opened for reading path=./annals-data last_position=5"),
+        "{}",
+        verbose.stderr
+    );
+    assert!(!verbose.stderr.contains("DEBUG"), "{}", verbose.stderr);
+    let in_detail = place.run(&["-vv", "read", "order-1"]);
+    assert!(in_detail.stderr.contains("DEBUG begins arguments="), "{}", in_detail.stderr);
+    let said = place.fails(2, &["-q", "read", "order-1", "-v"]);
+    assert!(said.contains("--quiet and --verbose"), "{said}");
+}
+
+#[test]
+fn quiet_keeps_messages_back_and_not_errors() {
+    let place = Place::new();
+    let run = place.run(&["--quiet", "types", "register", "CreateOrder"]);
+    assert_eq!((run.stderr.as_str(), run.stdout.lines().count()), ("", 1), "the result is no message");
+    assert!(place.run(&["types", "register", "PayOrder"]).stderr.starts_with("annals: hint: "));
+    let said = place.fails(4, &["-q", "types", "show", "OrderPaid"]);
+    assert!(said.starts_with("annals: "), "{said}");
+}

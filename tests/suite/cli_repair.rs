@@ -184,3 +184,13 @@ fn verify_tells_positions_streams_versions_and_ids() {
     let said = place.fails(6, &["read", "order-3"]);
     assert!(said.contains("\"annals repair\""), "{said}");
 }
+
+#[test]
+fn what_can_be_read_before_damage_is_printed() {
+    let (place, log) = with_events();
+    damage(&log);
+    for format in ["text", "json"] {
+        let run = place.run(&["read", "--all", "--format", format]);
+        assert_eq!((run.code, run.stdout.lines().count()), (Some(6), 3), "{run:?}");
+    }
+}

@@ -13,6 +13,7 @@ fn the_command_line_does_what_its_document_shows() {
     trycmd::TestCases::new()
         .register_bin("annals", Path::new(env!("CARGO_BIN_EXE_annals")))
         .env("ANNALS_STORE", "./annals-data")
+        .env("TZ", "UTC")
         .case("docs/cli.md");
 }
 
@@ -21,6 +22,7 @@ fn operators_see_what_their_document_shows() {
     trycmd::TestCases::new()
         .register_bin("annals", Path::new(env!("CARGO_BIN_EXE_annals")))
         .env("ANNALS_STORE", "./annals-data")
+        .env("TZ", "UTC")
         .case("docs/operations.md");
 }
 

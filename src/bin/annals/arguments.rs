@@ -13,7 +13,8 @@ use clap::{
 use crate::{
     backup_arguments::{BackupArguments, RestoreArguments},
     bench_arguments::BenchArguments,
-    clock_text,
+    clock_text, colours,
+    global_arguments::{self, GlobalArguments},
     input::{JsonArgument, Source},
     reading_arguments::{
         ExportArguments, InfoArguments, NamesArguments, ReadArguments, StreamsArguments, TailArguments,
@@ -43,15 +44,22 @@ Exit codes:
   4  not found: there is no store, or no such stream, event, checkpoint, snapshot, projection, registered event
      type or backup
   5  another process has the store open for writing, and this command would have to write
-  6  the store's files are damaged"#;
+  6  the store's files are damaged
+
+Environment:
+  ANNALS_STORE  the store, where --store doesn't name it
+  TZ            the zone of times without an offset, where that isn't to be the system's
+  NO_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM  whether --color auto shows colours"#;
 
 /// An event store in a directory: append events to streams, read them back in order.
 #[derive(Debug, Parser)]
-#[command(name = "annals", version, after_long_help = EXAMPLES)]
+#[command(name = "annals", version, styles = colours::HELP, after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The store's directory. `append`, `import`, `types register` and `restore` make it where there is none.
     #[arg(long, global = true, env = "ANNALS_STORE", default_value = "./annals-data", value_name = "DIR")]
     pub(crate) store: PathBuf,
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -99,9 +107,12 @@ pub(crate) enum Command {
 impl Arguments {
     /// What the command line says, if it makes sense; else the program ends here, with the code 2.
     pub(crate) fn given() -> Self {
+        global_arguments::begin_with_colour(std::env::args_os());
         let matches = Self::command().get_matches();
         let arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let problem = match &arguments.command {
+            _ if arguments.global.problem().is_some() => arguments.global.problem().map(str::to_owned),
+            Command::Read(read) => read.layout.problem().map(str::to_owned),
             Command::Tail(tail) => tail.problem().map(str::to_owned),
             Command::Bench(_) if names_store(&matches) => Some(
                 "bench makes stores of its own, and never touches one that is there: --directory says where"
@@ -173,7 +184,8 @@ pub(crate) struct AppendArguments {
     pub(crate) id: Option<EventId>,
     /// When it happened, with the zone's offset: 2025-11-21T09:30:00+01:00.
     ///
-    /// Microseconds are kept, and what is finer is dropped.
+    /// Microseconds are kept, and what is finer is dropped. The offset is stored with the event, so it must be said, and isn't
+    /// that of the machine where it is typed.
     #[arg(long, value_name = "TIME", value_parser = clock_text::parse_occurred_at)]
     pub(crate) occurred_at: Option<OccurredAt>,
     /// The version of the data's schema.
@@ -218,7 +230,7 @@ pub(crate) struct WritingArguments {
 /// How long a command waits for the store.
 #[derive(Args, Debug)]
 pub(crate) struct WaitingArguments {
-    /// How long to wait while another process has the store open for writing: 500ms, 10s, 2m; 0 not at all.
+    /// How long to wait while another process has the store open for writing: 500ms, 90s, 10m, 1h30m; 0 not at all.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = clock_text::parse_duration)]
     pub(crate) wait: Duration,
 }

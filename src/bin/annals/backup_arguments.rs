@@ -59,7 +59,9 @@ pub(crate) struct RestoreArguments {
     /// Restore up to this position; a commit that goes on behind it is left out.
     #[arg(long, value_name = "POSITION", conflicts_with = "to_time")]
     pub(crate) to_position: Option<u64>,
-    /// Restore what was stored up to this time: 2025-11-21T09:30:00+01:00, 2025-11-21 (all of that day), '2h ago'.
+    /// Restore what was stored up to this time: '2025-11-21 09:30', '2h ago', yesterday (all of that day).
+    ///
+    /// As with `annals read`: what has no offset, as 2025-11-21T09:30:00+01:00 has one, is of this system's zone.
     #[arg(long, value_name = "TIME", value_parser = clock_text::parse_until)]
     pub(crate) to_time: Option<Timestamp>,
     /// Where a store is already, give that another name: it is kept, and said where.

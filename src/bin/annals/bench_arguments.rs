@@ -54,7 +54,7 @@ pub(crate) struct BenchArguments {
     /// Without it 1 for append, and 1 and 100 for load.
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = value_parser!(u16).range(1..))]
     batch: Vec<u16>,
-    /// How many bytes of data an event has: 200, 4KiB.
+    /// How many bytes of data an event has: 200, 4k, 1.5MB.
     #[arg(long, value_name = "BYTES", default_value = "200", value_parser = sizes::parse)]
     pub(crate) payload: u64,
     /// How many streams there are: those that are appended to, and those of the store that is read.
@@ -68,10 +68,10 @@ pub(crate) struct BenchArguments {
     /// What an event has reached when it counts as stored; without it both are measured, durable first.
     #[arg(long, value_enum)]
     durability: Option<DurabilityArgument>,
-    /// How long each row is measured: 500ms, 5s, 2m.
+    /// How long each row is measured: 500ms, 90s, 10m, 1h30m.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub(crate) duration: Duration,
-    /// How much of the disk a row may take, about; it ends earlier there.
+    /// How much of the disk a row may take, about: 64MiB, 1.5GB. It ends earlier there.
     #[arg(long, value_name = "BYTES", default_value = "4GiB", value_parser = sizes::parse)]
     pub(crate) space: u64,
     /// Where the stores are made, in a directory of their own: it says which disk is measured.

@@ -1,6 +1,12 @@
-//! Times and durations as text: RFC 3339, with microseconds and the zone's offset.
+//! Times and durations as text, in all forms that the program takes and prints.
 //!
-//! Where a time bounds what is read, it can also be a date, which is that whole day in UTC, or how long ago it was.
+//! What is stored with an event, when it happened, is RFC 3339 with the zone's offset, to the microsecond. It says the same wherever
+//! it is read, so an offset is never made up.
+//!
+//! A time that bounds what is read, or says how far back something goes, is asked by somebody here and now. So it is also taken
+//! without an offset, in the system's zone; as a date, `today` or `yesterday`, which are whole days of that zone; or
+//! as how long ago it was. What names several moments (a day, the hour that an autumn night has twice) is all of them:
+//! `--since` means the first, `--until` the last.
 //!
 //! RFC 3339 can't say every time that a store can hold (years above 9999, offsets of days). Such a time is
 //! printed as `@` with its microseconds since 1970 and its offset in minutes, `@253402300800000000us+0m`,
@@ -11,7 +17,7 @@ use std::time::Duration;
 pub(crate) use annals::print_timestamp;
 use annals::{AsOf, OccurredAt, Position, Timestamp};
 use jiff::{
-    SignedDuration, Span,
+    Span, SpanRelativeTo, Zoned,
     civil::{Date, DateTime, Time},
     fmt::temporal::Pieces,
     tz::{Offset, TimeZone},
@@ -20,15 +26,16 @@ use jiff::{
 const SECONDS_PER_MINUTE: i32 = 60;
 const NANOSECONDS_PER_MICROSECOND: i128 = 1_000;
 
-/// Reads `500ms`, `10s`, `2m`, and plain `0`.
+/// Reads `500ms`, `90s`, `1h30m`, `1.5h`, `2 days` of 24 hours each, and plain `0`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let duration = text.parse::<SignedDuration>().ok();
+    let span = text.parse::<Span>().ok().filter(|_| !text.ends_with("ago"));
+    let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     duration
         .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| "it is a duration, such as 500ms, 10s or 2m".to_owned())
+        .ok_or_else(|| "it is a duration, such as 500ms, 90s, 10m, 1h30m, 1.5h or 2d".to_owned())
 }
 
 fn parse_odd(text: &str) -> Option<OccurredAt> {
@@ -37,7 +44,7 @@ fn parse_odd(text: &str) -> Option<OccurredAt> {
     Some(OccurredAt { time, offset_minutes: offset.parse().ok()? })
 }
 
-/// Reads a time with its offset. Digits behind the microsecond are dropped.
+/// Reads the time of something that is stored, with its offset. Digits behind the microsecond are dropped.
 pub(crate) fn parse_occurred_at(text: &str) -> Result<OccurredAt, String> {
     if let Some(odd) = parse_odd(text) {
         return Ok(odd);
@@ -63,14 +70,14 @@ pub(crate) fn parse_occurred_at(text: &str) -> Result<OccurredAt, String> {
     }
 }
 
-/// Reads the first moment that a bound names: a date's midnight.
+/// Reads the first moment that a bound names: the beginning of a day.
 pub(crate) fn parse_since(text: &str) -> Result<Timestamp, String> {
-    parse_bound(text, jiff::Timestamp::now()).map(|bound| bound.first)
+    parse_bound(text, &Zoned::now()).map(|bound| bound.first)
 }
 
-/// Reads the last moment that a bound names: the end of a date.
+/// Reads the last moment that a bound names: the end of a day.
 pub(crate) fn parse_until(text: &str) -> Result<Timestamp, String> {
-    parse_bound(text, jiff::Timestamp::now()).map(|bound| bound.last)
+    parse_bound(text, &Zoned::now()).map(|bound| bound.last)
 }
 
 /// Reads a position, which is a plain number, or the last moment that a bound names.
@@ -106,7 +113,7 @@ pub(crate) fn parse_beginning(text: &str) -> Result<Beginning, String> {
     }
 }
 
-/// What a bound names: a moment, or a day.
+/// What a bound names, both ends included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct TimeBound {
     first: Timestamp,
@@ -114,47 +121,87 @@ struct TimeBound {
 }
 
 impl TimeBound {
-    fn moment(time: Timestamp) -> Self {
-        Self { first: time, last: time }
+    fn moment(time: jiff::Timestamp) -> Option<Self> {
+        let time = timestamp_of(time)?;
+        Some(Self { first: time, last: time })
     }
 }
 
-fn parse_bound(text: &str, now: jiff::Timestamp) -> Result<TimeBound, String> {
-    if text == "now" {
-        return Ok(TimeBound::moment(Timestamp::from_micros(now.as_microsecond())));
-    }
-    if let Some(bound) = parse_ago(text, now).or_else(|| parse_day(text)) {
-        return Ok(bound);
-    }
-    let time = parse_occurred_at(text).map(|time| TimeBound::moment(time.time));
-    time.map_err(|_| {
-        "it is a time with its offset, such as 2025-11-21T09:30:00+01:00, a date, such as 2025-11-21, or how long \
-         ago it was, such as 2h ago"
+/// Reads a bound, as who asks means it `now`, in the zone that they are in.
+fn parse_bound(text: &str, now: &Zoned) -> Result<TimeBound, String> {
+    let text = text.trim();
+    let bound = parse_relative(text, now)
+        .or_else(|| parse_occurred_at(text).ok().map(|it| TimeBound { first: it.time, last: it.time }))
+        .or_else(|| text.parse::<Zoned>().ok().and_then(|zoned| TimeBound::moment(zoned.timestamp())))
+        .or_else(|| parse_local(text, now.time_zone()));
+    bound.ok_or_else(|| {
+        "it is a time, such as 2025-11-21T09:30:00+01:00 or 2025-11-21 09:30 (in this system's zone), a date, such as 2025-11-21, \
+         how long ago it was, such as 2h ago, or now, today, yesterday, yesterday 17:00"
             .to_owned()
     })
 }
 
-/// `2h ago`, `3 days ago`; days are those of UTC.
-fn parse_ago(text: &str, now: jiff::Timestamp) -> Option<TimeBound> {
-    let span: Span = text.ends_with("ago").then(|| text.parse().ok())??;
-    let time = now.to_zoned(TimeZone::UTC).checked_add(span).ok()?.timestamp();
-    Some(TimeBound::moment(Timestamp::from_micros(time.as_microsecond())))
+/// `now`, `today`, `yesterday`, either with a time of that day, `2h ago`, `3 days ago`.
+fn parse_relative(text: &str, now: &Zoned) -> Option<TimeBound> {
+    if text == "now" {
+        return TimeBound::moment(now.timestamp());
+    }
+    if text.ends_with("ago") {
+        let span: Span = text.parse().ok()?;
+        return TimeBound::moment(now.checked_add(span).ok()?.timestamp());
+    }
+    let (day, time) = match text.split_once(' ') {
+        Some((day, time)) => (day, Some(time)),
+        None => (text, None),
+    };
+    let date = match day {
+        "today" => now.date(),
+        "yesterday" => now.date().yesterday().ok()?,
+        _ => return None,
+    };
+    match time {
+        Some(time) => of_local(date.to_datetime(time.trim().parse::<Time>().ok()?), now.time_zone()),
+        None => of_day(date, now.time_zone()),
+    }
 }
 
-/// A date, which is all of that day in UTC.
-fn parse_day(text: &str) -> Option<TimeBound> {
+/// A date, or a date and a time, of this zone.
+fn parse_local(text: &str, zone: &TimeZone) -> Option<TimeBound> {
     let pieces = Pieces::parse(text).ok()?;
-    let is_date = pieces.time().is_none()
-        && pieces.to_numeric_offset().is_none()
-        && pieces.time_zone_annotation().is_none();
-    let begin = |date: Date| micros_of(date.to_datetime(Time::midnight()), Offset::UTC);
-    let first = is_date.then(|| begin(pieces.date()))??;
-    let next = pieces.date().tomorrow().ok().and_then(begin)?;
-    Some(TimeBound { first: Timestamp::from_micros(first), last: Timestamp::from_micros(next - 1) })
+    if pieces.to_numeric_offset().is_some() || pieces.time_zone_annotation().is_some() {
+        return None;
+    }
+    match pieces.time() {
+        Some(time) => of_local(pieces.date().to_datetime(time), zone),
+        None => of_day(pieces.date(), zone),
+    }
+}
+
+/// All of a day, which may have 23 or 25 hours.
+fn of_day(date: Date, zone: &TimeZone) -> Option<TimeBound> {
+    let begin = |date: Date| date.to_zoned(zone.clone()).ok().and_then(|day| timestamp_of(day.timestamp()));
+    let (first, next) = (begin(date)?, begin(date.tomorrow().ok()?)?);
+    Some(TimeBound { first, last: Timestamp::from_micros(next.micros() - 1) })
+}
+
+/// What a clock in this zone shows. It shows some times twice, when it is put back, and leaves others out, when it is put forward: of these,
+/// the bound is what it would be by the zone's time before and after.
+fn of_local(local: DateTime, zone: &TimeZone) -> Option<TimeBound> {
+    let moment = zone.to_ambiguous_timestamp(local);
+    let (earlier, later) = (moment.earlier().ok()?, moment.later().ok()?);
+    Some(TimeBound { first: timestamp_of(earlier)?, last: timestamp_of(later)? })
+}
+
+fn timestamp_of(time: jiff::Timestamp) -> Option<Timestamp> {
+    micros_of_nanoseconds(time.as_nanosecond()).map(Timestamp::from_micros)
 }
 
 fn micros_of(local: DateTime, offset: Offset) -> Option<i64> {
-    let nanoseconds = offset.to_timestamp(local).ok()?.as_nanosecond();
+    micros_of_nanoseconds(offset.to_timestamp(local).ok()?.as_nanosecond())
+}
+
+/// What is finer than a microsecond is dropped towards the past.
+fn micros_of_nanoseconds(nanoseconds: i128) -> Option<i64> {
     i64::try_from(nanoseconds.div_euclid(NANOSECONDS_PER_MICROSECOND)).ok()
 }
 
@@ -211,28 +258,71 @@ mod tests {
         assert_eq!(print_timestamp(Timestamp::from_micros(-1)), "1969-12-31T23:59:59.999999Z");
     }
 
-    #[track_caller]
-    fn check_bound(text: &str, first: &str, last: &str) {
-        let now = "2025-11-21T12:00:00.5Z".parse().expect("a time");
-        let TimeBound { first: found_first, last: found_last } = parse_bound(text, now).expect("a bound");
-        assert_eq!((print_timestamp(found_first), print_timestamp(found_last)), (first.into(), last.into()));
+    fn check_bound_in(zone: &TimeZone, text: &str, first: &str, last: &str) {
+        let now: jiff::Timestamp = "2025-11-21T12:00:00.5Z".parse().expect("a time");
+        let bound = parse_bound(text, &now.to_zoned(zone.clone())).expect(text);
+        let found = (print_timestamp(bound.first), print_timestamp(bound.last));
+        assert_eq!(found, (first.into(), last.into()), "{text}");
     }
 
     #[test]
     fn a_bound_is_a_time_a_day_or_how_long_ago() {
-        let moment = |text, printed| check_bound(text, printed, printed);
+        let moment = |text, printed| check_bound_in(&TimeZone::UTC, text, printed, printed);
         moment("2016-02-27T11:07:26-05:00", "2016-02-27T16:07:26.000000Z");
+        moment("2016-02-27 11:07-05:00", "2016-02-27T16:07:00.000000Z");
+        moment("2016-02-27T11:07[-05:00]", "2016-02-27T16:07:00.000000Z");
+        moment("2016-02-27T11:07:26", "2016-02-27T11:07:26.000000Z");
+        moment("2016-02-27 11:07", "2016-02-27T11:07:00.000000Z");
         moment("@-1us+0m", "1969-12-31T23:59:59.999999Z");
         moment("now", "2025-11-21T12:00:00.500000Z");
         moment("2h ago", "2025-11-21T10:00:00.500000Z");
+        moment("1h30m ago", "2025-11-21T10:30:00.500000Z");
+        moment("3 days ago", "2025-11-18T12:00:00.500000Z");
         moment("1 month 1 day ago", "2025-10-20T12:00:00.500000Z");
-        check_bound("2016-02-28", "2016-02-28T00:00:00.000000Z", "2016-02-28T23:59:59.999999Z");
+        moment("yesterday 17:00", "2025-11-20T17:00:00.000000Z");
+        moment("today 09:30:15", "2025-11-21T09:30:15.000000Z");
+        let day = |text, first, last| check_bound_in(&TimeZone::UTC, text, first, last);
+        day("2016-02-28", "2016-02-28T00:00:00.000000Z", "2016-02-28T23:59:59.999999Z");
+        day("today", "2025-11-21T00:00:00.000000Z", "2025-11-21T23:59:59.999999Z");
+        day("yesterday", "2025-11-20T00:00:00.000000Z", "2025-11-20T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn what_has_no_offset_is_of_the_zone_of_who_asks() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
+        let berlin = |text, first, last| check_bound_in(&zone, text, first, last);
+        berlin("2025-11-21 10:00", "2025-11-21T09:00:00.000000Z", "2025-11-21T09:00:00.000000Z");
+        berlin("2025-07-01", "2025-06-30T22:00:00.000000Z", "2025-07-01T21:59:59.999999Z");
+        berlin("today", "2025-11-20T23:00:00.000000Z", "2025-11-21T22:59:59.999999Z");
+        // The clock is put back at 3 o'clock: this day has 25 hours, and this half hour comes twice.
+        berlin("2025-10-26", "2025-10-25T22:00:00.000000Z", "2025-10-26T22:59:59.999999Z");
+        berlin("2025-10-26 02:30", "2025-10-26T00:30:00.000000Z", "2025-10-26T01:30:00.000000Z");
+        // And put forward at 2 o'clock: this half hour never comes.
+        berlin("2025-03-30 02:30", "2025-03-30T00:30:00.000000Z", "2025-03-30T01:30:00.000000Z");
+        // An hour ago is an hour ago, a day ago the same time of yesterday's day.
+        berlin("26 days ago", "2025-10-26T12:00:00.500000Z", "2025-10-26T12:00:00.500000Z");
+        berlin("27 days ago", "2025-10-25T11:00:00.500000Z", "2025-10-25T11:00:00.500000Z");
     }
 
     #[test]
     fn what_could_be_another_time_is_refused_as_a_bound() {
-        for text in ["", "2h", "-2h", "ago", "yesterday", "2016-02-27T11:07:26", "2016-02-30", "11:07"] {
-            assert!(parse_since(text).is_err(), "{text}");
+        for text in [
+            "",
+            "2h",
+            "-2h",
+            "ago",
+            "last week",
+            "noon",
+            "2016-02-30",
+            "11:07",
+            "today 25:00",
+            "21.11.2025",
+            "11/21/2025",
+            "-2h ago now",
+            "today yesterday",
+        ] {
+            let refused = parse_since(text).expect_err(text);
+            assert!(refused.contains("2025-11-21T09:30:00+01:00") && refused.contains("2h ago"), "{refused}");
         }
         assert_eq!(parse_as_of("17"), Ok(AsOf::Position(Position::new(17))));
         let time = Timestamp::from_micros(-1);
@@ -249,12 +339,24 @@ mod tests {
 
     #[test]
     fn durations_need_a_unit() {
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_mins(2)));
-        assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
-        for text in ["", "10", "-1s", "soon"] {
-            assert!(parse_duration(text).is_err(), "{text}");
+        for (text, duration) in [
+            ("500ms", Duration::from_millis(500)),
+            ("10s", Duration::from_secs(10)),
+            ("90s", Duration::from_secs(90)),
+            ("2m", Duration::from_mins(2)),
+            ("1h30m", Duration::from_mins(90)),
+            ("1.5h", Duration::from_mins(90)),
+            ("1 hour 30 minutes", Duration::from_mins(90)),
+            ("0.5s", Duration::from_millis(500)),
+            ("2d", Duration::from_hours(48)),
+            ("1 week", Duration::from_hours(7 * 24)),
+            ("PT10M", Duration::from_mins(10)),
+            ("0", Duration::ZERO),
+        ] {
+            assert_eq!(parse_duration(text), Ok(duration), "{text}");
+        }
+        for text in ["", "10", "-1s", "soon", "10s ago", "1 month", "1h 30"] {
+            assert!(parse_duration(text).expect_err(text).contains("1h30m"), "{text}");
         }
     }
 }

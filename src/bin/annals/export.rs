@@ -4,7 +4,7 @@ use std::path::Path;
 
 use annals::{Position, Query};
 
-use crate::{arguments::Format, opening, read, reading_arguments::ExportArguments};
+use crate::{event_text::EventPrinter, opening, read, reading_arguments::ExportArguments};
 
 pub(crate) fn run(store: &Path, arguments: &ExportArguments) -> anyhow::Result<()> {
     let store = opening::for_reading(store)?;
@@ -15,5 +15,5 @@ pub(crate) fn run(store: &Path, arguments: &ExportArguments) -> anyhow::Result<(
     if let Some(to) = arguments.to {
         query = query.to(Position::new(to));
     }
-    read::print(store.read(query), Format::Json)
+    read::print(store.read(query), EventPrinter::of_json())
 }

@@ -9,7 +9,10 @@ use std::{
 
 use annals::{BACKUP_MANIFEST, BackupError, Error};
 
-use crate::output::{self, OutputError};
+use crate::{
+    output::{self, OutputError},
+    verbosity,
+};
 
 /// The exit codes; `--help` has the same list. Code 2, a wrong command line, is clap's.
 const FAILED: u8 = 1;
@@ -84,8 +87,11 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(exit_code(error))
 }
 
-/// Says on standard error what is worth knowing and no failure.
+/// Says on standard error what is worth knowing and no failure, unless nothing but errors is wanted.
 pub(crate) fn tell(message: &str) {
+    if !verbosity::tells_messages() {
+        return;
+    }
     let mut line = String::from("annals: ");
     output::push_safe(&mut line, message);
     line.push('\n');

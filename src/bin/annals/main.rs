@@ -6,17 +6,20 @@
 //!
 //! ```text
 //! arguments  reading_arguments  snapshot_arguments  backup_arguments  repair_arguments  bench_arguments  selection
-//! selftest_arguments                                       what can be asked, and the help
+//! selftest_arguments  global_arguments                     what can be asked, and the help
 //! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify
 //! repair  backup  restore  bench  selftest                 the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
+//! fields      what of an event is printed                  columns    lines of columns, on a terminal as wide as that
+//! pretty      JSON over several lines                      colours    types, help
 //! input       files, standard input, lines, where JSON is bad
 //! identity    ids for lines that have none                 line_time  times for the store from lines
 //! output      standard output, and text that is safe on a terminal
-//! clock_text  times as RFC 3339                            opening    how commands open the store
+//! clock_text  times and durations as people write them     opening    how commands open the store
 //! saving      checkpoints, beside others who write         interrupt  Ctrl-C
 //! sizes       sizes as text
 //! failure     messages and exit codes                      progress   a bar, on a terminal only
+//! verbosity   how much is told
 //! ```
 
 mod append;
@@ -28,10 +31,14 @@ mod bench_arguments;
 mod categories;
 mod checkpoints;
 mod clock_text;
+mod colours;
+mod columns;
 mod contract;
 mod event_text;
 mod export;
 mod failure;
+mod fields;
+mod global_arguments;
 mod identity;
 mod import;
 mod info;
@@ -40,6 +47,7 @@ mod interrupt;
 mod line_time;
 mod opening;
 mod output;
+mod pretty;
 mod progress;
 mod projections;
 mod read;
@@ -57,6 +65,7 @@ mod snapshot_arguments;
 mod streams;
 mod tail;
 mod types;
+mod verbosity;
 mod verify;
 
 /// The fuzz target over what `import` reads, run here over its corpus.
@@ -64,13 +73,18 @@ mod verify;
 #[path = "../../../tests/fuzz/src/lines.rs"]
 mod lines;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Instant};
 
 use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     let arguments = Arguments::given();
-    match run(&arguments) {
+    arguments.global.begin();
+    tracing::debug!(?arguments, "begins");
+    let begun = Instant::now();
+    let done = run(&arguments);
+    tracing::info!(time = ?begun.elapsed(), "ends");
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
     }

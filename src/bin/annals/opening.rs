@@ -1,6 +1,10 @@
 //! How commands open the store: to read it, as a follower beside whoever writes; or to write to it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use annals::{Clock, Creation, Error, EventStore, Follower, Options, ReadMode, SystemClock};
 
@@ -31,13 +35,22 @@ pub(crate) fn for_changing(path: &Path, wait: Duration) -> anyhow::Result<EventS
 
 /// Opens a store that is there to read from it, whether somebody writes to it or not.
 pub(crate) fn for_reading(path: &Path) -> anyhow::Result<Follower> {
-    explain_missing(showing_progress(Options::new(), |options| Follower::open_with(path, options)))
+    for_reading_by(path, Options::new())
 }
 
 /// The same, to read all of it: a page that the disk can't read is told.
 pub(crate) fn for_copying(path: &Path) -> anyhow::Result<Follower> {
-    let options = Options::new().read(ReadMode::Pread);
-    explain_missing(showing_progress(options, |options| Follower::open_with(path, options)))
+    for_reading_by(path, Options::new().read(ReadMode::Pread))
+}
+
+fn for_reading_by(path: &Path, options: Options) -> anyhow::Result<Follower> {
+    let begun = Instant::now();
+    let opened = showing_progress(options, |options| Follower::open_with(path, options));
+    if let Ok(store) = &opened {
+        let (position, time) = (store.last_position(), begun.elapsed());
+        tracing::info!(path = %path.display(), last_position = %position, ?time, "opened for reading");
+    }
+    explain_missing(opened)
 }
 
 /// Shows how far an opening is, where it has to read segments whose index files are missing or damaged.

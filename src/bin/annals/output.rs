@@ -121,6 +121,11 @@ impl Output {
     }
 }
 
+/// How wide the terminal is that standard output is; none where it isn't one.
+pub(crate) fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
 /// Appends text, with all escaped that a terminal would act on instead of showing it.
 pub(crate) fn push_safe(safe: &mut String, text: &str) {
     for character in text.chars() {

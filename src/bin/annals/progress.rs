@@ -10,9 +10,9 @@ use std::{
 
 use annals::Progress;
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::interrupt::at_interrupt;
+use crate::{interrupt::at_interrupt, verbosity};
 
 const STYLE_WITH_LENGTH: &str = "{wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
 const STYLE_WITHOUT_LENGTH: &str = "{spinner} {bytes}";
@@ -30,7 +30,7 @@ pub(crate) struct Bar {
 impl Bar {
     /// A bar at 0; without a total it shows only what is done.
     pub(crate) fn of_bytes(total: Option<u64>) -> Self {
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(total, verbosity::bars());
         let style = if total.is_some() { STYLE_WITH_LENGTH } else { STYLE_WITHOUT_LENGTH };
         bar.set_style(style_of(style));
         Self { bar, style_with_length: STYLE_WITH_LENGTH }
@@ -38,7 +38,7 @@ impl Bar {
 
     /// A bar over segments, of which nothing is seen until there is a position.
     pub(crate) fn of_segments() -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(None, verbosity::bars());
         Self { bar, style_with_length: STYLE_OF_SEGMENTS }
     }
 
@@ -84,7 +84,7 @@ pub(crate) struct Words {
 
 impl Words {
     pub(crate) fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(None, verbosity::bars());
         bar.set_style(style_of(STYLE_OF_WORDS));
         Self { bar }
     }

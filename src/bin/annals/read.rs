@@ -5,14 +5,15 @@ use std::path::Path;
 use annals::{AsOf, Bound, EventId, Events, Position, Query, Reader};
 
 use crate::{
-    arguments::Format, event_text, failure::NotFound, opening, output::Output,
+    event_text::EventPrinter, failure::NotFound, opening, output::OutputError,
     reading_arguments::ReadArguments,
 };
 
 pub(crate) fn run(store: &Path, arguments: &ReadArguments) -> anyhow::Result<()> {
+    let printer = EventPrinter::new(&arguments.layout);
     let store = opening::for_reading(store)?;
     if let Some(id) = &arguments.event {
-        return print_event(&store, id, arguments.format);
+        return print_event(&store, id, printer);
     }
     let events = match &arguments.selection.stream {
         Some(stream) => {
@@ -25,7 +26,7 @@ pub(crate) fn run(store: &Path, arguments: &ReadArguments) -> anyhow::Result<()>
         }
         None => store.read(bounded(all_as_it_was(arguments), arguments)),
     };
-    print(events, arguments.format)
+    print(events, printer)
 }
 
 /// What is asked of all streams, as they were at the moment that is asked for.
@@ -64,25 +65,27 @@ fn bounded<B: Bound>(mut query: Query<B>, arguments: &ReadArguments) -> Query<B>
 }
 
 /// Prints the event that has an id.
-fn print_event(store: &Reader, id: &EventId, format: Format) -> anyhow::Result<()> {
+fn print_event(store: &Reader, id: &EventId, mut printer: EventPrinter) -> anyhow::Result<()> {
     let Some(event) = store.event(id)? else {
         return Err(NotFound(format!("there is no event with the id {id}")).into());
     };
-    let mut output = Output::new();
-    let mut line = Vec::new();
-    event_text::write(&(&event).into(), format, &mut line);
-    output.write(&line)?;
-    Ok(output.flush()?)
+    printer.print(&(&event).into())?;
+    Ok(printer.flush()?)
 }
 
-/// Prints events one by one, however many they are.
-pub(crate) fn print(mut events: Events, format: Format) -> anyhow::Result<()> {
-    let mut output = Output::new();
-    let mut line = Vec::new();
-    while let Some(event) = events.try_next()? {
-        line.clear();
-        event_text::write(&event, format, &mut line);
-        output.write(&line)?;
+/// Prints events one by one, however many they are; where one can't be read, those before it.
+pub(crate) fn print(events: Events, mut printer: EventPrinter) -> anyhow::Result<()> {
+    let read = print_all(events, &mut printer);
+    if read.as_ref().is_err_and(anyhow::Error::is::<OutputError>) {
+        return read;
     }
-    Ok(output.flush()?)
+    printer.flush()?;
+    read
+}
+
+fn print_all(mut events: Events, printer: &mut EventPrinter) -> anyhow::Result<()> {
+    while let Some(event) = events.try_next()? {
+        printer.print(&event)?;
+    }
+    Ok(())
 }

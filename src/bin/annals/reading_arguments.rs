@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args};
 use crate::{
     arguments::Format,
     clock_text::{self, Beginning},
+    fields::Field,
     selection::Selection,
 };
 
@@ -18,13 +19,19 @@ const READ_EXAMPLES: &str = "Examples:
   annals read order-17 --as-of 2025-11-21
   annals read --all --from 100 --to 200 --format json
   annals read --category order --type OrderPaid --since '2h ago'
+  annals read --category order --since yesterday --fields time,type,data
+  annals read order-17 --pretty
   annals read --event order-17-paid
 
 Bounds are versions for a stream, and positions otherwise. A stream that doesn't exist has no events:
 nothing is printed, and the exit code is 0.
 
-A TIME is the store's time of an event: 2025-11-21T09:30:00+01:00, or how long ago it was ('2h ago', '3 days ago'),
-or a date. A date is that whole day in UTC: since its beginning, until its end.";
+A TIME is the store's time of an event: 2025-11-21T09:30:00+01:00; without an offset, of this system's zone (TZ names another),
+as 2025-11-21T09:30 or '2025-11-21 09:30'; how long ago it was ('2h ago', '3 days ago'); now; or a date, today or yesterday, which
+are whole days of that zone: since their beginning, until their end. Times are printed in UTC.
+
+Text stands in columns, with colours on a terminal, and cut to its width there; a pipe gets all of it. It is for people: programs
+take JSON, which has all fields, or those that --fields names, under the names that they have there.";
 
 #[derive(Args, Debug)]
 #[command(after_long_help = READ_EXAMPLES)]
@@ -70,9 +77,33 @@ pub(crate) struct ReadArguments {
     /// No more events than this; it counts in the order in which they are printed.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArguments,
+}
+
+/// How events are laid out.
+#[derive(Args, Debug)]
+pub(crate) struct LayoutArguments {
+    /// Only these fields, in this order, with commas between them.
+    #[arg(long, value_enum, value_name = "FIELD,…", value_delimiter = ',')]
+    pub(crate) fields: Vec<Field>,
+    /// Lay the JSON of data and metadata out below the line.
+    #[arg(long)]
+    pub(crate) pretty: bool,
+    /// Cut nothing to the terminal's width.
+    #[arg(long)]
+    pub(crate) no_trunc: bool,
     /// How the events are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+impl LayoutArguments {
+    /// What makes no sense together; none if all does.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        (self.pretty && self.format == Format::Json)
+            .then_some("--pretty is for text: json is one object a line, which jq lays out")
+    }
 }
 
 const TAIL_EXAMPLES: &str = "Examples:
@@ -111,7 +142,7 @@ pub(crate) struct TailArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) checkpoint: Option<String>,
     /// How long to wait, at the beginning and at the end, while another process has the store open for writing:
-    /// 500ms, 10s, 2m; 0 not at all.
+    /// 500ms, 90s, 10m, 1h30m; 0 not at all.
     #[arg(
         long,
         value_name = "DURATION",
@@ -120,16 +151,18 @@ pub(crate) struct TailArguments {
         value_parser = clock_text::parse_duration
     )]
     pub(crate) wait: Duration,
-    /// How the events are printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArguments,
 }
 
 impl TailArguments {
     /// What makes no sense together; none if all does.
     pub(crate) fn problem(&self) -> Option<&'static str> {
         let shows_nothing = self.from == Some(Beginning::Now) && !self.follow && self.checkpoint.is_none();
-        shows_nothing.then_some("--from now shows nothing unless --follow waits for what comes")
+        if shows_nothing {
+            return Some("--from now shows nothing unless --follow waits for what comes");
+        }
+        self.layout.problem()
     }
 }
 

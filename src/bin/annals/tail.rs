@@ -6,14 +6,8 @@ use annals::{Cursor, Delivery, Position, Query, Reader, StreamId, Subscription, 
 use anyhow::Context;
 
 use crate::{
-    arguments::Format,
-    clock_text::Beginning,
-    event_text,
-    interrupt::at_interrupt,
-    opening,
-    output::{Output, OutputError},
-    reading_arguments::TailArguments,
-    saving::Saving,
+    clock_text::Beginning, event_text::EventPrinter, interrupt::at_interrupt, opening, output::OutputError,
+    reading_arguments::TailArguments, saving::Saving,
 };
 
 pub(crate) fn run(store: &Path, arguments: &TailArguments) -> anyhow::Result<()> {
@@ -30,8 +24,8 @@ pub(crate) fn run(store: &Path, arguments: &TailArguments) -> anyhow::Result<()>
         let canceller = subscription.canceller();
         at_interrupt(move || canceller.cancel()).context("can't wait for Ctrl-C")?;
     }
-    let (format, output, line) = (arguments.format, Output::new(), Vec::new());
-    Tail { subscription, saving, format, output, line }.run(arguments.follow)
+    let printer = EventPrinter::new(&arguments.layout);
+    Tail { subscription, saving, printer }.run(arguments.follow)
 }
 
 /// What is asked for, from where it is to begin.
@@ -88,9 +82,7 @@ enum Next {
 struct Tail<'a> {
     subscription: Subscription,
     saving: Option<Saving<'a>>,
-    format: Format,
-    output: Output,
-    line: Vec<u8>,
+    printer: EventPrinter,
 }
 
 impl Tail<'_> {
@@ -100,7 +92,7 @@ impl Tail<'_> {
             // What nobody could read doesn't count as printed.
             return printed;
         }
-        self.output.flush()?;
+        self.printer.flush()?;
         let cursor = self.subscription.cursor();
         let saved = self.saving.as_mut().map_or(Ok(()), |saving| saving.finish(cursor));
         printed.and(saved)
@@ -121,7 +113,7 @@ impl Tail<'_> {
 
     /// Waits for what comes, until there is something to save.
     fn wait(&mut self) -> anyhow::Result<Option<Delivery>> {
-        self.output.flush()?;
+        self.printer.flush()?;
         let cursor = self.subscription.cursor();
         let due_in = self.saving.as_ref().and_then(|saving| saving.due_in(cursor));
         Ok(self.subscription.next_timeout(due_in.unwrap_or(Duration::MAX))?)
@@ -129,11 +121,7 @@ impl Tail<'_> {
 
     fn take(&mut self, delivery: Option<Delivery>, follow: bool) -> anyhow::Result<Next> {
         match delivery {
-            Some(Delivery::Event(event)) => {
-                self.line.clear();
-                event_text::write(&(&event).into(), self.format, &mut self.line);
-                self.output.write(&self.line)?;
-            }
+            Some(Delivery::Event(event)) => self.printer.print(&(&event).into())?,
             Some(Delivery::CaughtUp(_)) if !follow => return Ok(Next::End),
             Some(Delivery::CaughtUp(_)) => self.save()?,
             _ => {}
@@ -148,7 +136,7 @@ impl Tail<'_> {
     /// Saves what was printed. It is brought to who reads it before, so that nothing is saved that nobody got.
     fn save(&mut self) -> anyhow::Result<()> {
         let Some(saving) = &mut self.saving else { return Ok(()) };
-        self.output.flush()?;
+        self.printer.flush()?;
         saving.save(self.subscription.cursor())
     }
 }

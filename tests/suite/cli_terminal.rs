@@ -1,0 +1,217 @@
+//! What the program shows on a terminal: columns, colours, no more than fits; and what it gives to a pipe.
+//!
+//! The terminal is a pseudo-terminal of the kernel, so the program sees what it would see in a window.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::fd::OwnedFd,
+    process::Command,
+};
+
+use rustix::{
+    fs::{Mode, OFlags, open},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
+};
+
+use crate::cli::{Place, history};
+
+const TYPES: [&str; 3] = ["OrderPlaced", "OrderPaid", "OrderSent"];
+
+/// A terminal: its own side, and the one that a program has.
+fn terminal(columns: u16) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let own = openpt(flags)?;
+    grantpt(&own)?;
+    unlockpt(&own)?;
+    tcsetwinsize(&own, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let other = open(ptsname(&own, Vec::new())?.as_c_str(), flags, Mode::empty())?;
+    Ok((own, other))
+}
+
+/// The program, in an environment that says nothing of colours.
+fn command(place: &Place, arguments: &[&str]) -> Command {
+    let mut command = place.command(arguments);
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+        command.env_remove(name);
+    }
+    command.env("TERM", "xterm-256color");
+    command
+}
+
+/// What the program shows on a terminal of so many columns, on both of its outputs.
+#[track_caller]
+fn shown_by(mut command: Command, columns: u16) -> String {
+    let (own, other) = terminal(columns).expect("a terminal");
+    let copy = other.try_clone().expect("another handle");
+    let mut child = command.stdout(other).stderr(copy).spawn().expect("the program runs");
+    // It holds the other side too, which must be closed for the end to be seen.
+    drop(command);
+    let mut bytes = Vec::new();
+    let mut own = File::from(own);
+    let mut buffer = [0; 4_096];
+    loop {
+        match own.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Linux says so where nobody has the other side any more.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => break,
+            Err(error) => panic!("the terminal can't be read: {error}"),
+        }
+    }
+    child.wait().expect("it ends");
+    String::from_utf8(bytes).expect("UTF-8").replace("\r\n", "\n")
+}
+
+#[track_caller]
+fn shows(place: &Place, columns: u16, arguments: &[&str]) -> String {
+    shown_by(command(place, arguments), columns)
+}
+
+/// The text without what colours it.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (codes, rest) = part.split_once('m').expect("a colour's end");
+        assert!(codes.chars().all(|code| code.is_ascii_digit() || code == ';'), "no colour: {codes:?}");
+        plain.push_str(rest);
+    }
+    plain
+}
+
+/// Three types, and data that are longer than a line.
+fn with_orders() -> Place {
+    let place = Place::new();
+    let long = format!("{{\"note\":\"{}\"}}", "日本語 ".repeat(40));
+    for (number, event_type) in TYPES.into_iter().cycle().take(12).enumerate() {
+        let data = if number % 4 == 3 { long.as_str() } else { "{\"total\":1200}" };
+        let stream = format!("order-{}", number * 50);
+        let metadata = format!("{{\"userId\":\"{}\"}}", "u".repeat(number * 3));
+        place.prints(&["append", &stream, "--type", event_type, "--data", data, "--metadata", &metadata]);
+    }
+    place
+}
+
+#[test]
+fn a_terminal_gets_columns_in_colours_and_no_line_wider_than_itself() {
+    let place = with_orders();
+    let piped = place.prints(&["read", "--all"]);
+    for columns in [40, 80, 132, 500] {
+        let shown = shows(&place, columns, &["read", "--all"]);
+        let plain = without_colours(&shown);
+        assert_eq!(plain.lines().count(), 12, "{plain}");
+        for (line, whole) in plain.lines().zip(piped.lines()) {
+            // Three of the letters of a long value are twice as wide.
+            let width: usize =
+                line.chars().map(|letter| if ('\u{2e80}'..).contains(&letter) { 2 } else { 1 }).sum();
+            assert!(width <= usize::from(columns), "{width} in {columns}: {line}");
+            let beginning = line.split('…').next().expect("a beginning");
+            assert!(whole.starts_with(beginning.trim_end()), "{line}\n{whole}");
+        }
+    }
+    let plain = without_colours(&shows(&place, 80, &["read", "--all"]));
+    assert!(plain.contains('…') && !piped.contains('…'), "{plain}");
+    let begins_at = |line: &str| TYPES.iter().find_map(|name| line.find(name));
+    let columns: Vec<Option<usize>> = plain.lines().map(begins_at).collect();
+    assert!(columns[0].is_some() && columns.iter().all(|column| *column == columns[0]), "{columns:?}");
+}
+
+#[test]
+fn an_event_type_has_its_colour_wherever_it_is_shown() {
+    let place = with_orders();
+    let colour_of = |text: &str, event_type: &str| {
+        let (before, _) = text.split_once(event_type).expect("it is there");
+        before.rsplit_once("\u{1b}[").expect("a colour").1.to_owned()
+    };
+    let read = shows(&place, 132, &["read", "--all"]);
+    let tail = shows(&place, 80, &["tail", "--type", "OrderPaid"]);
+    assert_eq!(colour_of(&read, "OrderPaid"), colour_of(&tail, "OrderPaid"));
+    assert_ne!(colour_of(&read, "OrderPaid"), colour_of(&read, "OrderPlaced"));
+}
+
+#[test]
+fn colours_are_shown_where_and_when_they_are_wanted() {
+    let place = with_orders();
+    let is_coloured = |text: &str| text.contains('\u{1b}');
+    let read = ["read", "order-0"];
+    let on_terminal = |name: &str, value: &str, arguments: &[&str]| {
+        let mut command = command(&place, arguments);
+        command.env(name, value);
+        shown_by(command, 80)
+    };
+    assert!(is_coloured(&shows(&place, 80, &read)));
+    assert!(!is_coloured(&shows(&place, 80, &["read", "order-0", "--color", "never"])));
+    assert!(!is_coloured(&on_terminal("NO_COLOR", "1", &read)));
+    assert!(!is_coloured(&on_terminal("TERM", "dumb", &read)));
+    assert!(is_coloured(&on_terminal("NO_COLOR", "1", &["--color", "always", "read", "order-0"])));
+
+    let piped = |name: &str, value: &str, arguments: &[&str]| {
+        let output = command(&place, arguments).env(name, value).output().expect("the program runs");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    assert!(!is_coloured(&piped("TERM", "xterm", &read)));
+    assert!(is_coloured(&piped("CLICOLOR_FORCE", "1", &read)));
+    let coloured = piped("TERM", "xterm", &["read", "--all", "--color", "always"]);
+    assert_eq!(without_colours(&coloured), place.prints(&["read", "--all"]), "and nothing else is changed");
+}
+
+#[test]
+fn help_and_mistakes_have_colours_by_the_same_option() {
+    let place = Place::new();
+    let coloured = |arguments: &[&str]| shows(&place, 80, arguments).contains('\u{1b}');
+    for arguments in [&["help", "read"] as &[&str], &["read", "--help"], &["raed"]] {
+        assert!(coloured(arguments), "{arguments:?}");
+        assert!(!coloured(&[&["--color", "never"], arguments].concat()), "{arguments:?}");
+    }
+    assert!(!coloured(&["read", "--help", "--color=never"]));
+    assert!(place.prints(&["read", "--help", "--color", "always"]).contains('\u{1b}'));
+    assert!(!place.prints(&["read", "--help"]).contains('\u{1b}'));
+    place.fails(2, &["read", "a", "--color", "sometimes"]);
+}
+
+#[test]
+fn nothing_is_cut_for_who_wants_all_of_it() {
+    let place = with_orders();
+    let piped = place.prints(&["read", "--all"]);
+    let shown = shows(&place, 40, &["read", "--all", "--no-trunc"]);
+    assert_eq!(without_colours(&shown), piped);
+    let tail = shows(&place, 40, &["tail", "--no-trunc", "--color", "never"]);
+    assert_eq!(tail, piped);
+}
+
+#[test]
+fn laid_out_json_is_cut_line_by_line() {
+    let place = with_orders();
+    let shown = shows(&place, 40, &["read", "order-150", "--pretty", "--color", "never"]);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!((lines[1], lines[3], lines[4]), ("  data {", "  }", "  metadata {"), "{shown}");
+    assert!(lines[2].starts_with("    \"note\": \"日本語 ") && lines[2].ends_with('…'), "{shown}");
+}
+
+#[test]
+fn names_can_do_nothing_to_a_terminal_but_be_read() {
+    let place = Place::new();
+    place.prints(&["append", "a\u{202e}b", "--type", "T\u{202e}J", "--data", "\"\u{9b}31m\""]);
+    let plain =
+        without_colours(&shows(&place, 200, &["read", "--all", "--pretty", "--fields", "stream,type,data"]));
+    assert_eq!(plain, "a\\u202eb  T\\u202eJ\n  data \"\\u009b31m\"\n");
+}
+
+#[test]
+fn a_bar_is_shown_on_a_terminal_unless_quiet_or_what_is_done_is_told_there() {
+    let place = Place::new();
+    place.write("history.ndjson", &history());
+    let import = |store: &str, option: &[&str]| {
+        shows(&place, 80, &[&["--store", store, "import", "history.ndjson"], option].concat())
+    };
+    let result = "imported 5407 events into 467 streams (0 were already there)\n";
+    let usual = import("usual", &[]);
+    assert!(usual.ends_with(result) && usual.len() > result.len(), "{usual:?}");
+    assert_eq!(import("quiet", &["--quiet"]), result);
+    let told = import("told", &["-v"]);
+    assert!(told.contains(result) && told.contains("INFO opened") && !told.contains('\u{1b}'), "{told:?}");
+}
