@@ -44,6 +44,19 @@
 //! - [`verify`] checks every byte of a store, and [`repair`] makes a damaged one whole as far as that goes; [`PowerCuts`] tests
 //!   programs against power cuts, on a [`SimDisk`].
 //!
+//! # What `Ok` means
+//!
+//! With [`Durability::Fsync`], the default, an append returns when the disk says that it has the events: they survive a power cut. With
+//! [`Durability::Buffered`] the operating system has them: they survive the end of the process, and after a power cut a prefix is there.
+//! In both a commit is whole or absent, also after a crash, and damage is an error ([`Error::is_corruption`]), never wrong events.
+//!
+//! # Who may open a store
+//!
+//! One [`EventStore`] at a time writes; it holds the directory's lock, and a second one is told who has it ([`Error::Locked`]) or waits
+//! ([`Options::lock_wait`]). It is [`Clone`], and its clones append from any thread. Any number of [`Reader`]s in the process and of
+//! [`Follower`]s in others read beside it, and wait for nobody. Nothing here needs an async runtime; what waits blocks its thread, or is awaited
+//! on yours ([`EventStore::submit`], the feature `async`).
+//!
 //! # Features
 //!
 //! - `cli` (default): the program `annals`. Embedders leave it out with `default-features = false`.
