@@ -6,16 +6,17 @@
 //!
 //! ```text
 //! arguments  reading_arguments  snapshot_arguments  backup_arguments  repair_arguments  bench_arguments  selection
-//! selftest_arguments                                       what can be asked, and the help
-//! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify
-//! repair  backup  restore  bench  selftest                 the commands
+//! selftest_arguments  stats_arguments                      what can be asked, and the help
+//! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  stats  import  export
+//! verify  repair  backup  restore  bench  selftest                 the commands
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
 //! identity    ids for lines that have none                 line_time  times for the store from lines
 //! output      standard output, and text that is safe on a terminal
 //! clock_text  times as RFC 3339                            opening    how commands open the store
 //! saving      checkpoints, beside others who write         interrupt  Ctrl-C
-//! sizes       sizes as text
+//! sizes       sizes as text                        stats_timeline  events over time
+//! stats_report  the numbers of stats                stats_chart, stats_svg  its plots
 //! failure     messages and exit codes                      progress   a bar, on a terminal only
 //! ```
 
@@ -54,6 +55,12 @@ mod selftest_arguments;
 mod sizes;
 mod snapshot;
 mod snapshot_arguments;
+mod stats;
+mod stats_arguments;
+mod stats_chart;
+mod stats_report;
+mod stats_svg;
+mod stats_timeline;
 mod streams;
 mod tail;
 mod types;
@@ -89,6 +96,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Projections(arguments) => projections::run(store, arguments),
         Command::Streams(arguments) => streams::run(store, arguments),
         Command::Info(arguments) => info::run(store, arguments),
+        Command::Stats(arguments) => stats::run(store, arguments),
         Command::Import(arguments) => import::run(store, arguments),
         Command::Export(arguments) => export::run(store, arguments),
         Command::Verify(arguments) => verify::run(store, arguments),
