@@ -185,7 +185,9 @@ fn count_all(
     let Recent { settled, mut streams } = recent;
     // Where the directory's file turns out to be damaged, it is made anew and asked from the beginning.
     let (mut lengths, flow) = settled.ask_directory(|directory| {
-        streams.values_mut().for_each(|stream| stream.is_known = false);
+        for stream in streams.values_mut() {
+            stream.is_known = false;
+        }
         let (mut lengths, mut flow) = (Lengths::new(longest_max), ControlFlow::Continue(()));
         let mut untold = 0;
         directory.each(&mut |key, head| {

@@ -53,12 +53,12 @@ pub(crate) fn draw_timeline(timeline: &Timeline, columns: u16) -> Vec<String> {
         0 | 1 => (1, 0),
         width => ((width - 1).min(BAR_WIDTH_MAX), 1),
     };
-    let least = events_max.div_ceil(u64::from(HEIGHT - 1) * EIGHTHS);
+    let lowest = events_max.div_ceil(u64::from(HEIGHT - 1) * EIGHTHS);
     let bars: Vec<Bar<'_>> = timeline
         .events
         .iter()
         // The least there is can be seen.
-        .map(|events| Bar::new(if *events > 0 { (*events).max(least) } else { 0 }).text_value(""))
+        .map(|events| Bar::new(if *events > 0 { (*events).max(lowest) } else { 0 }).text_value(""))
         .collect();
     let chart = BarChart::default()
         .block(Block::new().borders(Borders::LEFT | Borders::BOTTOM))

@@ -113,7 +113,8 @@ impl Plot<'_> {
         chart
             .configure_mesh()
             .disable_x_mesh()
-            .y_max_light_lines(0)
+            // Only the lines at the numbers are seen.
+            .light_line_style(WHITE)
             .x_labels(self.names_max)
             .x_label_formatter(&|place| match place {
                 SegmentValue::CenterOf(number) | SegmentValue::Exact(number) => (self.name)(*number),
@@ -157,6 +158,5 @@ fn replace(path: &Path, picture: &str) -> io::Result<()> {
     }
     let mut file = builder.tempfile_in(directory)?;
     file.write_all(picture.as_bytes())?;
-    file.as_file().sync_all()?;
     file.persist(path).map(drop).map_err(|error| error.error)
 }
