@@ -1,6 +1,6 @@
 //! What a store takes of its disk: its segments one by one, and all its files by what they are for.
 
-use std::{io, iter::FusedIterator, ops::Range, path::Path, sync::Arc, vec};
+use std::{io, iter::FusedIterator, mem, ops::Range, path::Path, sync::Arc, vec};
 
 use crate::{
     catalog::system_categories,
@@ -95,9 +95,19 @@ impl StoreSizes {
 pub struct Segments {
     settled: Arc<Settled>,
     sealed: Range<u32>,
-    frozen: vec::IntoIter<SettledPart>,
+    /// Those whose index files are being made.
+    frozen: vec::IntoIter<FrozenSegment>,
     /// The last one; none: it was given.
     active: Option<ActiveSegment>,
+}
+
+/// A segment whose index file is being made.
+#[derive(Debug)]
+struct FrozenSegment {
+    /// What was in it when the store was last opened.
+    begun: Option<SettledPart>,
+    /// What came behind that, up to its end.
+    rest: SettledPart,
 }
 
 /// What was in the active segment when it was looked at.
@@ -109,6 +119,12 @@ struct ActiveSegment {
     log_bytes: u64,
     /// How many events of the store's own streams are in the tail.
     system_events_in_tail: u64,
+}
+
+impl FrozenSegment {
+    fn number(&self) -> u64 {
+        self.rest.view().header.number
+    }
 }
 
 impl Segments {
@@ -123,23 +139,33 @@ impl Segments {
             log_bytes: active.published(),
             system_events_in_tail: from_memory(system_categories(&state.tail))?.events(),
         };
-        let frozen: Vec<SettledPart> =
-            settled.recent_parts().filter(|part| part.view().header.number != last.number).collect();
+        let mut frozen: Vec<FrozenSegment> = Vec::new();
+        for part in settled.recent_parts().filter(|part| part.view().header.number != last.number) {
+            match frozen.last_mut().filter(|before| before.number() == part.view().header.number) {
+                Some(same) => same.begun = Some(mem::replace(&mut same.rest, part)),
+                None => frozen.push(FrozenSegment { begun: None, rest: part }),
+            }
+        }
         let (sealed, frozen) = (settled.sealed_numbers(), frozen.into_iter());
         Ok(Self { settled, sealed, frozen, active: Some(last) })
     }
 
-    fn sealed_info(&self, part: &SettledPart) -> Result<SegmentInfo> {
-        let (first_position, next_position) = part.positions();
-        let number = part.view().header.number;
-        let system = self.settled.ask(part, |index| system_categories(index))?;
+    /// A segment that is full: of one part, or of what was begun, and the rest.
+    fn sealed_info(&self, begun: Option<&SettledPart>, rest: &SettledPart) -> Result<SegmentInfo> {
+        let (first_position, _) = begun.unwrap_or(rest).positions();
+        let (_, next_position) = rest.positions();
+        let mut system_events = 0;
+        for part in begun.into_iter().chain([rest]) {
+            system_events += self.settled.ask(part, |index| system_categories(index))?.events();
+        }
+        let number = rest.view().header.number;
         Ok(SegmentInfo {
             number,
             state: SegmentState::Sealed,
             first_position,
             events: next_position.get() - first_position.get(),
-            system_events: system.events(),
-            log_bytes: part.view().published(),
+            system_events,
+            log_bytes: rest.end(),
             file_bytes: self.file_bytes(&segment_path(self.store(), number))?,
             index_bytes: self.file_bytes(&index_path(self.store(), number))?,
         })
@@ -177,10 +203,10 @@ impl Iterator for Segments {
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(number) = self.sealed.next() {
             let part = self.settled.sealed().get(number).map(SettledPart::Sealed);
-            return Some(part.and_then(|part| self.sealed_info(&part)));
+            return Some(part.and_then(|part| self.sealed_info(None, &part)));
         }
-        if let Some(part) = self.frozen.next() {
-            return Some(self.sealed_info(&part));
+        if let Some(FrozenSegment { begun, rest }) = self.frozen.next() {
+            return Some(self.sealed_info(begun.as_ref(), &rest));
         }
         self.active.take().map(|active| self.active_info(active))
     }

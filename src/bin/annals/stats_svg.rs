@@ -123,7 +123,8 @@ impl Plot<'_> {
             .x_desc(self.below)
             .label_style(FONT)
             .draw()?;
-        let bars = self.bars.iter().enumerate().map(|(number, height)| {
+        let drawn = self.bars.iter().enumerate().filter(|(_, height)| **height > 0);
+        let bars = drawn.map(|(number, height)| {
             let corners = [(SegmentValue::Exact(number), 0), (end_of(number), *height)];
             let mut bar = Rectangle::new(corners, BAR_COLOR.filled());
             bar.set_margin(0, 0, 1, 0);
