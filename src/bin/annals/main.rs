@@ -8,15 +8,16 @@
 //! arguments  reading_arguments  snapshot_arguments  backup_arguments  repair_arguments  bench_arguments  selection
 //! selftest_arguments  stats_arguments                      what can be asked, and the help
 //! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  stats  import  export
-//! verify  repair  backup  restore  bench  selftest                 the commands
+//! verify  repair  backup  restore  bench  selftest         the commands
+//! stats_report  stats_timeline                             what stats counts
+//! stats_chart  stats_svg                                   what stats draws
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! input       files, standard input, lines, where JSON is bad
 //! identity    ids for lines that have none                 line_time  times for the store from lines
 //! output      standard output, and text that is safe on a terminal
 //! clock_text  times as RFC 3339                            opening    how commands open the store
 //! saving      checkpoints, beside others who write         interrupt  Ctrl-C
-//! sizes       sizes as text                        stats_timeline  events over time
-//! stats_report  the numbers of stats                stats_chart, stats_svg  its plots
+//! sizes       sizes as text
 //! failure     messages and exit codes                      progress   a bar, on a terminal only
 //! ```
 
