@@ -24,7 +24,8 @@ fn with_days() -> Place {
     for (day, stream, count) in days {
         for hour in 0..count {
             let time = format!("{day}T1{hour}:00:00Z");
-            lines += &format!("{{\"stream\":\"{stream}\",\"type\":\"T{hour}\",\"occurredAt\":\"{time}\"}}\n");
+            let line = json!({ "stream": stream, "type": format!("T{hour}"), "occurredAt": time });
+            lines.extend([line.to_string(), "\n".to_owned()]);
         }
     }
     place.prints_with(&["import", "-", "--time-from", "occurredAt"], &lines);
@@ -207,6 +208,23 @@ fn events_of_one_second_are_one_bar() {
     let (_, charts) = text.split_once("\nEvents ").expect("a chart");
     assert!(charts.starts_with("a second\n5 │██████\n"), "{charts}");
     assert!(charts.contains("\n0 └───────\n  2025-11-22 10:00:00\n"), "{charts}");
+}
+
+#[test]
+fn times_that_no_date_can_say_are_drawn_too() {
+    let place = Place::new();
+    let line = |micros: i64| {
+        format!("{{\"stream\":\"a-{micros}\",\"type\":\"T\",\"occurredAt\":\"@{micros}us+0m\"}}\n")
+    };
+    let lines = [i64::MIN, 0, i64::MAX].map(line).concat();
+    place.prints_with(&["import", "-", "--time-from", "occurredAt"], &lines);
+    let text = place.prints(&["stats", "--chart", "--svg", "plots.svg"]);
+    assert!(
+        text.contains("\nevents       3\n") && text.contains("\nlast event   @9223372036854775807us+0m\n"),
+        "{text}"
+    );
+    let report = stats(&place);
+    assert_eq!((&report["events"], &report["days"]), (&json!(3), &json!(213_503_984)));
 }
 
 #[test]

@@ -200,3 +200,54 @@ fn stretches(life: Life, stretches_max: usize) -> (i64, &'static str, Vec<Timest
     }
     (step, rate, starts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MONDAY_2025_11_17: i64 = 20_409 * DAY;
+
+    fn life(first: i64, last: i64) -> Life {
+        Life { first: Timestamp::from_micros(first), last: Timestamp::from_micros(last) }
+    }
+
+    #[track_caller]
+    fn check(life: Life, stretches_max: usize, rate: &str, starts: &[i64]) {
+        let (_, found, found_starts) = stretches(life, stretches_max);
+        let found_starts: Vec<i64> = found_starts.iter().map(|start| start.micros()).collect();
+        assert_eq!((found, found_starts.as_slice()), (rate, starts));
+    }
+
+    #[test]
+    fn stretches_are_the_shortest_that_span_all() {
+        let monday = MONDAY_2025_11_17;
+        check(life(monday + 5, monday + 5), 60, "a second", &[monday]);
+        check(life(monday - 1, monday), 60, "a second", &[monday - SECOND, monday]);
+        check(life(monday, monday + 2 * SECOND), 2, "in 10 seconds", &[monday]);
+        check(life(monday + HOUR, monday + 2 * DAY), 3, "a day", &[monday, monday + DAY, monday + 2 * DAY]);
+    }
+
+    #[test]
+    fn weeks_begin_on_mondays() {
+        let monday = MONDAY_2025_11_17;
+        check(life(monday - 1, monday + 8 * DAY), 3, "a week", &[monday - WEEK, monday, monday + WEEK]);
+    }
+
+    #[test]
+    fn all_times_there_are_fit_a_narrow_terminal() {
+        let (_, rate, starts) = stretches(life(i64::MIN, i64::MAX), 26);
+        assert_eq!((rate, starts.len()), ("in 2000000 weeks", 16));
+    }
+
+    #[test]
+    fn a_day_is_printed_as_its_date_and_an_odd_one_as_it_is() {
+        assert_eq!(print_date(Timestamp::from_micros(MONDAY_2025_11_17)), "2025-11-17");
+        assert_eq!(print_date(Timestamp::MAX), "@9223372036854775807us+0m");
+    }
+
+    #[test]
+    fn both_ends_of_a_life_count_as_days() {
+        assert_eq!(life(DAY - 1, DAY).days(), 2);
+        assert_eq!(life(0, DAY - 1).days(), 1);
+    }
+}
