@@ -18,7 +18,7 @@ use crate::{
     index::{
         files::from_memory,
         key::{StreamKey, id_hash},
-        part::{Direction, IndexPart, IndexResult, NameCount},
+        part::{Direction, IndexPart, IndexResult, NameCount, PartFilter},
         settled::{Settled, SettledPart},
     },
     log::{fetch, view::SegmentView, window::Window},
@@ -80,6 +80,30 @@ fn add_counts(counts: &mut BTreeMap<String, u64>, found: Vec<NameCount>) {
             *counts.entry(name).or_default() += events;
         }
     }
+}
+
+/// The categories of the store's own streams, and how many events are in each.
+#[derive(Debug)]
+pub(crate) struct SystemCategories(Vec<NameCount>);
+
+impl SystemCategories {
+    /// How many events are in all of them.
+    pub(crate) fn events(&self) -> u64 {
+        self.0.iter().map(|category| category.events).sum()
+    }
+
+    /// The numbers by which a part finds their events; none if it has no such event.
+    pub(crate) fn filter(&self, index: &dyn IndexPart) -> IndexResult<Option<PartFilter>> {
+        let names: Vec<String> = self.0.iter().map(|category| category.name.clone()).collect();
+        index.filter(Some(&names), None)
+    }
+}
+
+/// The categories of the store's own streams that a part has events of.
+pub(crate) fn system_categories(index: &dyn IndexPart) -> IndexResult<SystemCategories> {
+    let mut categories = index.categories()?;
+    categories.retain(|category| is_system(category.name.as_bytes()));
+    Ok(SystemCategories(categories))
 }
 
 /// The store in numbers.

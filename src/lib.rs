@@ -29,6 +29,7 @@
 //! - [`Store`] is the trait of these operations, for programs that run on other stores too.
 //! - [`Query`] says what is read: a stream or everything; by category, type, time, correlation; as of a moment.
 //!   [`StreamFilter`] says which streams are listed.
+//! - [`StoreInfo`], [`StoreSizes`], [`SegmentInfo`], [`LogExtent`] and [`StreamLengths`] are a store in numbers.
 //! - [`Upcasters`] say how old events are read, of which a program understands only newer forms.
 //! - [`Subscription`] delivers what is there and then what comes, each event once.
 //! - [`Checkpoint`] is how far a consumer has come, saved in the log, alone or with events in one [`Commit`].
@@ -100,6 +101,7 @@ mod interface;
 mod invalid;
 mod listeners;
 mod log;
+mod log_extent;
 mod metadata;
 mod naming;
 mod news;
@@ -120,8 +122,11 @@ mod simulation;
 mod snapshot;
 mod snapshot_file;
 mod snapshots;
+mod statistics;
+mod storage;
 mod store;
 mod stream;
+mod stream_lengths;
 mod stream_list;
 mod subscription;
 #[cfg(not(interleavings))]
@@ -182,6 +187,7 @@ pub use inspect::{
 };
 pub use interface::{EventIterator, Store};
 pub use invalid::Invalid;
+pub use log_extent::LogExtent;
 pub use metadata::Metadata;
 pub use naming::{NamingConcern, NamingHint, naming_hint};
 pub use options::{
@@ -213,8 +219,10 @@ pub use snapshot::{
     IgnoredReason, IgnoredSnapshot, SNAPSHOT_BYTES_MAX, STATE_TYPE_BYTES_MAX, Snapshot, SnapshotData,
     SnapshotInfo, SnapshotList, SnapshotSearch,
 };
+pub use storage::{SegmentInfo, SegmentState, Segments, StoreSizes};
 pub use store::EventStore;
 pub use stream::{NAME_BYTES_MAX, StreamId};
+pub use stream_lengths::{CountProgress, LengthRange, StreamLengths};
 pub use stream_list::{StreamFilter, StreamInfo};
 pub use subscription::{Canceller, Delivery, Subscription};
 pub use time::{Clock, OccurredAt, SystemClock, Timestamp};

@@ -30,6 +30,11 @@ use crate::{
     time::Timestamp,
 };
 
+/// The directory of the snapshots.
+pub(crate) fn snapshots_directory(store: &Path) -> PathBuf {
+    store.join("snapshots")
+}
+
 /// Where the files of a store's snapshots are.
 #[derive(Debug)]
 pub(crate) struct SnapshotPlaces {
@@ -39,7 +44,7 @@ pub(crate) struct SnapshotPlaces {
 
 impl SnapshotPlaces {
     pub(crate) fn new(store: &Path, store_id: u64) -> Self {
-        Self { folder: store.join("snapshots"), store_id }
+        Self { folder: snapshots_directory(store), store_id }
     }
 
     /// The store's id seeds the hashes, so that who chooses names can't choose some that collide.

@@ -16,6 +16,9 @@ impl Timestamp {
     /// The earliest time there is.
     pub const MIN: Self = Self(i64::MIN);
 
+    /// The latest time there is.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// A time as microseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {

@@ -63,6 +63,9 @@ mod cli_selftest;
 #[path = "suite/cli_snapshots.rs"]
 mod cli_snapshots;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_stats.rs"]
+mod cli_stats;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_tail.rs"]
 mod cli_tail;
 #[cfg(all(feature = "cli", target_os = "linux"))]
@@ -194,6 +197,8 @@ mod snapshots;
 #[cfg(feature = "tracing")]
 #[path = "suite/spans.rs"]
 mod spans;
+#[path = "suite/statistics.rs"]
+mod statistics;
 #[path = "suite/streams.rs"]
 mod streams;
 #[path = "suite/subscriptions.rs"]

@@ -121,6 +121,14 @@ impl SettledPart {
         }
     }
 
+    /// Where in its segment's file ends what it is of, with the seal of a segment that has one.
+    pub(crate) fn end(&self) -> u64 {
+        match self {
+            Self::Sealed(part) => part.end(),
+            Self::Frozen(part) => part.end.file_offset,
+        }
+    }
+
     /// The positions of its events, the second one excluded.
     pub(crate) fn positions(&self) -> (Position, Position) {
         let span = match self {

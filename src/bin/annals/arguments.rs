@@ -22,6 +22,7 @@ use crate::{
     repair_arguments::RepairArguments,
     selftest_arguments::SelftestArguments,
     snapshot_arguments::SnapshotArguments,
+    stats_arguments::StatsArguments,
 };
 
 const EXAMPLES: &str = r#"Examples:
@@ -86,6 +87,8 @@ pub(crate) enum Command {
     Projections(ProjectionsArguments),
     /// Say how much is in the store, or in one stream.
     Info(InfoArguments),
+    /// Say what the store is made of, how it grew, and how long its streams are; draw it.
+    Stats(StatsArguments),
     /// Take events in, one JSON object a line.
     Import(ImportArguments),
     /// Print all events as JSON lines, which `import` takes.
@@ -114,6 +117,7 @@ impl Arguments {
             _ if arguments.global.problem().is_some() => arguments.global.problem().map(str::to_owned),
             Command::Read(read) => read.layout.problem().map(str::to_owned),
             Command::Tail(tail) => tail.problem().map(str::to_owned),
+            Command::Stats(stats) => stats.problem().map(str::to_owned),
             Command::Bench(_) if names_store(&matches) => Some(
                 "bench makes stores of its own, and never touches one that is there: --directory says where"
                     .to_owned(),

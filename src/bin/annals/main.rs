@@ -6,9 +6,11 @@
 //!
 //! ```text
 //! arguments  reading_arguments  snapshot_arguments  backup_arguments  repair_arguments  bench_arguments  selection
-//! selftest_arguments  global_arguments                     what can be asked, and the help
-//! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  import  export  verify
-//! repair  backup  restore  bench  selftest                 the commands
+//! selftest_arguments  stats_arguments  global_arguments    what can be asked, and the help
+//! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  stats  import  export
+//! verify  repair  backup  restore  bench  selftest         the commands
+//! stats_report  stats_timeline                             what stats counts
+//! stats_chart  stats_svg                                   what stats draws
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
 //! fields      what of an event is printed                  columns    lines of columns, on a terminal as wide as that
 //! pretty      JSON over several lines                      colours    types, help
@@ -62,6 +64,12 @@ mod selftest_arguments;
 mod sizes;
 mod snapshot;
 mod snapshot_arguments;
+mod stats;
+mod stats_arguments;
+mod stats_chart;
+mod stats_report;
+mod stats_svg;
+mod stats_timeline;
 mod streams;
 mod tail;
 mod types;
@@ -103,6 +111,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Projections(arguments) => projections::run(store, arguments),
         Command::Streams(arguments) => streams::run(store, arguments),
         Command::Info(arguments) => info::run(store, arguments),
+        Command::Stats(arguments) => stats::run(store, arguments),
         Command::Import(arguments) => import::run(store, arguments),
         Command::Export(arguments) => export::run(store, arguments),
         Command::Verify(arguments) => verify::run(store, arguments),

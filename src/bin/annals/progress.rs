@@ -19,6 +19,8 @@ const STYLE_WITHOUT_LENGTH: &str = "{spinner} {bytes}";
 
 const STYLE_OF_SEGMENTS: &str = "{wide_bar} {pos}/{len} segments read anew, {eta} left";
 
+const STYLE_OF_STEPS: &str = "{wide_bar} {percent}% looked at, {eta} left";
+
 const STYLE_OF_WORDS: &str = "{msg}";
 
 /// How far the work is.
@@ -40,6 +42,12 @@ impl Bar {
     pub(crate) fn of_segments() -> Self {
         let bar = ProgressBar::with_draw_target(None, verbosity::bars());
         Self { bar, style_with_length: STYLE_OF_SEGMENTS }
+    }
+
+    /// A bar over steps of any kind, of which nothing is seen until their number is known.
+    pub(crate) fn of_steps() -> Self {
+        let bar = ProgressBar::with_draw_target(None, verbosity::bars());
+        Self { bar, style_with_length: STYLE_OF_STEPS }
     }
 
     pub(crate) fn set_position(&self, position: u64) {

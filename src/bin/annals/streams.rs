@@ -38,12 +38,12 @@ pub(crate) fn run(store: &Path, arguments: &StreamsArguments) -> anyhow::Result<
 /// A stream as JSON.
 #[derive(Serialize)]
 pub(crate) struct StreamReport<'a> {
-    stream: &'a str,
+    pub(crate) stream: &'a str,
     category: &'a str,
     version: u64,
-    events: u64,
+    pub(crate) events: u64,
     created: String,
-    updated: String,
+    pub(crate) updated: String,
 }
 
 impl<'a> StreamReport<'a> {
