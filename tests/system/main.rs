@@ -5,6 +5,7 @@
 //! cargo test --release --locked --test system -- rounds      [--rounds N]
 //! cargo test --release --locked --test system -- kills       [--sample N]
 //! cargo test --release --locked --test system -- errors      [--sample N]
+//! cargo test --release --locked --test system -- syncs
 //! cargo test --release --locked --test system -- full-disk
 //! cargo test --release --locked --test system -- power-cuts  [--cuts N] [--filesystem ext4|xfs] [--directory DIR]
 //! ```
@@ -13,6 +14,7 @@
 //! - `kills`: a program that writes, and one that repairs, is killed as it enters a system call: the first of a kind, the second, …
 //!   until it makes no more. Needs strace.
 //! - `errors`: the same calls fail, once or from then on, with each error that the system has for them. Needs strace.
+//! - `syncs`: what a program syncs before it tells that something is stored. Needs strace.
 //! - `full-disk`: a small tmpfs fills up. Needs root.
 //! - `power-cuts`: a file system on a loop device is shut down under a program, without its journal being flushed, and mounted
 //!   again: what had not reached the disk is gone. Needs root, loop devices, and mkfs.
@@ -57,6 +59,8 @@ mod settings;
 mod shutdown;
 #[cfg(target_os = "linux")]
 mod strace;
+#[cfg(target_os = "linux")]
+mod syncs;
 mod work;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     Outcome, errors, full_disk, kills, power_cuts,
     power_cuts::{FileSystem, PowerCuts},
-    rounds,
+    rounds, syncs,
 };
 
 /// Which occurrences of a call are met in the short form: the first, and each so many behind it.
@@ -17,6 +17,7 @@ enum Suite {
     Rounds,
     Kills,
     Errors,
+    Syncs,
     FullDisk,
     PowerCuts,
 }
@@ -37,6 +38,7 @@ impl Settings {
             Some("rounds") => Suite::Rounds,
             Some("kills") => Suite::Kills,
             Some("errors") => Suite::Errors,
+            Some("syncs") => Suite::Syncs,
             Some("full-disk") => Suite::FullDisk,
             Some("power-cuts") => Suite::PowerCuts,
             _ => return Ok(None),
@@ -67,11 +69,13 @@ impl Settings {
                 rounds::run(rounds::ROUNDS_SHORT)?;
                 kills::run(SAMPLE_SHORT)?;
                 errors::run(SAMPLE_SHORT)?;
+                syncs::run()?;
                 full_disk::run()
             }
             Suite::Rounds => rounds::run(self.rounds),
             Suite::Kills => kills::run(self.sample),
             Suite::Errors => errors::run(self.sample),
+            Suite::Syncs => syncs::run(),
             Suite::FullDisk => full_disk::run(),
             Suite::PowerCuts => power_cuts::run(&self.power_cuts),
         }

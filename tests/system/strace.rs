@@ -36,13 +36,24 @@ pub(crate) struct Outlived {
     pub(crate) is_aborted: bool,
 }
 
+/// Does a job, and returns what it told, and the calls of these kinds that it made, with the paths of its files.
+pub(crate) fn watch(job: &Job, calls: &str, notes: &Path) -> Outcome<(Vec<Told>, String)> {
+    let (told, _) = Running::start(job, &under(calls, &["-y", "-s", "200"], notes))?.end()?;
+    Ok((told, fs::read_to_string(notes)?))
+}
+
+/// The words before a program that is traced.
+fn under(calls: &str, options: &[&str], notes: &Path) -> Vec<OsString> {
+    let words = ["timeout", "--signal=KILL", SECONDS_MAX, "strace", "-f", "-qq"];
+    let mut under: Vec<OsString> = words.iter().chain(options).map(Into::into).collect();
+    under.extend(["-e".into(), format!("trace={calls}").into(), "-o".into(), notes.into()]);
+    under
+}
+
 /// Does a job under a fault, such as `pwrite64:signal=KILL:when=3`.
 pub(crate) fn run(job: &Job, fault: &str, notes: &Path) -> Outcome<Outlived> {
     let call = fault.split(':').next().unwrap_or(fault);
-    let words = ["timeout", "--signal=KILL", SECONDS_MAX, "strace", "-f", "-qq", "-e"];
-    let mut under: Vec<OsString> = words.iter().map(Into::into).collect();
-    under.extend([format!("trace={call}").into(), "-e".into(), format!("inject={fault}").into()]);
-    under.extend(["-o".into(), notes.into()]);
+    let under = under(call, &["-e", &format!("inject={fault}")], notes);
     let (told, status) = Running::start(job, &under)?.end()?;
     let notes = fs::read_to_string(notes)?;
     Ok(Outlived {
