@@ -2,10 +2,14 @@
 
 use std::{fs, path::Path};
 
-use annals::{BackupError, BackupOptions, BackupReport, Error, EventStore, Linking, Result, backup};
+use annals::{
+    BackupError, BackupOptions, BackupReport, Error, EventStore, Linking, RestoreOptions, Result, backup,
+    restore,
+};
 
 use crate::{
     backup::{append, back_up, check_store, everything, log, on},
+    log_bytes::fix_checksum_at_8,
     support::{Outcome, buffered, small_segments, store_with},
 };
 
@@ -188,5 +192,35 @@ fn a_segment_that_is_not_what_the_manifest_promises_is_not_put_in_place() -> Out
         assert!(matches!(refused, BackupError::OtherHistory { .. }), "{refused}");
         assert!(log(&destination) == before, "the backup there isn't as it was");
     }
+    Ok(())
+}
+
+#[test]
+fn a_backup_whose_manifest_names_another_last_event_isnt_restored() -> Outcome {
+    // Where backup.manifest has the position of the last event.
+    const POSITION: usize = 44;
+    let store = store_with(small_segments());
+    append(&store, "a", 1, 9);
+    let directory = tempfile::tempdir()?;
+    let (saved, restored) = (directory.path().join("saved"), directory.path().join("restored"));
+    back_up(&store, &saved)?;
+    let manifest = saved.join("backup.manifest");
+    let whole = fs::read(&manifest)?;
+    let named = u64::from_le_bytes(whole[POSITION..POSITION + 8].try_into()?);
+    assert_eq!(named, 9);
+    for other in [8_u64, 10] {
+        let mut forged = whole.clone();
+        forged[POSITION..POSITION + 8].copy_from_slice(&other.to_le_bytes());
+        let length = forged.len();
+        fix_checksum_at_8(&mut forged, length);
+        fs::write(&manifest, &forged)?;
+        let refused =
+            restore(&saved, &restored, &RestoreOptions::new(), &mut on).expect_err("it ends elsewhere");
+        assert!(matches!(&refused, Error::Corrupt { path, .. } if *path == manifest), "{refused}");
+        assert!(refused.to_string().contains(&format!("names {other}")), "{refused}");
+        assert!(!restored.exists());
+    }
+    fs::write(&manifest, &whole)?;
+    restore(&saved, &restored, &RestoreOptions::new(), &mut on)?;
     Ok(())
 }
