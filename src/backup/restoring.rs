@@ -14,7 +14,7 @@ use crate::{
         placing::{ExistingStore, Place},
         transfer::{NewFile, Portion, Teller, Walked, broken, walk},
     },
-    backup_error::BackupError,
+    backup_error::{BACKUP_MANIFEST, BackupError},
     disk::{
         contract::{Disk, OpenMode},
         os::OsDisk,
@@ -139,7 +139,7 @@ pub fn restore_on(
         place.clear().ok();
     })?;
     Ok(RestoreReport {
-        last_position: reached.end.map_or(Position::NONE, |end| end.next_position.previous()),
+        last_position: reached.last_position(),
         last_timestamp: reached.timestamp,
         backup_position: manifest.position(),
         segments: reached.segments,
@@ -178,6 +178,13 @@ struct Reached {
     bytes: u64,
 }
 
+impl Reached {
+    /// The position of the last event.
+    fn last_position(&self) -> Position {
+        self.end.map_or(Position::NONE, |end| end.next_position.previous())
+    }
+}
+
 impl Restoring<'_> {
     fn run(mut self) -> Result<Reached> {
         let last = self.last_number();
@@ -190,7 +197,18 @@ impl Restoring<'_> {
                 None => self.bring(&segment, entry)?,
             }
         }
+        self.check_end()?;
         Ok(self.reached)
+    }
+
+    /// All that was backed up ends with the event that the manifest names.
+    fn check_end(&self) -> Result<()> {
+        let (last, named) = (self.reached.last_position(), self.manifest.position());
+        if self.moment.is_some() || last == named {
+            return Ok(());
+        }
+        let reason = format!("it names {named} as the last position, and its segments end with {last}");
+        Err(Error::corrupt(self.backup.join(BACKUP_MANIFEST), 0, reason, Some(last)))
     }
 
     /// The number of the segment in which the store is to end: the last one that has an event which was there at the

@@ -269,23 +269,36 @@ pub(crate) fn is_end_of_chain(
     if end.file_offset == first {
         return Ok(end.chain == header.chain);
     }
+    let file_bytes = file.len()?;
     let mut window = Window::new(0);
     let mut behind = end.file_offset;
     while behind > first {
         let start = behind.saturating_sub(LOOK_BACK_BYTES).max(first);
-        let chunk = window.get(file, start, index(behind - start), behind)?;
+        let chunk = window.get(file, start, index(behind - start), behind.min(file_bytes))?;
         for (slot, slot_bytes) in chunk.chunks(FRAME_ALIGNMENT).enumerate().rev() {
             let at = start + bytes(slot * FRAME_ALIGNMENT);
             if let Ok(found) = FrameHeader::decode(slot_bytes)
                 && found.log_offset == header.log_offset(at)
                 && at + bytes(found.frame_bytes()) == end.file_offset
             {
-                return Ok(found.crc == end.chain && found.store_id == header.store_id);
+                let is_it = found.crc == end.chain && found.store_id == header.store_id;
+                return Ok(is_it && has_payload(file, &found, at, file_bytes)?);
             }
         }
         behind = start;
     }
     Ok(false)
+}
+
+/// Whether a file that ends within a frame lacks nothing but zeros of it, which a cut may leave off; of one that goes on, that isn't
+/// looked at.
+fn has_payload(file: &dyn DiskFile, header: &FrameHeader, at: u64, file_bytes: u64) -> io::Result<bool> {
+    if at + bytes(header.frame_bytes()) <= file_bytes {
+        return Ok(true);
+    }
+    let mut window = Window::new(0);
+    let frame = window.get_with_zeros(file, at, header.frame_bytes(), file_bytes)?;
+    Ok(header.check_payload(frame).is_ok())
 }
 
 /// Checks a frame whose header goes on the chain: that it is there, as it was written, and understood.

@@ -5,7 +5,7 @@
     reason = "tests are named after behaviours, with the items of the fault list behind __"
 )]
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use crate::{
     disk::{
@@ -24,7 +24,7 @@ use crate::{
     log::{
         mark::Mark,
         recovery::tail_facts,
-        scan::Scan,
+        scan::{ChainEnd, Scan, is_end_of_chain},
         segment::Segment,
         verdict::{TailFacts, TailStop, Verdict, judge},
     },
@@ -227,6 +227,30 @@ fn frames_behind_the_chain_are_witnesses_of_what_was_durable__F25() {
     assert_eq!(facts_of(moved).durable.get(), 512);
     bytes[660] ^= 1;
     assert_eq!(facts_of(bytes).durable.get(), 512);
+}
+
+#[test]
+fn a_chain_ends_where_it_did_although_the_file_has_lost_zeros_and_not_where_it_has_lost_more()
+-> io::Result<()> {
+    // Its last frame ends with zeros of the payload, and of the padding.
+    let mut payload = record(1, RecordEnd::Commit);
+    payload.extend([0; 30]);
+    let whole = segment_with(EpochMode::Fsync, payload);
+    let zeros = whole.iter().rev().take_while(|byte| **byte == 0).count();
+    assert!(zeros > 30 && zeros < 128);
+    let header = SegmentHeader::first(7, EpochMode::Fsync);
+    let file_offset = whole.len() as u64;
+    let chain = u32::from_le_bytes(whole[644..648].try_into().expect("four bytes"));
+    let end = ChainEnd { file_offset, chain, ..ChainEnd::beginning(&header) };
+    for (left_off, is_end) in
+        [(0, true), (1, true), (zeros, true), (zeros + 1, false), (whole.len() - 640, false)]
+    {
+        let disk = SimDisk::new(1);
+        disk.write_file("/log", whole[..whole.len() - left_off].to_vec())?;
+        let file = disk.open("/log".as_ref(), OpenMode::Read)?;
+        assert_eq!(is_end_of_chain(&*file, &header, &end)?, is_end, "{left_off} bytes less");
+    }
+    Ok(())
 }
 
 #[test]

@@ -249,3 +249,33 @@ fn a_segment_that_doesnt_go_on_from_the_one_before_isnt_restored_whatever_the_ma
     }
     Ok(())
 }
+
+#[test]
+fn a_backup_whose_manifest_names_another_last_event_isnt_restored() -> Outcome {
+    // Where backup.manifest has the position of the last event.
+    const POSITION: usize = 44;
+    let store = store_with(small_segments());
+    append(&store, "a", 1, 9);
+    let directory = tempfile::tempdir()?;
+    let (saved, restored) = (directory.path().join("saved"), directory.path().join("restored"));
+    back_up(&store, &saved)?;
+    let manifest = saved.join("backup.manifest");
+    let whole = fs::read(&manifest)?;
+    let named = u64::from_le_bytes(whole[POSITION..POSITION + 8].try_into()?);
+    assert_eq!(named, 9);
+    for other in [8_u64, 10] {
+        let mut forged = whole.clone();
+        forged[POSITION..POSITION + 8].copy_from_slice(&other.to_le_bytes());
+        let length = forged.len();
+        fix_checksum_at_8(&mut forged, length);
+        fs::write(&manifest, &forged)?;
+        let refused =
+            restore(&saved, &restored, &RestoreOptions::new(), &mut on).expect_err("it ends elsewhere");
+        assert!(matches!(&refused, Error::Corrupt { path, .. } if *path == manifest), "{refused}");
+        assert!(refused.to_string().contains(&format!("names {other}")), "{refused}");
+        assert!(!restored.exists());
+    }
+    fs::write(&manifest, &whole)?;
+    restore(&saved, &restored, &RestoreOptions::new(), &mut on)?;
+    Ok(())
+}
