@@ -118,26 +118,19 @@ fn segment_with(mode: EpochMode, payload: Vec<u8>) -> Vec<u8> {
     let mut chain = 0;
     for (kind, payload) in [(FrameKind::Epoch, encode_epoch(mode)), (FrameKind::Data, payload)] {
         let file_offset = bytes.len() as u64;
-        let log_offset = LogOffset::new(file_offset);
-        let first_position = Position::FIRST;
-        let (durable, epoch, store_id) = (log_offset, 1, 7);
         let mut frame = vec![0; FRAME_HEADER_BYTES];
         frame.extend_from_slice(&payload);
-        let spec = FrameSpec {
-            log_offset,
-            file_offset,
-            durable,
-            chain,
-            epoch,
-            first_position,
-            kind,
-            mode,
-            store_id,
-        };
-        chain = finish_frame(&mut frame, &spec);
+        chain = finish_frame(&mut frame, &spec_at(file_offset, (kind, mode), chain));
         bytes.extend_from_slice(&frame);
     }
     bytes
+}
+
+/// What a frame says of itself that stands there.
+fn spec_at(file_offset: u64, (kind, mode): (FrameKind, EpochMode), chain: u32) -> FrameSpec {
+    let log_offset = LogOffset::new(file_offset);
+    let (durable, first_position) = (log_offset, Position::FIRST);
+    FrameSpec { log_offset, file_offset, durable, chain, epoch: 1, first_position, kind, mode, store_id: 7 }
 }
 
 /// A record of an event with this position, and with this end.
@@ -250,6 +243,25 @@ fn a_chain_ends_where_it_did_although_the_file_has_lost_zeros_and_not_where_it_h
         let file = disk.open("/log".as_ref(), OpenMode::Read)?;
         assert_eq!(is_end_of_chain(&*file, &header, &end)?, is_end, "{left_off} bytes less");
     }
+    Ok(())
+}
+
+#[test]
+fn what_looks_like_a_frame_in_an_events_data_is_no_end_of_a_chain() -> io::Result<()> {
+    // It says that it stands where it does, and ends where the frame does that has it.
+    let mut forged = vec![7; FRAME_HEADER_BYTES + 64];
+    finish_frame(&mut forged, &spec_at(768, (FrameKind::Data, EpochMode::Fsync), 9));
+    let whole = segment_with(EpochMode::Fsync, [vec![5; 64], forged].concat());
+    let chain = u32::from_le_bytes(whole[644..648].try_into().expect("four bytes"));
+    let header = SegmentHeader::first(7, EpochMode::Fsync);
+    let disk = SimDisk::new(1);
+    let file_offset = whole.len() as u64;
+    disk.write_file("/log", whole)?;
+    let file = disk.open("/log".as_ref(), OpenMode::Read)?;
+    let is_end = |chain| {
+        is_end_of_chain(&*file, &header, &ChainEnd { file_offset, chain, ..ChainEnd::beginning(&header) })
+    };
+    assert_eq!((is_end(chain)?, is_end(!chain)?), (true, false));
     Ok(())
 }
 
