@@ -34,7 +34,7 @@ fn terminal(columns: u16) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
 /// The program, in an environment that says nothing of colours.
 fn command(place: &Place, arguments: &[&str]) -> Command {
     let mut command = place.command(arguments);
-    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+    for name in ["CI", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
         command.env_remove(name);
     }
     command.env("TERM", "xterm-256color");
