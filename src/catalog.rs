@@ -18,7 +18,7 @@ use crate::{
     index::{
         files::from_memory,
         key::{StreamKey, id_hash},
-        part::{Direction, IndexPart, IndexResult, NameCount, PartFilter},
+        part::{Direction, IndexPart, IndexResult, NameCount, Run},
         settled::{Settled, SettledPart},
     },
     log::{fetch, view::SegmentView, window::Window},
@@ -27,6 +27,9 @@ use crate::{
     stream_list::{StreamFilter, StreamInfo},
     time::Timestamp,
 };
+
+/// How many events are looked for in a part at a time.
+const EVENTS_AT_A_TIME: usize = 4_096;
 
 /// A store in numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,10 +95,26 @@ impl SystemCategories {
         self.0.iter().map(|category| category.events).sum()
     }
 
-    /// The numbers by which a part finds their events; none if it has no such event.
-    pub(crate) fn filter(&self, index: &dyn IndexPart) -> IndexResult<Option<PartFilter>> {
+    /// Visits their events in a part, in the order of the log: the number of each in the part, and its place.
+    pub(crate) fn each_event(
+        &self,
+        index: &dyn IndexPart,
+        visit: &mut dyn FnMut(u32, LogOffset) -> ControlFlow<()>,
+    ) -> IndexResult<()> {
         let names: Vec<String> = self.0.iter().map(|category| category.name.clone()).collect();
-        index.filter(Some(&names), None)
+        let Some(filter) = index.filter(Some(&names), None)? else { return Ok(()) };
+        let (mut found, mut from) = (Vec::new(), 0);
+        loop {
+            found.clear();
+            index.matching(&filter, from, Direction::Forwards, EVENTS_AT_A_TIME, &mut found)?;
+            let Some((last, _)) = found.last() else { return Ok(()) };
+            from = last + 1;
+            for (ordinal, place) in &found {
+                if visit(*ordinal, *place).is_break() {
+                    return Ok(());
+                }
+            }
+        }
     }
 }
 
@@ -133,7 +152,7 @@ fn count_streams(committed: &Committed) -> Result<u64> {
         let mut places = Vec::new();
         settled.ask(&part, |index| {
             places.clear();
-            first_places(index, &mut places)
+            first_places(index, begins, &mut places)
         })?;
         count += places.len() as u64;
     }
@@ -184,14 +203,14 @@ fn each_stream(committed: &Committed, visit: &mut dyn FnMut(&str)) -> Result<()>
     let mut places = Vec::new();
     let (active, settled) = {
         let state = committed.state();
-        from_memory(first_places(&state.tail, &mut places))?;
+        from_memory(first_places(&state.tail, begins, &mut places))?;
         (Arc::clone(&state.active), Arc::clone(&state.settled))
     };
     visit_names(&active, &places, visit)?;
     for part in settled.recent_parts() {
         settled.ask(&part, |index| {
             places.clear();
-            first_places(index, &mut places)
+            first_places(index, begins, &mut places)
         })?;
         visit_names(part.view(), &places, visit)?;
     }
@@ -204,25 +223,45 @@ fn each_stream(committed: &Committed, visit: &mut dyn FnMut(&str)) -> Result<()>
         })
     })?;
     for (key, latest) in known {
-        let part = settled.sealed().get(latest)?;
-        settled.sealed().ask(&part, |index| {
-            places.clear();
-            let Some(run) = index.run(key)? else { return Ok(()) };
-            index.run_places(&run, 0, Direction::Forwards, 1, &mut places)
-        })?;
-        if places.is_empty() {
-            return Err(settled.lost_run(&part));
-        }
-        visit_names(&part.view, &places, visit)?;
+        visit_name_in(&settled, key, latest, visit)?;
     }
     Ok(())
 }
 
-/// The places of the first events of the streams that begin in a part.
-fn first_places(index: &dyn IndexPart, places: &mut Vec<LogOffset>) -> IndexResult<()> {
+/// Visits the name of a stream that a sealed segment has events of.
+pub(crate) fn visit_name_in(
+    settled: &Settled,
+    key: StreamKey,
+    number: u32,
+    visit: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let mut places = Vec::with_capacity(1);
+    let part = settled.sealed().get(number)?;
+    settled.sealed().ask(&part, |index| {
+        places.clear();
+        let Some(run) = index.run(key)? else { return Ok(()) };
+        index.run_places(&run, 0, Direction::Forwards, 1, &mut places)
+    })?;
+    if places.is_empty() {
+        return Err(settled.lost_run(&part));
+    }
+    visit_names(&part.view, &places, visit)
+}
+
+/// Whether a run is a stream's first: the stream begins in its part.
+fn begins(_hash: u64, run: &Run) -> bool {
+    run.previous == 0
+}
+
+/// The place of the first event in a part of each stream whose run there is wanted.
+pub(crate) fn first_places(
+    index: &dyn IndexPart,
+    is_wanted: impl Fn(u64, &Run) -> bool,
+    places: &mut Vec<LogOffset>,
+) -> IndexResult<()> {
     let mut runs = Vec::new();
-    index.each_run(&mut |_, run| {
-        if run.previous == 0 {
+    index.each_run(&mut |hash, run| {
+        if is_wanted(hash, run) {
             runs.push(*run);
         }
         ControlFlow::Continue(())
@@ -233,7 +272,11 @@ fn first_places(index: &dyn IndexPart, places: &mut Vec<LogOffset>) -> IndexResu
     Ok(())
 }
 
-fn visit_names(view: &SegmentView, places: &[LogOffset], visit: &mut dyn FnMut(&str)) -> Result<()> {
+pub(crate) fn visit_names(
+    view: &SegmentView,
+    places: &[LogOffset],
+    visit: &mut dyn FnMut(&str),
+) -> Result<()> {
     for place in places {
         look(view, *place, |record| visit(record.event.stream))?;
     }

@@ -1,6 +1,6 @@
 //! How far the log was at moments of the past: its events, and its bytes.
 
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{collections::BTreeMap, mem, ops::ControlFlow, sync::Arc};
 
 use crate::{
     catalog::system_categories,
@@ -15,9 +15,6 @@ use crate::{
     query::Query,
     time::Timestamp,
 };
-
-/// How many events are looked for in a part at a time.
-const EVENTS_AT_A_TIME: usize = 4_096;
 
 /// How far the log was at a moment. What two of them differ by is what came between the moments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,23 +108,17 @@ impl SystemCounts {
         let categories = system_categories(index)?;
         let mut at: Vec<(Position, u64)> = positions.into_iter().map(|position| (position, 0)).collect();
         let total = categories.events();
-        if let Some(last) = at.last().map(|(position, _)| *position).filter(|_| total > 0)
-            && let Some(filter) = categories.filter(index)?
-        {
-            let mut found = Vec::new();
-            let mut from = 0;
-            while first.plus(u64::from(from)) <= last {
-                found.clear();
-                index.matching(&filter, from, Direction::Forwards, EVENTS_AT_A_TIME, &mut found)?;
-                let Some((ordinal, _)) = found.last() else { break };
-                from = ordinal + 1;
-                for (ordinal, _) in &found {
-                    let event = first.plus(u64::from(*ordinal));
-                    let number = at.partition_point(|(position, _)| *position < event);
-                    // It counts for this position, and below for all that follow.
-                    at.get_mut(number).into_iter().for_each(|(_, count)| *count += 1);
+        if let Some(last) = at.last().map(|(position, _)| *position).filter(|_| total > 0) {
+            categories.each_event(index, &mut |ordinal, _| {
+                let event = first.plus(u64::from(ordinal));
+                if event > last {
+                    return ControlFlow::Break(());
                 }
-            }
+                let number = at.partition_point(|(position, _)| *position < event);
+                // It counts for this position, and below for all that follow.
+                at.get_mut(number).into_iter().for_each(|(_, count)| *count += 1);
+                ControlFlow::Continue(())
+            })?;
             at.iter_mut().fold(0, |before, (_, count)| {
                 *count += before;
                 *count

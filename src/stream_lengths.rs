@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    catalog::{find_stream, system_categories},
+    catalog::{find_stream, first_places, system_categories, visit_name_in, visit_names},
     committed::Committed,
     error::Result,
     format::layout::{bytes, index},
@@ -21,17 +21,12 @@ use crate::{
         part::{Direction, IndexPart, IndexResult, Run},
         settled::Settled,
     },
-    log::{fetch, view::SegmentView, window::Window},
-    position::LogOffset,
     stream::StreamId,
     stream_list::StreamInfo,
 };
 
 /// After how many streams of the directory it is told how far the count is.
 const STREAMS_AT_A_TIME: u64 = 4_096;
-
-/// How many events are looked for in a part at a time.
-const EVENTS_AT_A_TIME: usize = 4_096;
 
 /// How long the streams of a store are. Its own streams are only counted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -152,14 +147,13 @@ fn push_runs(index: &dyn IndexPart, runs: &mut Vec<(u64, Run)>) -> IndexResult<(
 
 /// Finds the store's own streams that begin in a part: those whose first event is in one of their categories.
 fn push_system_streams(index: &dyn IndexPart, streams: &mut HashSet<u64>) -> IndexResult<()> {
-    let Some(filter) = system_categories(index)?.filter(index)? else { return Ok(()) };
-    let (mut of_system, mut found, mut from) = (Vec::new(), Vec::new(), 0);
-    loop {
-        found.clear();
-        index.matching(&filter, from, Direction::Forwards, EVENTS_AT_A_TIME, &mut found)?;
-        let Some((ordinal, _)) = found.last() else { break };
-        from = ordinal + 1;
-        of_system.extend(found.iter().map(|(_, place)| *place));
+    let mut of_system = Vec::new();
+    system_categories(index)?.each_event(index, &mut |_, place| {
+        of_system.push(place);
+        ControlFlow::Continue(())
+    })?;
+    if of_system.is_empty() {
+        return Ok(());
     }
     let mut runs = Vec::new();
     push_runs(index, &mut runs)?;
@@ -247,19 +241,22 @@ impl Lengths {
 /// The names of streams, by their hashes, in no order.
 fn names_of(committed: &Committed, mut hashes: HashSet<u64>) -> Result<Vec<StreamId>> {
     let mut names = Vec::with_capacity(hashes.len());
+    // A log that was made by others may have names that no store takes; they aren't listed either.
+    let mut push = |name: &str| names.extend(StreamId::new(name));
     let mut places = Vec::new();
+    let is_wanted = |hash: u64, _: &Run| hashes.contains(&hash);
     let (active, settled) = {
         let state = committed.state();
-        from_memory(push_first_places(&state.tail, &hashes, &mut places))?;
+        from_memory(first_places(&state.tail, is_wanted, &mut places))?;
         (Arc::clone(&state.active), Arc::clone(&state.settled))
     };
-    push_names(&active, &mut places, &mut names)?;
+    visit_names(&active, &places, &mut push)?;
     for part in settled.recent_parts() {
         settled.ask(&part, |index| {
             places.clear();
-            push_first_places(index, &hashes, &mut places)
+            first_places(index, is_wanted, &mut places)
         })?;
-        push_names(part.view(), &mut places, &mut names)?;
+        visit_names(part.view(), &places, &mut push)?;
     }
     let store_id = committed.store_id();
     for name in &names {
@@ -267,46 +264,11 @@ fn names_of(committed: &Committed, mut hashes: HashSet<u64>) -> Result<Vec<Strea
     }
     for hash in hashes {
         let Some((key, head)) = settled.known(hash)? else { return Err(settled.lost_event()) };
-        let part = settled.sealed().get(head.latest)?;
-        settled.sealed().ask(&part, |index| {
-            places.clear();
-            let Some(run) = index.run(key)? else { return Ok(()) };
-            index.run_places(&run, 0, Direction::Forwards, 1, &mut places)
-        })?;
-        if places.is_empty() {
-            return Err(settled.lost_run(&part));
-        }
-        push_names(&part.view, &mut places, &mut names)?;
+        visit_name_in(&settled, key, head.latest, &mut |name| names.extend(StreamId::new(name)))?;
     }
     names.sort();
     names.dedup();
     Ok(names)
-}
-
-/// The place of the first event in a part of each of these streams that it has.
-fn push_first_places(
-    index: &dyn IndexPart,
-    hashes: &HashSet<u64>,
-    places: &mut Vec<LogOffset>,
-) -> IndexResult<()> {
-    let mut runs = Vec::new();
-    index.each_run(&mut |hash, run| {
-        if hashes.contains(&hash) {
-            runs.push(*run);
-        }
-        ControlFlow::Continue(())
-    })?;
-    runs.iter().try_for_each(|run| index.run_places(run, 0, Direction::Forwards, 1, places))
-}
-
-fn push_names(view: &SegmentView, places: &mut Vec<LogOffset>, names: &mut Vec<StreamId>) -> Result<()> {
-    for place in places.drain(..) {
-        let mut window = Window::new(0);
-        let record = fetch::record_at(view, place, &mut window)?;
-        // A log that was made by others may have names that no store takes; they aren't listed either.
-        names.extend(StreamId::new(record.event.stream));
-    }
-    Ok(())
 }
 
 /// How far it is, told to who wants to know.
