@@ -32,21 +32,17 @@ mod subscribe;
 mod window;
 pub(crate) mod work;
 
-use anyhow::Context;
-
 use crate::{
-    bench::{
-        session::Session,
-        stop::{Interrupted, Stop},
-    },
+    bench::{session::Session, stop::Interrupted},
     bench_arguments::{BenchArguments, Workload},
+    interrupt::Stop,
 };
 
 pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
     if let Some(path) = &arguments.abandon {
         return open::abandon(path, arguments);
     }
-    let stop = Stop::at_interrupt().context("can't wait for Ctrl-C")?;
+    let stop = Stop::at_interrupt()?;
     let mut session = Session::begin_on(arguments, stop)?;
     for workload in arguments.workloads() {
         measure(workload, &mut session).map_err(|error| {

@@ -1,18 +1,11 @@
 //! A bar that shows how far long work is: on standard error, and only where that is a terminal.
 
-use std::{
-    ops::ControlFlow,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::ops::ControlFlow;
 
 use annals::Progress;
-use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{interrupt::at_interrupt, verbosity};
+use crate::{interrupt::Stop, verbosity};
 
 const STYLE_WITH_LENGTH: &str = "{wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
 const STYLE_WITHOUT_LENGTH: &str = "{spinner} {bytes}";
@@ -72,14 +65,12 @@ impl Bar {
 pub(crate) fn showing_progress<T>(
     act: impl FnOnce(&mut dyn FnMut(Progress) -> ControlFlow<()>) -> annals::Result<T>,
 ) -> anyhow::Result<T> {
-    let is_interrupted = Arc::new(AtomicBool::new(false));
-    let interrupted = Arc::clone(&is_interrupted);
-    at_interrupt(move || interrupted.store(true, Ordering::SeqCst)).context("can't wait for Ctrl-C")?;
+    let stop = Stop::at_interrupt()?;
     let bar = Bar::of_bytes(None);
     let done = act(&mut |progress| {
         bar.set_length(progress.bytes_total);
         bar.set_position(progress.bytes);
-        if is_interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        stop.flow()
     });
     bar.clear();
     Ok(done?)

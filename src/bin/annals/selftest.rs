@@ -19,16 +19,15 @@ use std::{
 };
 
 use annals::{Surgery, simulate};
-use anyhow::Context;
 
 use crate::{
     arguments::Format,
-    interrupt::at_interrupt,
+    interrupt::Stop,
     output::Output,
     selftest::{
         report::{Report, print},
         totals::{Failure, Totals},
-        work::{Goal, Stop, guarded, operate, work},
+        work::{Goal, guarded, operate, work},
     },
     selftest_arguments::SelftestArguments,
 };
@@ -46,9 +45,7 @@ pub(crate) fn run(arguments: &SelftestArguments) -> anyhow::Result<()> {
     if let Some(case) = arguments.damage {
         return repeat_damage(case, arguments.format);
     }
-    let stop = Stop::default();
-    let asked = stop.clone();
-    at_interrupt(move || asked.ask()).context("can't wait for Ctrl-C")?;
+    let stop = Stop::at_interrupt()?;
     let from = arguments.from().unwrap_or_else(seed_of_now);
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     if arguments.format == Format::Text {

@@ -1,21 +1,12 @@
 //! `annals stats`: what a store is made of, how it grew, and how long its streams are.
 
-use std::{
-    fmt,
-    ops::ControlFlow,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, path::Path};
 
 use annals::{Reader, SegmentInfo, StoreSizes, StreamLengths};
-use anyhow::Context;
 
 use crate::{
     arguments::Format,
-    interrupt::at_interrupt,
+    interrupt::Stop,
     opening,
     output::Output,
     progress::Bar,
@@ -28,11 +19,9 @@ use crate::{
 
 pub(crate) fn run(path: &Path, arguments: &StatsArguments) -> anyhow::Result<()> {
     let store = opening::for_reading(path)?;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&interrupted);
-    at_interrupt(move || raised.store(true, Ordering::SeqCst)).context("can't wait for Ctrl-C")?;
+    let stop = Stop::at_interrupt()?;
     let bar = Bar::of_steps();
-    let statistics = Statistics::of(&store, arguments.top, &bar, &interrupted);
+    let statistics = Statistics::of(&store, arguments.top, &bar, &stop);
     bar.clear();
     let statistics = statistics?;
     if let Some(file) = &arguments.svg {
@@ -63,13 +52,13 @@ pub(crate) struct Statistics {
 }
 
 impl Statistics {
-    fn of(store: &Reader, longest_max: usize, bar: &Bar, interrupted: &AtomicBool) -> anyhow::Result<Self> {
+    fn of(store: &Reader, longest_max: usize, bar: &Bar, stop: &Stop) -> anyhow::Result<Self> {
         let segments = store.segments()?;
         let segments_total = segments.len();
         bar.set_length(segments_total as u64);
         let mut found = Vec::with_capacity(segments_total);
         for segment in segments {
-            if interrupted.load(Ordering::SeqCst) {
+            if stop.is_asked() {
                 return Err(Stopped::AtSegment { segments: found.len(), segments_total }.into());
             }
             found.push(segment?);
@@ -81,11 +70,7 @@ impl Statistics {
             at = (progress.steps, progress.steps_total);
             bar.set_length(progress.steps_total);
             bar.set_position(progress.steps);
-            if interrupted.load(Ordering::SeqCst) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            stop.flow()
         })?;
         let lengths = lengths.ok_or(Stopped::AtStream { steps: at.0, steps_total: at.1 })?;
         Ok(Self { segments: found, sizes, lengths, life: Life::of(store)? })
@@ -146,7 +131,9 @@ mod tests {
     fn ctrl_c_stops_it_before_the_next_segment_and_says_where() -> anyhow::Result<()> {
         let directory = tempfile::tempdir()?;
         let store = EventStore::open(directory.path().join("store"))?;
-        let stopped = Statistics::of(&store, 10, &Bar::of_steps(), &AtomicBool::new(true));
+        let stop = Stop::default();
+        stop.ask();
+        let stopped = Statistics::of(&store, 10, &Bar::of_steps(), &stop);
         let message = stopped.expect_err("it is stopped").to_string();
         assert_eq!(message, "stopped after 0 of 1 segments: nothing was printed or written");
         Ok(())

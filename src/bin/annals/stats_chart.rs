@@ -13,7 +13,7 @@ use ratatui_widgets::{
     borders::Borders,
 };
 
-use crate::stats_timeline::Timeline;
+use crate::{output::terminal_width, stats_timeline::Timeline};
 
 /// How high the plot of events over time is, in lines, with its axis.
 const HEIGHT: u16 = 9;
@@ -32,8 +32,8 @@ const COLUMNS_MIN: u16 = 40;
 
 /// How wide charts are: as the terminal, if they go to one.
 pub(crate) fn columns() -> u16 {
-    let terminal = terminal_size::terminal_size_of(std::io::stdout());
-    terminal.map_or(COLUMNS, |(width, _)| width.0).max(COLUMNS_MIN)
+    let width = terminal_width().and_then(|width| u16::try_from(width).ok());
+    width.unwrap_or(COLUMNS).max(COLUMNS_MIN)
 }
 
 /// How many bars have room beside each other.

@@ -3,7 +3,6 @@
 use std::{path::Path, time::Duration};
 
 use annals::{Cursor, Delivery, Position, Query, Reader, StreamId, Subscription, Version};
-use anyhow::Context;
 
 use crate::{
     clock_text::Beginning, event_text::EventPrinter, interrupt::at_interrupt, opening, output::OutputError,
@@ -22,7 +21,7 @@ pub(crate) fn run(store: &Path, arguments: &TailArguments) -> anyhow::Result<()>
     let subscription = subscribe(&store, arguments, saved)?;
     if arguments.follow {
         let canceller = subscription.canceller();
-        at_interrupt(move || canceller.cancel()).context("can't wait for Ctrl-C")?;
+        at_interrupt(move || canceller.cancel())?;
     }
     let printer = EventPrinter::new(&arguments.layout);
     Tail { subscription, saving, printer }.run(arguments.follow)

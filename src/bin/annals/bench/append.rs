@@ -11,10 +11,10 @@ use crate::{
         raw::Raw,
         report::Row,
         session::Session,
-        stop::Stop,
         work::{self, Work},
     },
     bench_arguments::Workload,
+    interrupt::Stop,
 };
 
 /// How many stretches the time of a durable row has: in each, first the disk by itself and then the store, so that a noisy

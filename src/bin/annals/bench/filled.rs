@@ -8,10 +8,12 @@ use std::path::PathBuf;
 use annals::{Creation, Durability, EventStore, Options, Reader, StreamId, Version};
 use anyhow::bail;
 
-use crate::bench::{
-    stop::Stop,
-    window::Window,
-    work::{self, Work},
+use crate::{
+    bench::{
+        window::Window,
+        work::{self, Work},
+    },
+    interrupt::Stop,
 };
 
 /// How large segments are, in bytes: as they are where nothing else is said.

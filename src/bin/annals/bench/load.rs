@@ -11,11 +11,11 @@ use crate::{
         measure::{self, Measured, Part, Stretch},
         report::Row,
         session::Session,
-        stop::Stop,
         window::Window,
         work::Work,
     },
     bench_arguments::Workload,
+    interrupt::Stop,
 };
 
 pub(crate) fn measure(session: &mut Session<'_>) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use hdrhistogram::Histogram;
 
-use crate::bench::stop::Stop;
+use crate::interrupt::Stop;
 
 /// The longest latency that is told apart, in nanoseconds: an hour.
 const LATENCY_NANOS_MAX: u64 = 3_600_000_000_000;

@@ -12,10 +12,12 @@ use std::{
 use annals::{Durability, EventStore, Options, Version};
 use anyhow::Context;
 
-use crate::bench::{
-    measure::{Measured, Part, Stretch},
-    stop::Stop,
-    work::{self, Work},
+use crate::{
+    bench::{
+        measure::{Measured, Part, Stretch},
+        work::{self, Work},
+    },
+    interrupt::Stop,
 };
 
 /// How long the file is, in bytes, as a segment is; shorter where that is more than a part of the space that a row may take,
@@ -136,7 +138,7 @@ mod tests {
     fn the_file_takes_a_part_of_the_space_that_a_row_may_take() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let work = Work::new(200).expect("long enough");
-        let raw = Raw::make(directory.path(), &work, 1, 4 << 20, &Stop::new()).expect("a file");
+        let raw = Raw::make(directory.path(), &work, 1, 4 << 20, &Stop::default()).expect("a file");
         let bytes = fs::metadata(&raw.path).expect("a file").len();
         assert_eq!(bytes, 1 << 20);
         assert!(raw.file_bytes() <= bytes && bytes < raw.file_bytes() + raw.frame_bytes());
@@ -145,7 +147,7 @@ mod tests {
     #[test]
     fn filling_the_file_ends_where_that_is_asked_for() {
         let file = tempfile::tempfile().expect("a temporary file");
-        let stop = Stop::new();
+        let stop = Stop::default();
         stop.ask();
         let error = fill(&file, 1 << 20, &stop).expect_err("it was asked to end");
         assert!(error.is::<Interrupted>(), "{error}");

@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use annals::{Creation, EventStore};
 
-use crate::bench::{
-    filled::Filled,
-    measure::{self, Measured, Part, Stretch},
-    report::Row,
-    session::Session,
-    stop::Stop,
-    work::Work,
+use crate::{
+    bench::{
+        filled::Filled,
+        measure::{self, Measured, Part, Stretch},
+        report::Row,
+        session::Session,
+        work::Work,
+    },
+    interrupt::Stop,
 };
 
 /// What is read, and with what.

@@ -10,10 +10,10 @@ use crate::{
         measure::Stretch,
         report::{Reporter, Row},
         scratch::Scratch,
-        stop::Stop,
         work::{self, Work},
     },
     bench_arguments::{BenchArguments, Workload},
+    interrupt::Stop,
     progress::Words,
 };
 

@@ -20,10 +20,10 @@ use crate::{
         measure::{Measured, Part, Stretch},
         report::Row,
         session::Session,
-        stop::Stop,
         work::{self, Work},
     },
     bench_arguments::Workload,
+    interrupt::Stop,
 };
 
 /// How long the caller rests between two appends, if it does.

@@ -4,7 +4,7 @@
 use annals::{ContentType, EventData, EventRef, Reader, StreamId};
 use anyhow::{Context, bail};
 
-use crate::bench::{mix::mix, stop::Stop};
+use crate::{bench::mix::mix, interrupt::Stop};
 
 /// What an event's data begin with; the number follows.
 const BEGIN: &[u8] = br#"{"number":""#;
@@ -183,7 +183,7 @@ mod tests {
         append(1, work.event(1, 1)).expect("appended");
         let check = |versions: [u64; 2]| {
             let acknowledged = |stream: u64| versions[usize::try_from(stream).expect("small")];
-            work.check_store(&store, acknowledged, 2, &Stop::new()).map_err(|error| error.to_string())
+            work.check_store(&store, acknowledged, 2, &Stop::default()).map_err(|error| error.to_string())
         };
         assert_eq!(check([1, 1]), Ok(()));
         assert!(check([1, 2]).expect_err("one lacks").contains("2 events of stream \"order-00000001\""));

@@ -4,8 +4,7 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
         mpsc::{RecvTimeoutError, channel},
     },
     thread,
@@ -16,6 +15,7 @@ use annals::{BrokenPromise, Surgery};
 use parking_lot::Mutex;
 
 use crate::{
+    interrupt::Stop,
     progress::Words,
     selftest::{
         report,
@@ -33,22 +33,6 @@ pub(crate) struct Goal {
     /// So many cuts were counted.
     pub(crate) cuts: Option<u64>,
     pub(crate) end: Option<Instant>,
-}
-
-/// Whether the user asked for the end.
-#[derive(Clone, Default)]
-pub(crate) struct Stop {
-    is_asked: Arc<AtomicBool>,
-}
-
-impl Stop {
-    pub(crate) fn ask(&self) {
-        self.is_asked.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_asked(&self) -> bool {
-        self.is_asked.load(Ordering::Relaxed)
-    }
 }
 
 /// What the workers share.
