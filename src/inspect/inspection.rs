@@ -130,6 +130,10 @@ impl<'a> Inspection<'a> {
             found.findings.push(finding);
         }
         let marks = Marks::new(files, writers, directory.as_ref().map(DirectoryCheck::covered));
+        // One that a writer has made since covers a segment of which a part alone is looked at.
+        let is_compared =
+            |directory: &DirectoryCheck| bound.is_none_or(|bound| directory.covered().log_end() <= bound);
+        let directory = directory.filter(is_compared);
         let census = Census::new(files, found, directory, mark.durable(), meta.first_segment, visit);
         Ok(Self::new(files, meta, bound, marks, census, progress))
     }

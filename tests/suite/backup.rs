@@ -16,7 +16,9 @@ use annals::{
     SEGMENT_BYTES_MIN, StoredEvent, backup, verify,
 };
 
-use crate::support::{Outcome, TestStore, buffered, event, events, small_segments, store_with, stream};
+use crate::support::{
+    Outcome, SaysDone, TestStore, buffered, event, events, small_segments, store_with, stream,
+};
 
 /// Goes on whatever is told.
 pub(crate) fn on(_: Progress) -> ControlFlow<()> {
@@ -242,9 +244,8 @@ fn beside_appends<T>(store: &EventStore, act: impl FnOnce() -> T) -> T {
                 }
             });
         }
-        let result = act();
-        is_over.store(true, Ordering::Relaxed);
-        result
+        let _acting = SaysDone(&is_over);
+        act()
     })
 }
 

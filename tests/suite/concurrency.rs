@@ -16,7 +16,8 @@ use annals::{
 };
 
 use crate::support::{
-    Outcome, buffered, event, events, positions, small_segments, store, store_with, stream, version, versions,
+    Outcome, SaysDone, buffered, event, events, positions, small_segments, store, store_with, stream,
+    version, versions,
 };
 
 const THREADS: u64 = 64;
@@ -176,13 +177,14 @@ fn readers_see_whole_commits_that_only_grow__B01_A10() -> Outcome {
         thread::scope(|scope| -> Outcome {
             let reader = || scope.spawn(|| read_until(&store, &is_done).map_err(|error| error.to_string()));
             let readers = [reader(), reader()];
+            let writing = SaysDone(&is_done);
             for round in 0..400 {
                 let commit = annals::Commit::new()
                     .append(&stream("one"), version(round), events(round, 1))
                     .append(&stream("two"), version(round * 2), events(round, 2));
                 store.commit(commit)?;
             }
-            is_done.store(true, Ordering::SeqCst);
+            drop(writing);
             for reader in readers {
                 reader.join().map_err(|_| "a reader panicked")??;
             }

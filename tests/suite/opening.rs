@@ -21,7 +21,7 @@ use annals::{
 };
 
 use crate::{
-    support::{Outcome, event, events, store, stream, types, version, versions},
+    support::{Outcome, SaysDone, event, events, store, stream, types, version, versions},
     watched_disk::{WatchedDisk, Watcher},
 };
 
@@ -266,9 +266,9 @@ fn a_closed_store_opens_again_though_children_are_made_meanwhile__F31__X27() -> 
             }
             Ok(())
         });
-        let reopen = || (0..100).try_for_each(|_| EventStore::open(&path)?.close());
-        let outcome = reopen();
-        is_done.store(true, Ordering::SeqCst);
+        let reopening = SaysDone(&is_done);
+        let outcome = (0..100).try_for_each(|_| EventStore::open(&path)?.close());
+        drop(reopening);
         children.join().map_err(|_| "it panicked")??;
         Ok(outcome?)
     })

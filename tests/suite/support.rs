@@ -63,6 +63,16 @@ pub(crate) fn store_with(options: Options) -> TestStore {
     TestStore { store, options, directory }
 }
 
+/// Says that something is done when it goes, after an error or a panic too: threads of a scope that go on until then would
+/// never end otherwise.
+pub(crate) struct SaysDone<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for SaysDone<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// The options of most tests.
 pub(crate) fn buffered() -> Options {
     Options::new().durability(Durability::Buffered)

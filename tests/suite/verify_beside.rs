@@ -3,9 +3,11 @@
 use std::{
     fs,
     ops::ControlFlow,
+    path::Path,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc::channel,
     },
     thread,
 };
@@ -19,6 +21,7 @@ use crate::{
     backup::on,
     patient::{End, Patient, STORE, append, intact, lost, options, verified},
     support::{Outcome, buffered, events, small_segments, store_with, stream},
+    watched_disk::{WatchedDisk, Watcher},
 };
 
 /// Has something done at one of the moments at which a verification tells how far it is.
@@ -232,25 +235,23 @@ fn a_store_is_verified_beside_its_writer() -> Outcome {
     let path = store.path().to_owned();
     let appended = AtomicU64::new(0);
     // How many commits there may be: a verification that the machine lets wait would find ever more to read else.
-    let allowed = AtomicU64::new(0);
-    let is_done = AtomicBool::new(false);
-    thread::scope(|scope| -> Outcome {
-        scope.spawn(|| {
-            let mut number = 0;
-            while !is_done.load(Ordering::SeqCst) {
-                if number == allowed.load(Ordering::SeqCst) {
-                    thread::yield_now();
-                    continue;
-                }
+    let (allow, allowed) = channel::<u64>();
+    thread::scope(|scope| {
+        let (store, appended) = (&store, &appended);
+        scope.spawn(move || {
+            for number in
+                allowed.iter().flat_map(|round| round * COMMITS_BESIDE..(round + 1) * COMMITS_BESIDE)
+            {
                 let name = format!("order-{}", number % 50);
                 let appending = store.append(&stream(&name), ExpectedVersion::Any, events(number, 4));
                 appended.store(appending.expect("an append").position.get(), Ordering::SeqCst);
-                number += 1;
             }
         });
+        // It goes with this, on a panic too, and the appending ends.
+        let allow = allow;
         let mut last = 0;
-        let outcome = (0..40).try_for_each(|_| -> Outcome {
-            allowed.fetch_add(COMMITS_BESIDE, Ordering::SeqCst);
+        (0..40).try_for_each(|round| -> Outcome {
+            allow.send(round)?;
             let before = appended.load(Ordering::SeqCst);
             let verification = verify(&path, &mut on)?;
             assert!(verification.is_whole(), "{verification:#?}");
@@ -259,9 +260,7 @@ fn a_store_is_verified_beside_its_writer() -> Outcome {
             assert!(verification.events >= before.max(last), "{} of {before}", verification.events);
             last = verification.events;
             Ok(())
-        });
-        is_done.store(true, Ordering::SeqCst);
-        outcome
+        })
     })?;
     let events = store.last_position().get();
     let (store, _directory) = store.into_parts();
@@ -269,6 +268,56 @@ fn a_store_is_verified_beside_its_writer() -> Outcome {
     let verification = verify(&path, &mut on)?;
     assert_eq!((verification.events, verification.extent), (events, Extent::Whole));
     assert!(verification.findings.is_empty(), "{verification:#?}");
+    Ok(())
+}
+
+/// A writer that seals the segment it is in, and closes the store, when a file is about to be opened.
+#[derive(Debug)]
+struct SealsAt {
+    name: &'static str,
+    store: Mutex<Option<EventStore>>,
+}
+
+impl Watcher for SealsAt {
+    fn file_opens(&self, path: &Path) {
+        if path.ends_with(self.name)
+            && let Some(store) = self.store.lock().expect("nothing panicked").take()
+        {
+            let segments = || store.segments().expect("they are known").count();
+            let before = segments();
+            while segments() == before {
+                store.append(&stream("order-1"), ExpectedVersion::Any, events(0, 4)).expect("appended");
+            }
+            store.close().expect("a close");
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_covers_more_than_what_is_looked_at_isnt_compared_with_it() -> Outcome {
+    // With damage before it, what it knows would be told as lost.
+    for is_damaged in [false, true] {
+        let (store, _directory) = store_with(small_segments()).into_parts();
+        let path = store.path().to_owned();
+        for number in 0..30 {
+            store.append(&stream("order-1"), ExpectedVersion::Any, events(number, 4))?;
+        }
+        let committed = store.last_position().get();
+        if is_damaged {
+            let log = path.join("segments/000000000001.log");
+            let mut content = fs::read(&log)?;
+            content[1_000] ^= 1;
+            fs::write(&log, &content)?;
+        }
+        let watcher = Arc::new(SealsAt { name: "streams.dir", store: Mutex::new(Some(store)) });
+        let found = verify_on(Arc::new(WatchedDisk(Arc::clone(&watcher))), &path, &mut on)?;
+        assert!(watcher.store.lock().expect("nothing panicked").is_none(), "it was looked at");
+        assert_eq!((found.extent, found.is_whole()), (Extent::Committed, !is_damaged), "{found:#?}");
+        assert_eq!(found.events + found.events_lost.ok_or("all is known")?, committed, "{found:#?}");
+        assert!(found.findings.is_empty(), "{found:#?}");
+        let versions = found.lost_versions.iter().map(|lost| lost.last.get() + 1 - lost.first.get());
+        assert_eq!(versions.sum::<u64>(), found.events_lost.unwrap_or_default(), "{found:#?}");
+    }
     Ok(())
 }
 

@@ -9,6 +9,9 @@ use annals::{
 
 /// What a test does when something happens on a disk. What it leaves out happens unseen.
 pub(crate) trait Watcher: Debug + Send + Sync + 'static {
+    /// A file is about to be opened.
+    fn file_opens(&self, _path: &Path) {}
+
     /// So many bytes were read of a segment.
     fn segment_read(&self, _bytes: usize) {}
 
@@ -39,6 +42,7 @@ impl<W: Watcher> Disk for WatchedDisk<W> {
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.file_opens(path);
         let file = OsDisk.open(path, mode)?;
         if path.extension() != Some("log".as_ref()) {
             return Ok(file);
