@@ -142,6 +142,9 @@ mod operator_errors;
 mod patient;
 #[path = "suite/pending.rs"]
 mod pending;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+#[path = "suite/pictures.rs"]
+mod pictures;
 #[path = "suite/pitfalls.rs"]
 mod pitfalls;
 #[path = "suite/power_cuts.rs"]
@@ -208,6 +211,9 @@ mod support;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 #[path = "suite/surroundings.rs"]
 mod surroundings;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+#[path = "suite/terminal.rs"]
+mod terminal;
 #[path = "suite/upcasters.rs"]
 mod upcasters;
 #[path = "suite/upcasting.rs"]

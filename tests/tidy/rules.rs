@@ -67,7 +67,7 @@ const RUSTIX_HOMES: &[&str] = &[
     "src/disk/shared_futex.rs",
     "src/writer/futex.rs",
     "src/bin/",
-    "tests/suite/cli_terminal.rs",
+    "tests/suite/terminal.rs",
     "tests/suite/surroundings.rs",
     "tests/system/",
 ];

@@ -38,6 +38,13 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "it is a duration, such as 500ms, 90s, 10m, 1h30m, 1.5h or 2d".to_owned())
 }
 
+/// A time without the parts of its second, for who looks at many of them.
+pub(crate) fn print_to_the_second(time: Timestamp) -> String {
+    let text = print_timestamp(time);
+    // An odd one has no point.
+    text.split_once('.').map_or_else(|| text.clone(), |(seconds, _)| format!("{seconds}Z"))
+}
+
 fn parse_odd(text: &str) -> Option<OccurredAt> {
     let (micros, offset) = text.strip_prefix('@')?.strip_suffix('m')?.split_once("us")?;
     let time = Timestamp::from_micros(micros.parse().ok()?);
@@ -256,6 +263,8 @@ mod tests {
     fn timestamps_have_six_digits() {
         assert_eq!(print_timestamp(Timestamp::from_micros(0)), "1970-01-01T00:00:00.000000Z");
         assert_eq!(print_timestamp(Timestamp::from_micros(-1)), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(print_to_the_second(Timestamp::from_micros(-1)), "1969-12-31T23:59:59Z");
+        assert_eq!(print_to_the_second(Timestamp::MIN), print_timestamp(Timestamp::MIN));
     }
 
     fn check_bound_in(zone: &TimeZone, text: &str, first: &str, last: &str) {

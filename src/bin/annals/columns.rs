@@ -3,12 +3,12 @@
 //! Rows wait until there is a window of them, or until nothing more comes. Each column is as wide as its widest cell up to there: the
 //! first window stands straight, and a later one moves to the right at most. Long names and values widen no column for all others.
 //!
-//! Where lines have to fit a terminal, each row does by itself: names are cut first, then values share what is left.
+//! Where lines have to fit a terminal, each row does by itself: very long names are cut, and then the line where the terminal ends.
 //!
 //! ```text
-//!  9  order-17  1  OrderPlaced  2025-11-21T08:30:00.000000Z  {"total":1200}  {"userId":"u-7"}
-//! 10  order-17  2  OrderPaid    2025-11-21T08:30:01.000000Z  {"iban":"DE02…  {"userId":"u-7"…
-//!     name         name                                      value           value
+//!  9  order-17  1  OrderPlaced  2025-11-21T08:30:00Z  {"total":1200}  {"userId":"u…
+//! 10  order-17  2  OrderPaid    2025-11-21T08:30:01Z  {"iban":"DE02120300000000…
+//!     name         name                               value           value
 //! ```
 
 use std::{borrow::Cow, fmt::Write};
@@ -48,7 +48,7 @@ pub(crate) enum Kind {
     Number,
     /// At the left, cut only where it is very long.
     Name,
-    /// At the left, cut to what the line has left.
+    /// At the left, cut where the line ends.
     Value,
 }
 
@@ -137,13 +137,13 @@ impl Columns {
     fn write_row(&self, row: &Row, width: Option<usize>, lines: &mut String) {
         let end = row.cells.iter().rposition(|cell| !cell.text.is_empty()).map_or(0, |last| last + 1);
         let cells = &row.cells[..end];
-        let places = self.places(cells, width);
         let mut parts = Vec::new();
         let mut before = 0;
-        for (number, (cell, place)) in cells.iter().zip(places).enumerate() {
+        for (number, cell) in cells.iter().enumerate() {
+            let place = self.place(number, cells.len(), width);
             let text = if cell.text.is_empty() { ABSENT } else { &cell.text };
             let text = cut(text, place.limit);
-            let missing = if place.wanted == 0 { 0 } else { place.wanted.saturating_sub(text.width()) };
+            let missing = place.wanted.saturating_sub(text.width());
             let (left, right) = if self.kinds[number] == Kind::Number { (missing, 0) } else { (0, missing) };
             parts.push(Part { before: before + left, text, style: cell.style });
             before = right + BETWEEN;
@@ -151,29 +151,13 @@ impl Columns {
         self.write_line(&parts, width, lines);
     }
 
-    /// How wide each cell may be, so that the line fits, and how wide it is to be, so that the next one stands below others.
-    fn places(&self, cells: &[Cell], width: Option<usize>) -> Vec<Place> {
-        let place = |(column, kind): (usize, &Kind)| {
-            let is_last = column + 1 == cells.len();
-            let limit = if *kind == Kind::Name && width.is_some() { COLUMN_WIDTH_MAX } else { usize::MAX };
-            // What nothing follows needs no room behind it.
-            Place { limit, wanted: if is_last && *kind != Kind::Number { 0 } else { self.widths[column] } }
-        };
-        let mut places: Vec<Place> = self.kinds.iter().take(cells.len()).enumerate().map(place).collect();
-        let Some(width) = width else { return places };
-        let is_value = |column: &usize| self.kinds[*column] == Kind::Value;
-        let (values, others): (Vec<usize>, Vec<usize>) = (0..cells.len()).partition(is_value);
-        let taken =
-            |column: &usize| width_of(&cells[*column]).min(places[*column].limit).max(places[*column].wanted);
-        let between = BETWEEN * cells.len().saturating_sub(1);
-        let room = width.saturating_sub(others.iter().map(taken).sum::<usize>() + between);
-        if values.iter().map(taken).fold(0, usize::saturating_add) > room {
-            let wants: Vec<usize> = values.iter().map(|column| width_of(&cells[*column])).collect();
-            for (column, part) in values.iter().zip(share(room, &wants)) {
-                places[*column] = Place { limit: part, wanted: 0 };
-            }
-        }
-        places
+    /// How wide a cell may be, and how wide it is to be, so that the next one stands below others.
+    fn place(&self, column: usize, columns: usize, width: Option<usize>) -> Place {
+        let kind = self.kinds[column];
+        let limit = if kind == Kind::Name && width.is_some() { COLUMN_WIDTH_MAX } else { usize::MAX };
+        // What nothing follows needs no room behind it.
+        let is_last = column + 1 == columns;
+        Place { limit, wanted: if is_last && kind != Kind::Number { 0 } else { self.widths[column] } }
     }
 
     fn write_below(&self, below: &Below, width: Option<usize>, lines: &mut String) {
@@ -256,21 +240,6 @@ fn cut(text: &str, limit: usize) -> Cow<'_, str> {
     format!("{beginning}{CUT}").into()
 }
 
-/// Shares what there is among those who want something: nobody gets more than that, what they leave goes to the others in equal parts,
-/// and everybody gets at least the sign that it was cut.
-fn share(room: usize, wants: &[usize]) -> Vec<usize> {
-    let mut parts = wants.to_vec();
-    let mut order: Vec<usize> = (0..wants.len()).collect();
-    order.sort_by_key(|number| wants[*number]);
-    let mut left = room;
-    for (served, number) in order.into_iter().enumerate() {
-        let part = wants[number].min(left / (wants.len() - served)).max(CUT.width());
-        parts[number] = part;
-        left = left.saturating_sub(part);
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,19 +306,14 @@ mod tests {
     }
 
     #[test]
-    fn values_share_what_the_line_has_left() {
+    fn the_line_is_cut_where_the_terminal_ends_and_what_comes_first_has_the_room() {
         let (long, longer) = ("d".repeat(30), "m".repeat(60));
-        let widths = |data: &str, metadata: &str| {
-            let lines = lines_of(&[["1", "a", data, metadata]], Some(40));
-            (lines[0].width(), lines[0].clone())
-        };
-        let both = format!("1  a  {}…  {}…", "d".repeat(15), "m".repeat(15));
-        assert_eq!(widths(&long, &longer), (40, both));
-        assert_eq!(widths("{}", &longer), (40, format!("1  a  {{}}  {}…", "m".repeat(29))));
-        assert_eq!(widths(&long, "{}"), (40, format!("1  a  {long}  {{}}")));
-        assert_eq!(widths(&long, ""), (36, format!("1  a  {long}")));
-        assert_eq!(share(10, &[100, 3, 100]), [3, 3, 4]);
-        assert_eq!(share(0, &[5, 5]), [1, 1]);
+        let line = |data: &str, metadata: &str| lines_of(&[["1", "a", data, metadata]], Some(40)).concat();
+        assert_eq!(line("{}", &longer), format!("1  a  {{}}  {}…", "m".repeat(29)));
+        assert_eq!(line(&long, "{}"), format!("1  a  {long}  {{}}"));
+        assert_eq!(line(&long, &longer), format!("1  a  {long}  m…"));
+        assert_eq!(line(&longer, "{}"), format!("1  a  {}…", "m".repeat(33)));
+        assert_eq!(line(&long, ""), format!("1  a  {long}"));
     }
 
     #[test]
@@ -382,7 +346,7 @@ mod tests {
         columns.add(Row { cells: vec![cell("a", Style::new()), cell("1", Style::new())], below: Vec::new() });
         let mut lines = String::new();
         columns.write(Some(8), &mut lines);
-        assert_eq!(lines, "\u{1b}[2mab\u{1b}[0m  \u{1b}[2m012…\u{1b}[0m\na   1\n");
+        assert_eq!(lines, "\u{1b}[2mab\u{1b}[0m  \u{1b}[2m012\u{1b}[0m…\na   1\n");
     }
 
     #[test]

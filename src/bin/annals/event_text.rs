@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use annals::{EventRef, print_occurred_at};
+use annals::{EventRef, Timestamp, print_occurred_at};
 use anstyle::Style;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde::Serializer;
@@ -102,6 +102,7 @@ struct TextLayout {
 struct Shape {
     in_line: Vec<Field>,
     below: Vec<Field>,
+    print_time: fn(Timestamp) -> String,
 }
 
 /// Whether lines are cut to the terminal's width, if there is a terminal.
@@ -115,9 +116,12 @@ impl TextLayout {
     fn new(arguments: &LayoutArguments, fields: Vec<Field>) -> Self {
         let fields = if fields.is_empty() { fields::USUAL.to_vec() } else { fields };
         let (below, in_line) = fields.into_iter().partition(|field| arguments.pretty && field.is_payload());
-        let shape = Shape { in_line, below };
-        let kinds = shape.in_line.iter().map(|field| kind_of(*field)).collect();
         let cutting = if arguments.no_trunc { Cutting::Never } else { Cutting::ToTerminal };
+        let is_narrow = cutting == Cutting::ToTerminal && output::terminal_width().is_some();
+        let print_time =
+            if is_narrow { clock_text::print_to_the_second } else { clock_text::print_timestamp };
+        let shape = Shape { in_line, below, print_time };
+        let kinds = shape.in_line.iter().map(|field| kind_of(*field)).collect();
         Self { shape, columns: Columns::new(kinds, Colour::of_output()), cutting }
     }
 
@@ -144,29 +148,29 @@ fn kind_of(field: Field) -> Kind {
 impl Shape {
     fn row_of(&self, event: &EventRef<'_>) -> Row {
         Row {
-            cells: self.in_line.iter().map(|field| cell_of(event, *field)).collect(),
+            cells: self.in_line.iter().map(|field| self.cell_of(event, *field)).collect(),
             below: self.below.iter().filter_map(|field| below_of(event, *field)).collect(),
         }
     }
-}
 
-fn cell_of(event: &EventRef<'_>, field: Field) -> Cell {
-    let plain = Style::new();
-    let (text, style) = match field {
-        Field::Position => (event.position.to_string(), colours::DIM),
-        Field::Stream => (output::safe(event.stream), plain),
-        Field::Version => (event.version.to_string(), plain),
-        Field::Type => (output::safe(event.event_type), colours::of_type(event.event_type)),
-        Field::Time => (clock_text::print_timestamp(event.timestamp), colours::DIM),
-        Field::Id => (output::safe(&event.id.to_string()), colours::DIM),
-        Field::OccurredAt => (event.occurred_at.map(print_occurred_at).unwrap_or_default(), colours::DIM),
-        Field::SchemaVersion => (event.schema_version.to_string(), colours::DIM),
-        Field::Data => (text_of(&Payload::of_data(event)), plain),
-        Field::Metadata => {
-            (Payload::of_metadata(event).as_ref().map(text_of).unwrap_or_default(), colours::DIM)
-        }
-    };
-    Cell { text, style }
+    fn cell_of(&self, event: &EventRef<'_>, field: Field) -> Cell {
+        let plain = Style::new();
+        let (text, style) = match field {
+            Field::Position => (event.position.to_string(), colours::DIM),
+            Field::Stream => (output::safe(event.stream), plain),
+            Field::Version => (event.version.to_string(), plain),
+            Field::Type => (output::safe(event.event_type), colours::of_type(event.event_type)),
+            Field::Time => ((self.print_time)(event.timestamp), colours::DIM),
+            Field::Id => (output::safe(&event.id.to_string()), colours::DIM),
+            Field::OccurredAt => (event.occurred_at.map(print_occurred_at).unwrap_or_default(), colours::DIM),
+            Field::SchemaVersion => (event.schema_version.to_string(), colours::DIM),
+            Field::Data => (text_of(&Payload::of_data(event)), plain),
+            Field::Metadata => {
+                (Payload::of_metadata(event).as_ref().map(text_of).unwrap_or_default(), colours::DIM)
+            }
+        };
+        Cell { text, style }
+    }
 }
 
 fn below_of(event: &EventRef<'_>, field: Field) -> Option<Below> {
