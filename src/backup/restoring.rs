@@ -124,9 +124,7 @@ pub fn restore_on(
     })?;
     // A backup that is made meanwhile would change what is read.
     let _lock = take_lock(disk, backup, Duration::ZERO)?;
-    let manifest = read_manifest(disk, backup)?.ok_or_else(|| {
-        no_backup("it has no backup.manifest; name a directory that `annals backup` has made")
-    })?;
+    let manifest = read_manifest(disk, backup)?.ok_or_else(|| no_backup("it has no backup.manifest"))?;
     if !manifest.is_finished() {
         return Err(no_backup("its first backup was never finished; make a backup there again"));
     }

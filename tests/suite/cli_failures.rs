@@ -46,7 +46,10 @@ fn a_conflict_ends_with_3_and_says_both_versions__B03() {
     let place = Place::new();
     place.prints(&["append", "a", "--type", "T"]);
     let said = place.fails(3, &["append", "a", "--type", "T", "--expect", "4"]);
-    assert_eq!(said, "annals: Expected version 4, but current is 1 (stream \"a\")\n");
+    assert_eq!(
+        said,
+        "annals: Expected version 4, but current is 1 (stream \"a\")\n  what to do: read the stream as it is now, and decide anew\n"
+    );
     let said = place.fails(3, &["append", "b", "--type", "T", "--expect", "4"]);
     assert!(said.starts_with("annals: Expected version 4, but current is 0 (stream \"b\""), "{said}");
 }
@@ -64,7 +67,10 @@ fn what_is_not_there_ends_with_4_and_is_not_made() {
     }
     place.prints(&["append", "a", "--type", "T"]);
     let said = place.fails(4, &["info", "b"]);
-    assert_eq!(said, "annals: stream \"b\" doesn't exist: it has no event\n");
+    assert_eq!(
+        said,
+        "annals: stream \"b\" doesn't exist: it has no event\n  what to do: \"annals streams\" lists those there are\n"
+    );
 }
 
 #[test]
@@ -81,7 +87,12 @@ fn an_unreadable_source_ends_with_1_and_makes_no_store() {
 fn check_bad_json(data: &str, place_and_reason: &str) {
     let place = Place::new();
     let said = place.fails(1, &["append", "a", "--type", "T", "--data", data]);
-    assert_eq!(said, format!("annals: --data, {place_and_reason}\n"));
+    assert_eq!(
+        said,
+        format!(
+            "annals: --data, {place_and_reason}; a shell takes it in quotes, '{{\"total\":1200}}', and @FILE is what a file has\n"
+        )
+    );
     assert!(!place.store().exists());
 }
 

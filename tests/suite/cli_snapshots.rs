@@ -96,13 +96,19 @@ fn the_newest_snapshot_is_shown_or_the_one_at_a_version__B13_C16() {
 fn what_isnt_there_or_isnt_clear_is_said() {
     let place = with_snapshots();
     let said = place.fails(4, &["snapshot", "show", "account-3"]);
-    assert_eq!(said, "annals: stream \"account-3\" has no snapshot\n");
+    assert_eq!(
+        said,
+        "annals: stream \"account-3\" has no snapshot; \"annals snapshot list\" shows those there are\n"
+    );
     let said = place.fails(4, &["snapshot", "show", "account-1", "--type", "Other"]);
-    assert_eq!(said, "annals: stream \"account-1\" has no snapshot of type \"Other\"\n");
+    assert_eq!(
+        said,
+        "annals: stream \"account-1\" has no snapshot of type \"Other\"; \"annals snapshot list\" shows those there are\n"
+    );
     let said = place.fails(4, &["snapshot", "show", "account-2", "--at", "0"]);
     assert_eq!(
         said,
-        "annals: stream \"account-2\" has no snapshot of type \"Account\" at or before version 0\n"
+        "annals: stream \"account-2\" has no snapshot of type \"Account\" at or before version 0; \"annals snapshot list\" shows those there are\n"
     );
     let said = place.fails(1, &["snapshot", "show", "account-1"]);
     assert!(said.contains("several types: name one with --type (\"Account\", \"Totals\")"), "{said}");

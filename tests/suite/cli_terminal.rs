@@ -154,3 +154,25 @@ fn a_bar_is_shown_on_a_terminal_unless_quiet_or_what_is_done_is_told_there() {
     let told = import("told", &["-v"]);
     assert!(told.contains(result) && told.contains("INFO opened") && !told.contains('\u{1b}'), "{told:?}");
 }
+
+#[test]
+fn who_sees_nothing_is_told_that_there_is_nothing() {
+    let place = with_orders();
+    for (arguments, said) in [
+        (
+            &["read", "order-1"] as &[&str],
+            "annals: stream \"order-1\" has no event; \"annals streams\" lists those there are\n",
+        ),
+        (
+            &["tail", "order-1"],
+            "annals: stream \"order-1\" has no event; \"annals streams\" lists those there are\n",
+        ),
+        (&["read", "order-0", "--from", "9"], "annals: there is no such event\n"),
+        (&["tail", "--type", "Nonsense"], "annals: there is no such event\n"),
+        (&["checkpoints"], "annals: there are none\n"),
+    ] {
+        assert_eq!(shows(&place, 80, arguments), said);
+        assert_eq!(place.prints(arguments), "", "a pipe gets what there is");
+        assert_eq!(shows(&place, 80, &[arguments, &["--quiet"]].concat()), "");
+    }
+}

@@ -145,7 +145,10 @@ fn what_cannot_be_registered_or_shown_is_said__D05() {
     let said = place.fails(1, &["types", "register", "OrderPaid", "--schema", "{"]);
     assert!(said.contains("this isn't JSON"), "{said}");
     let said = place.fails(4, &["types", "show", "Other"]);
-    assert_eq!(said, "annals: nothing is registered of an event type \"Other\"\n");
+    assert_eq!(
+        said,
+        "annals: nothing is registered of an event type \"Other\"; \"annals types\" lists those there are\n"
+    );
     place.fails(4, &["--store", "elsewhere", "types", "show", "OrderPaid"]);
     place.fails(2, &["types", "register"]);
     place.fails(2, &["types", "register", "OrderPaid", "--validation", "loud"]);

@@ -57,7 +57,7 @@ pub(crate) fn parse_occurred_at(text: &str) -> Result<OccurredAt, String> {
         return Ok(odd);
     }
     let wanted = "it is a time with its offset, such as 2025-11-21T09:30:00+01:00 or 2025-11-21T08:30:00Z";
-    let pieces = Pieces::parse(text).map_err(|error| format!("{wanted} ({error})"))?;
+    let pieces = Pieces::parse(text).map_err(|_| wanted.to_owned())?;
     if pieces.time_zone_annotation().is_some() {
         return Err(format!("{wanted} (a zone's name in brackets isn't kept)"));
     }

@@ -24,6 +24,7 @@ pub(crate) struct EventPrinter {
     output: Output,
     layout: Layout,
     lines: Vec<u8>,
+    has_printed: bool,
 }
 
 enum Layout {
@@ -51,11 +52,12 @@ impl EventPrinter {
     }
 
     fn of(layout: Layout) -> Self {
-        Self { output: Output::new(), layout, lines: Vec::new() }
+        Self { output: Output::new(), layout, lines: Vec::new(), has_printed: false }
     }
 
     /// Prints an event; what is aligned waits for its window.
     pub(crate) fn print(&mut self, event: &EventRef<'_>) -> Result<(), OutputError> {
+        self.has_printed = true;
         self.lines.clear();
         match &mut self.layout {
             Layout::Json => annals::write_event_line(event, &mut self.lines),
@@ -66,6 +68,11 @@ impl EventPrinter {
             },
         }
         self.output.write(&self.lines)
+    }
+
+    /// Whether there was any event.
+    pub(crate) fn has_printed(&self) -> bool {
+        self.has_printed
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), OutputError> {

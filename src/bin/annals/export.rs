@@ -15,5 +15,5 @@ pub(crate) fn run(store: &Path, arguments: &ExportArguments) -> anyhow::Result<(
     if let Some(to) = arguments.to {
         query = query.to(Position::new(to));
     }
-    read::print(store.read(query), EventPrinter::of_json())
+    read::print(store.read(query), &mut EventPrinter::of_json())
 }

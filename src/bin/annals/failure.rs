@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
 };
@@ -98,21 +98,38 @@ pub(crate) fn tell(message: &str) {
     write(&line);
 }
 
+/// Says to somebody at a terminal what a program sees from what it gets, such as that it is nothing.
+pub(crate) fn tell_on_terminal(message: &str) {
+    if io::stdout().is_terminal() {
+        tell(message);
+    }
+}
+
 fn write(message: &str) {
     io::stderr().lock().write_all(message.as_bytes()).ok();
 }
 
-/// What helps against damage, or what the system refused, where it isn't known from the message.
+/// What helps, where it isn't known from the message.
 fn advice(error: &anyhow::Error) -> Option<&'static str> {
-    let of_damage = |part: &Error| match part {
+    let of_store = |part: &Error| match part {
         // Its message says all.
         Error::Corrupt { path, .. } if path.ends_with(BACKUP_MANIFEST) => None,
         Error::Corrupt { path, .. } if is_in_backup(path) => Some(BACKUP_ADVICE),
         Error::Corrupt { .. } => Some(REPAIR_ADVICE),
+        Error::VersionConflict { .. } => Some("read the stream as it is now, and decide anew"),
+        Error::StreamNotFound { .. } => Some("\"annals streams\" lists those there are"),
+        Error::CheckpointNotFound { .. } => Some("\"annals checkpoints\" lists those there are"),
+        Error::Backup(BackupError::NotABackup { .. }) => {
+            Some("name a directory that \"annals backup\" has made")
+        }
+        Error::Io { source, .. } | Error::OutcomeUnknown { source, .. } => advice_against_refusal(source),
         _ => None,
     };
-    let errors = || error.chain().filter_map(|part| part.downcast_ref());
-    errors().find_map(of_damage).or_else(|| advice_against_refusal(errors()))
+    let of_part = |part: &(dyn std::error::Error + 'static)| match part.downcast_ref() {
+        Some(error) => of_store(error),
+        None => part.downcast_ref().and_then(advice_against_refusal),
+    };
+    error.chain().find_map(of_part)
 }
 
 /// Whether a file is one of a directory of backups, which is never repaired.
@@ -120,13 +137,10 @@ fn is_in_backup(path: &Path) -> bool {
     path.ancestors().skip(1).take(2).any(|directory| directory.join(BACKUP_MANIFEST).exists())
 }
 
-fn advice_against_refusal<'a>(mut errors: impl Iterator<Item = &'a Error>) -> Option<&'static str> {
+/// What helps against what the system refused.
+fn advice_against_refusal(error: &io::Error) -> Option<&'static str> {
     use io::ErrorKind as Kind;
-    let of_store = |part: &Error| match part {
-        Error::Io { source, .. } | Error::OutcomeUnknown { source, .. } => Some(source.kind()),
-        _ => None,
-    };
-    match errors.find_map(of_store)? {
+    match error.kind() {
         Kind::PermissionDenied => {
             Some("run it as the user who owns the store's files, or have them give you access")
         }
@@ -134,7 +148,9 @@ fn advice_against_refusal<'a>(mut errors: impl Iterator<Item = &'a Error>) -> Op
             Some("make room on that disk and try again; what is stored stays, and can be read meanwhile")
         }
         Kind::ReadOnlyFilesystem => Some("mount that disk for writing; what is stored can be read meanwhile"),
-        Kind::NotFound => Some("name another path, or make the directory that it is to be in"),
+        Kind::NotFound => {
+            Some("look at the path: a file that is read must be there, and the directory that one is made in")
+        }
         _ => None,
     }
 }

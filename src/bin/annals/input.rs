@@ -88,7 +88,12 @@ impl JsonArgument {
             Self::Literal(text) => (option.to_owned(), text.clone().into_bytes()),
             Self::In(source) => (source.to_string(), read_whole(source)?),
         };
-        Ok(parse_json::<&RawValue>(&name, 1, &bytes)?.get().as_bytes().to_vec())
+        let json = parse_json::<&RawValue>(&name, 1, &bytes).map_err(|problem| match self {
+            Self::Literal(_) => problem
+                .with_advice("a shell takes it in quotes, '{\"total\":1200}', and @FILE is what a file has"),
+            Self::In(_) => problem,
+        })?;
+        Ok(json.get().as_bytes().to_vec())
     }
 }
 
@@ -129,6 +134,11 @@ impl Problem {
     /// A line that is wrong as a whole.
     pub(crate) fn of_line(source: &str, line: u64, reason: impl Into<String>) -> Self {
         Self { source: source.to_owned(), line, column: None, reason: reason.into() }
+    }
+
+    fn with_advice(mut self, advice: &str) -> Self {
+        self.reason = format!("{}; {advice}", self.reason);
+        self
     }
 }
 

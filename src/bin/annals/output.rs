@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::arguments::Format;
+use crate::{arguments::Format, failure};
 
 /// Standard output refused what was written to it.
 #[derive(Debug)]
@@ -88,6 +88,9 @@ impl Output {
         match format {
             Format::Json => reports.iter().try_for_each(|report| self.json(report))?,
             Format::Text => text(self, reports)?,
+        }
+        if reports.is_empty() {
+            failure::tell_on_terminal("there are none");
         }
         self.flush()
     }

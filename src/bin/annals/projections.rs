@@ -104,7 +104,9 @@ impl<'a> SkippedReport<'a> {
 fn skipped(store: &Path, arguments: &SkippedArguments) -> anyhow::Result<()> {
     let (store, name) = (opening::for_reading(store)?, arguments.name.as_str());
     if !store.projections()?.iter().any(|info| info.name == name) {
-        let message = format!("there is no projection {name:?}: it was never started on this store");
+        let message = format!(
+            "there is no projection {name:?}: it was never started on this store; \"annals projections\" lists those that were"
+        );
         return Err(NotFound(message).into());
     }
     let list = store.skipped(name)?;

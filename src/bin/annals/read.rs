@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(crate) fn run(store: &Path, arguments: &ReadArguments) -> anyhow::Result<()> {
-    let printer = EventPrinter::new(&arguments.layout);
+    let mut printer = EventPrinter::new(&arguments.layout);
     let store = opening::for_reading(store)?;
     if let Some(id) = &arguments.event {
         return print_event(&store, id, printer);
@@ -26,7 +26,11 @@ pub(crate) fn run(store: &Path, arguments: &ReadArguments) -> anyhow::Result<()>
         }
         None => store.read(bounded(all_as_it_was(arguments), arguments)),
     };
-    print(events, printer)
+    print(events, &mut printer)?;
+    if !printer.has_printed() {
+        arguments.selection.tell_of_nothing(&store)?;
+    }
+    Ok(())
 }
 
 /// What is asked of all streams, as they were at the moment that is asked for.
@@ -74,8 +78,8 @@ fn print_event(store: &Reader, id: &EventId, mut printer: EventPrinter) -> anyho
 }
 
 /// Prints events one by one, however many they are; where one can't be read, those before it.
-pub(crate) fn print(events: Events, mut printer: EventPrinter) -> anyhow::Result<()> {
-    let read = print_all(events, &mut printer);
+pub(crate) fn print(events: Events, printer: &mut EventPrinter) -> anyhow::Result<()> {
+    let read = print_all(events, printer);
     if read.as_ref().is_err_and(anyhow::Error::is::<OutputError>) {
         return read;
     }

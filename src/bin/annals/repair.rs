@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use annals::{Error, RepairPlan};
+use anyhow::Context;
 
 use crate::{
     arguments::Format,
@@ -45,7 +46,10 @@ fn explain_missing<T>(arguments: &RepairArguments, result: anyhow::Result<T>) ->
         let missing = error.downcast_ref();
         matches!(missing, Some(Error::NotAStore { path, .. }) if arguments.backup.as_ref() == Some(path))
     };
-    if result.as_ref().is_err_and(is_backup) { result } else { opening::explain_missing(result) }
+    if result.as_ref().is_err_and(is_backup) {
+        return result.context("--backup takes a directory that \"annals backup\" has made of this store, or a copy of the store");
+    }
+    opening::explain_missing(result)
 }
 
 /// What was asked for without an answer to what may be lost is no success where something is damaged.

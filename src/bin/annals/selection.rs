@@ -1,7 +1,9 @@
 //! Which events are asked for: the options that `read` and `tail` share, and the queries that they make.
 
-use annals::{Bound, GroupMember, Position, Query, StreamId, Version};
+use annals::{Bound, GroupMember, Position, Query, Reader, StreamId, Version};
 use clap::Args;
+
+use crate::failure;
 
 #[derive(Args, Debug)]
 #[group(skip)]
@@ -49,6 +51,18 @@ impl Selection {
         // Who names one of the store's own categories asks for it.
         let names_system = self.category.iter().any(|category| category.starts_with('$'));
         if self.including_system || names_system { query.including_system() } else { query }
+    }
+
+    /// Says to somebody who sees no event that there was none.
+    pub(crate) fn tell_of_nothing(&self, store: &Reader) -> annals::Result<()> {
+        match &self.stream {
+            Some(stream) if !store.stream_exists(stream)? => {
+                let advice = "\"annals streams\" lists those there are";
+                failure::tell_on_terminal(&format!("stream \"{stream}\" has no event; {advice}"));
+            }
+            _ => failure::tell_on_terminal("there is no such event"),
+        }
+        Ok(())
     }
 
     fn narrow<B: Bound>(&self, mut query: Query<B>) -> Query<B> {

@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// What helps where a snapshot isn't there.
+const LIST_ADVICE: &str = "\"annals snapshot list\" shows those there are";
+
 pub(crate) fn run(store: &Path, arguments: &SnapshotArguments) -> anyhow::Result<()> {
     match &arguments.command {
         SnapshotCommand::List(arguments) => list(store, arguments),
@@ -100,7 +103,8 @@ fn show(store: &Path, arguments: &ShowSnapshotArguments) -> anyhow::Result<()> {
     tell(&search.ignored);
     let Some(snapshot) = search.snapshot else {
         let bound = arguments.at.map_or(String::new(), |version| format!(" at or before version {version}"));
-        let message = format!("stream \"{stream}\" has no snapshot of type {state_type:?}{bound}");
+        let message =
+            format!("stream \"{stream}\" has no snapshot of type {state_type:?}{bound}; {LIST_ADVICE}");
         return Err(NotFound(message).into());
     };
     let state = Payload::of(&snapshot.state, snapshot.content_type);
@@ -124,7 +128,7 @@ fn only_type(store: &Reader, stream: &StreamId) -> anyhow::Result<String> {
         }
         (None, _) => {
             tell(&list.ignored);
-            Err(NotFound(format!("stream \"{stream}\" has no snapshot")).into())
+            Err(NotFound(format!("stream \"{stream}\" has no snapshot; {LIST_ADVICE}")).into())
         }
     }
 }
@@ -194,7 +198,9 @@ fn delete(store: &Path, arguments: &DeleteSnapshotsArguments) -> anyhow::Result<
         Some(stream) => match store.delete_snapshots(stream, state_type)? {
             0 => {
                 let which = state_type.map_or(String::new(), |name| format!(" of type {name:?}"));
-                return Err(NotFound(format!("stream \"{stream}\" has no snapshot{which}")).into());
+                return Err(
+                    NotFound(format!("stream \"{stream}\" has no snapshot{which}; {LIST_ADVICE}")).into()
+                );
             }
             deleted => deleted,
         },

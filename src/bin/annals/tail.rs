@@ -24,7 +24,12 @@ pub(crate) fn run(store: &Path, arguments: &TailArguments) -> anyhow::Result<()>
         at_interrupt(move || canceller.cancel())?;
     }
     let printer = EventPrinter::new(&arguments.layout);
-    Tail { subscription, saving, printer }.run(arguments.follow)
+    let mut tail = Tail { subscription, saving, printer };
+    tail.run(arguments.follow)?;
+    if !arguments.follow && !tail.printer.has_printed() {
+        arguments.selection.tell_of_nothing(&store)?;
+    }
+    Ok(())
 }
 
 /// What is asked for, from where it is to begin.
@@ -85,7 +90,7 @@ struct Tail<'a> {
 }
 
 impl Tail<'_> {
-    fn run(mut self, follow: bool) -> anyhow::Result<()> {
+    fn run(&mut self, follow: bool) -> anyhow::Result<()> {
         let printed = self.print_all(follow);
         if printed.as_ref().is_err_and(anyhow::Error::is::<OutputError>) {
             // What nobody could read doesn't count as printed.

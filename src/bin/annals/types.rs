@@ -302,7 +302,10 @@ fn show(store: &Path, arguments: &ShowTypeArguments) -> anyhow::Result<()> {
     let event_type = arguments.event_type.as_str();
     let store = opening::for_reading(store)?;
     let Some(registered) = store.registered_event_type(event_type)? else {
-        return Err(NotFound(format!("nothing is registered of an event type {event_type:?}")).into());
+        return Err(NotFound(format!(
+            "nothing is registered of an event type {event_type:?}; \"annals types\" lists those there are"
+        ))
+        .into());
     };
     let created = clock_text::print_timestamp(registered.created);
     let compatibilities: Vec<Option<Compatibility>> =
