@@ -46,6 +46,9 @@ mod cli_import;
 #[path = "suite/cli_kill.rs"]
 mod cli_kill;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_map.rs"]
+mod cli_map;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_processes.rs"]
 mod cli_processes;
 #[cfg(feature = "cli")]

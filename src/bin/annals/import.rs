@@ -6,6 +6,8 @@
 //! their answer. Each line has an id, its own or a derived one: so what is stored already is recognised, and an
 //! import that was cut off is repeated from the beginning.
 //!
+//! With `--map` a line is an object of another program, of which [`mapped`] makes an event.
+//!
 //! With `--time-from` the store's clock is set by the lines, each time when all lines before it are answered.
 
 use std::{
@@ -28,8 +30,10 @@ use crate::{
     arguments::{Format, ImportArguments, TimeSource},
     contract::Incoming,
     identity::Identities,
-    input::{Lines, Problem},
+    input::{Line, Lines, Problem},
     line_time::{self, SetClock},
+    mapped,
+    mapping::Mapping,
     opening,
     output::{Output, OutputError, count},
     progress::Bar,
@@ -49,7 +53,9 @@ pub(crate) fn run(store: &Path, arguments: &ImportArguments) -> anyhow::Result<(
         let stop = &stop;
         let told = Told { times_raised: clock.as_ref().map(|_| 0), ..Told::default() };
         let teller = scope.spawn(move || tell(&receiver, told, arguments.format, stop));
-        let mut submitting = Submitting { store: &store, clock: clock.as_mut(), sender: &sender, stop };
+        let mappings = arguments.map.as_slice();
+        let mut submitting =
+            Submitting { store: &store, mappings, clock: clock.as_mut(), sender: &sender, stop };
         let submitted = submitting.run(&mut lines, &bar);
         // Without a sender, the teller comes to its end.
         drop(sender);
@@ -57,7 +63,12 @@ pub(crate) fn run(store: &Path, arguments: &ImportArguments) -> anyhow::Result<(
     });
     bar.clear();
     let told = told.map_err(|_| anyhow!("the thread that waits for the store's answers failed"))?;
-    let told = whole(lines.name(), submitted, told)?;
+    let mend = if arguments.map.is_empty() {
+        "mend the line and "
+    } else {
+        "mend the line or what --map says, and "
+    };
+    let told = whole(lines.name(), submitted, told, mend)?;
     store.close()?;
     conclude(arguments.format, told)
 }
@@ -117,6 +128,8 @@ struct Stopped {
 /// Hands lines over to the store.
 struct Submitting<'a> {
     store: &'a EventStore,
+    /// Where everything is in the lines; none: they are such as `export` prints.
+    mappings: &'a [Mapping],
     clock: Option<&'a mut LineClock>,
     sender: &'a SyncSender<Message>,
     stop: &'a AtomicBool,
@@ -146,7 +159,7 @@ impl Submitting<'_> {
         identities: &mut Identities,
     ) -> anyhow::Result<Option<Submitted>> {
         let Some(line) = lines.next()? else { return Ok(None) };
-        let incoming: Incoming = line.parse()?;
+        let incoming = incoming(&line, self.mappings)?;
         let mut is_time_raised = false;
         if let Some(clock) = &mut self.clock {
             let time = line_time::time_of(&incoming, clock.source).map_err(|wrong| line.problem(wrong))?;
@@ -172,6 +185,10 @@ impl Submitting<'_> {
         let stream_hash = xxh3_128(stream.as_str().as_bytes());
         Ok(Some(Submitted { line: line.number, stream_hash, is_time_raised, pending }))
     }
+}
+
+fn incoming(line: &Line<'_>, mappings: &[Mapping]) -> Result<Incoming, Problem> {
+    if mappings.is_empty() { line.parse() } else { mapped::take(line, mappings) }
 }
 
 /// Waits until the store has answered everything that it was handed.
@@ -277,7 +294,7 @@ impl Told {
 }
 
 /// What was told, if every line was stored; else where the import stopped, and why.
-fn whole(name: &str, submitted: Result<(), Stopped>, mut told: Told) -> anyhow::Result<Told> {
+fn whole(name: &str, submitted: Result<(), Stopped>, mut told: Told, mend: &str) -> anyhow::Result<Told> {
     let stopped = match told.failed.take() {
         Some((line, error)) => {
             let problem = Problem::of_line(name, line, REFUSED);
@@ -293,7 +310,7 @@ fn whole(name: &str, submitted: Result<(), Stopped>, mut told: Told) -> anyhow::
         0 => String::new(),
         behind => format!(", and {behind} behind it"),
     };
-    let mend = if is_the_lines_fault(&stopped.reason) { "mend the line and " } else { "" };
+    let mend = if is_the_lines_fault(&stopped.reason) { mend } else { "" };
     let Stopped { line, reason } = stopped;
     Err(reason.context(format!(
         "the import stopped at line {line}, with {before} before it stored{behind}; \

@@ -15,6 +15,8 @@
 //! fields      what of an event is printed                  columns    lines of columns, on a terminal as wide as that
 //! pretty      JSON over several lines                      colours    types, help
 //! input       files, standard input, lines, where JSON is bad
+//! mapping     what --map says                              mapped     events of other programs' lines
+//! pointing    what stands at a place in JSON               epoch      times as numbers
 //! identity    ids for lines that have none                 line_time  times for the store from lines
 //! output      standard output, and text that is safe on a terminal
 //! clock_text  times and durations as people write them     opening    how commands open the store
@@ -36,6 +38,7 @@ mod clock_text;
 mod colours;
 mod columns;
 mod contract;
+mod epoch;
 mod event_text;
 mod export;
 mod failure;
@@ -47,8 +50,11 @@ mod info;
 mod input;
 mod interrupt;
 mod line_time;
+mod mapped;
+mod mapping;
 mod opening;
 mod output;
+mod pointing;
 mod pretty;
 mod progress;
 mod projections;
