@@ -102,7 +102,7 @@ fn check_refused(mapping: &str, said: &str) {
     mappings.extend(
         ["stream=/kind", "type=/kind"].iter().filter(|it| it.split('=').next() != mapping.split('=').next()),
     );
-    let good = format!("{{\"kind\":\"a\",\"key\":{{}},\"seconds\":1}}\n{}", line());
+    let good = format!("{{\"kind\":\"a\",\"key\":{{}},\"seconds\":1,\"path\":\"/a-b/c\"}}\n{}", line());
     let message = place.fails_with(1, &mapped(&mappings), &good);
     assert!(message.contains(&format!(": --map {mapping}: ")), "{message}");
     assert!(message.contains(said), "{said} isn't in\n{message}");
@@ -113,12 +113,16 @@ fn check_refused(mapping: &str, said: &str) {
 fn a_mapping_that_does_not_fit_a_line_is_named_with_what_is_there() {
     check_refused(
         "id=/uuid",
-        "nothing is there; the line has kind, key, seconds; where only some have it, write optional: ",
+        "nothing is there; the line has kind, key, seconds, path; where only some have it, write optional: ",
     );
     check_refused("type=/key/name", "nothing is there; /key is empty\n");
     check_refused("stream=/key", "{} is there, and a text or a number is wanted");
     check_refused("stream={/kind}-{/id}", "{/id}: nothing is there; the line has kind");
     check_refused("stream=path:/kind", "\"a\" is there, and path: wants such as /books/42");
+    check_refused(
+        "stream=path:/path",
+        "the first part of \"/a-b/c\" has a -, and couldn't be told from what follows",
+    );
     check_refused("data=json:/kind", "the text \"a\" isn't JSON: expected value");
     check_refused("dataBase64=/kind", "\"a\" isn't base64");
     check_refused("metadata=/kind", "\"a\" is there, and metadata are an object");

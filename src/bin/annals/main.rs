@@ -21,7 +21,7 @@
 //! output      standard output, and text that is safe on a terminal
 //! clock_text  times and durations as people write them     opening    how commands open the store
 //! saving      checkpoints, beside others who write         interrupt  Ctrl-C
-//! sizes       sizes as text
+//! sizes       sizes as text                                interruptible  input that Ctrl-C ends
 //! failure     messages and exit codes                      progress   a bar, on a terminal only
 //! verbosity   how much is told
 //! ```
@@ -49,6 +49,7 @@ mod import;
 mod info;
 mod input;
 mod interrupt;
+mod interruptible;
 mod line_time;
 mod mapped;
 mod mapping;

@@ -154,7 +154,46 @@ impl Visitor<'_> for IsName<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
+
+    const NAMES: [&str; 8] = ["a", "b", "a/b", "~", "", "0", "1", "ü\""];
+
+    /// Objects and arrays, one in the other, with few names, so that pointers of the same names lead somewhere.
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf =
+            prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::from), ".*".prop_map(Value::from)];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(prop::sample::select(&NAMES[..]), inner, 0..6).prop_map(
+                    |object| object.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+                ),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_serde_json_finds_in_the_value(
+            value in json(),
+            names in prop::collection::vec(prop::sample::select(&NAMES[..]), 0..5),
+        ) {
+            let pointer = jsonptr::PointerBuf::from_tokens(names);
+            let text = value.to_string();
+            let raw: &RawValue = serde_json::from_str(&text).expect("JSON");
+            let found = match find(raw, &pointer).expect("no name is there twice") {
+                Ok(found) => Some(serde_json::from_str::<Value>(found.get()).expect("JSON")),
+                Err(missing) => {
+                    prop_assert!(missing.to_string().starts_with("nothing is there; "));
+                    None
+                }
+            };
+            prop_assert_eq!(found.as_ref(), value.pointer(pointer.as_str()));
+        }
+    }
 
     const LINE: &str = r#"{"a":{"b/c":[1,{"~":1.10e+400}]},"ü":"","a\u0062":null,"twice":1,"twice":2}"#;
 
