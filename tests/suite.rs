@@ -43,8 +43,14 @@ mod cli_failures;
 #[path = "suite/cli_import.rs"]
 mod cli_import;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_interrupt.rs"]
+mod cli_interrupt;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_kill.rs"]
 mod cli_kill;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_map.rs"]
+mod cli_map;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_processes.rs"]
 mod cli_processes;

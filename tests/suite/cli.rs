@@ -126,6 +126,12 @@ pub(crate) fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 
+/// Sends a program such as `INT`, which is Ctrl-C.
+pub(crate) fn send_signal(child: &Child, signal: &str) {
+    let kill = format!("kill -{signal} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
+}
+
 /// The history of a public repository: 5,407 events in 467 streams.
 pub(crate) fn history() -> String {
     let packed: &[u8] = include_bytes!("../data/ripgrep-history.ndjson.gz");

@@ -2,13 +2,13 @@
 
 use std::{
     io::{BufRead, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+    process::{Child, ChildStdout},
     thread,
 };
 
 use serde_json::Value;
 
-use crate::cli::{Place, json_lines};
+use crate::cli::{Place, json_lines, send_signal};
 
 fn append(place: &Place, stream: &str) {
     place.prints(&["append", stream, "--type", "T"]);
@@ -46,8 +46,7 @@ impl Following {
     }
 
     fn signal(&self, signal: &str) {
-        let kill = format!("kill -{signal} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
+        send_signal(&self.child, signal);
     }
 
     /// How it ends: the code, what it still printed, and what it said.

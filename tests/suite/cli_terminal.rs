@@ -1,8 +1,15 @@
 //! What the program shows on a terminal: columns, colours, no more than fits; and what it gives to a pipe.
 
+use std::{
+    fs::{self, File},
+    process::Stdio,
+};
+
+use annals::{Durability, EventData, EventStore, ExpectedVersion, Options, SEGMENT_BYTES_MIN, StreamId};
+
 use crate::{
-    cli::{Place, history},
-    terminal::{command, shown_by, shows},
+    cli::{Place, history, send_signal},
+    terminal::{command, shown_by, shown_by_standard_error, shown_on, shows, terminal},
 };
 
 const TYPES: [&str; 3] = ["OrderPlaced", "OrderPaid", "OrderSent"];
@@ -150,6 +157,7 @@ fn a_bar_is_shown_on_a_terminal_unless_quiet_or_what_is_done_is_told_there() {
     let result = "imported 5407 events into 467 streams (0 were already there)\n";
     let usual = import("usual", &[]);
     assert!(usual.ends_with(result) && usual.len() > result.len(), "{usual:?}");
+    assert!(usual.contains(" events, ") && usual.contains("/s, ") && usual.contains(" left"), "{usual:?}");
     assert_eq!(import("quiet", &["--quiet"]), result);
     let told = import("told", &["-v"]);
     assert!(told.contains(result) && told.contains("INFO opened") && !told.contains('\u{1b}'), "{told:?}");
@@ -175,4 +183,133 @@ fn who_sees_nothing_is_told_that_there_is_nothing() {
         assert_eq!(place.prints(arguments), "", "a pipe gets what there is");
         assert_eq!(shows(&place, 80, &[arguments, &["--quiet"]].concat()), "");
     }
+}
+
+/// What is shown on standard error alone, where standard output is a file.
+#[track_caller]
+fn shown_beside_a_file(place: &Place, arguments: &[&str]) -> String {
+    let file = File::create(place.path().join("output")).expect("a file");
+    shown_by_standard_error(command(place, arguments), file.into())
+}
+
+#[test]
+fn an_export_to_a_file_has_a_bar_over_its_events_and_one_to_the_terminal_has_none() {
+    let place = Place::new();
+    place.prints_with(&["import", "-"], &history());
+    let shown = shown_beside_a_file(&place, &["export"]);
+    assert!(
+        shown.contains("/5,407 events, ") && shown.contains("/s, ") && shown.contains(" left"),
+        "{shown:?}"
+    );
+    let exported = place.prints(&["export"]);
+    assert!(fs::read_to_string(place.path().join("output")).expect("a file") == exported);
+    assert_eq!(shown_beside_a_file(&place, &["export", "--quiet"]), "");
+    assert!(shows(&place, 80, &["export"]) == exported, "a bar between the events");
+}
+
+#[test]
+fn whatever_reads_the_whole_store_has_a_bar() {
+    let place = Place::new();
+    place.prints_with(&["import", "-"], &history());
+    for arguments in [
+        &["verify"] as &[&str],
+        &["backup", "saved"],
+        &["restore", "saved", "restored"],
+        &["repair", "--dry-run"],
+        &["stats"],
+    ] {
+        let shown = shown_beside_a_file(&place, arguments);
+        assert!(shown.contains(" left"), "{arguments:?}: {shown:?}");
+    }
+    assert_eq!(shown_beside_a_file(&place, &["verify", "--quiet"]), "");
+    assert_eq!(place.run(&["verify"]).stderr, "");
+}
+
+/// A store of so many segments and one more, each with one event.
+fn with_segments(segments: u64) -> Place {
+    let place = Place::new();
+    let options = Options::new().segment_bytes(SEGMENT_BYTES_MIN).durability(Durability::Buffered);
+    let store = EventStore::open_with(place.store(), options).expect("a store");
+    let stream = StreamId::new("a").expect("a name");
+    let large = vec![b'x'; usize::try_from(SEGMENT_BYTES_MIN / 2).expect("a size")];
+    for _ in 0..=segments {
+        let event = EventData::new("T", large.clone());
+        store.append(&stream, ExpectedVersion::Any, [event]).expect("appended");
+    }
+    store.close().expect("closed");
+    place
+}
+
+fn remove_indexes(place: &Place) {
+    for entry in fs::read_dir(place.store().join("segments")).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.extension() == Some("idx".as_ref()) {
+            fs::remove_file(path).expect("removed");
+        }
+    }
+    fs::remove_file(place.store().join("streams.dir")).expect("removed");
+}
+
+#[test]
+fn an_opening_that_makes_indexes_anew_has_a_bar_whatever_the_command() {
+    let place = with_segments(5);
+    for arguments in [&["info"] as &[&str], &["read", "a", "--limit", "1"], &["append", "a", "--type", "T"]] {
+        remove_indexes(&place);
+        let shown = shown_beside_a_file(&place, arguments);
+        assert!(
+            shown.contains(" segments read anew, ") && shown.contains(" left"),
+            "{arguments:?}: {shown:?}"
+        );
+        // Who writes makes the files.
+        place.prints(&["append", "a", "--type", "T"]);
+    }
+    assert_eq!(shown_beside_a_file(&place, &["info"]), "");
+}
+
+/// What a program shows that is interrupted as soon as it shows a bar, and ends with exit code 1. One that is done before the signal
+/// comes is tried again.
+#[track_caller]
+fn shown_interrupted(place: &Place, arguments: &[&str], prepare: impl Fn()) -> String {
+    let stopped = (0..50).find_map(|_| {
+        prepare();
+        let (own, other) = terminal(80).expect("a terminal");
+        let mut command = command(place, arguments);
+        command.stdout(Stdio::null()).stderr(other);
+        let (shown, code) = shown_on(own, command, |child| send_signal(child, "INT"));
+        (code == Some(1)).then_some(shown)
+    });
+    stopped.expect("it is stopped in one of so many attempts")
+}
+
+#[test]
+fn what_reads_the_whole_store_is_ended_by_ctrl_c_and_says_how_far_it_was() {
+    let place = with_segments(300);
+    let said = shown_interrupted(&place, &["verify"], || ());
+    assert!(
+        said.contains("annals: stopped after ") && said.contains(": what follows wasn't looked at"),
+        "{said}"
+    );
+    let said = shown_interrupted(&place, &["repair", "--dry-run"], || ());
+    assert!(
+        said.contains("annals: the repair of ./annals-data was stopped: nothing of it was changed"),
+        "{said}"
+    );
+    let said = shown_interrupted(&place, &["stats"], || ());
+    assert!(
+        said.contains("annals: stopped after ") && said.contains(": nothing was printed or written"),
+        "{said}"
+    );
+    place.prints(&["verify"]);
+}
+
+#[test]
+fn an_opening_that_makes_indexes_anew_is_ended_by_ctrl_c_and_says_how_far_it_was() {
+    let place = with_segments(300);
+    let append = ["append", "a", "--type", "T", "--id", "once"];
+    let shown = shown_interrupted(&place, &append, || remove_indexes(&place));
+    let said = "annals: stopped before the store was open: indexes of ";
+    let (_, told) = shown.split_once(said).expect("it says so");
+    assert!(told.contains(" of 300 segments are made anew; the next command goes on there"), "{told}");
+    place.prints(&["append", "a", "--type", "T", "--id", "twice"]);
+    place.prints(&["verify"]);
 }

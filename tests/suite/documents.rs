@@ -27,6 +27,14 @@ fn operators_see_what_their_document_shows() {
 }
 
 #[test]
+fn events_of_other_stores_come_in_as_the_guide_shows() {
+    trycmd::TestCases::new()
+        .register_bin("annals", Path::new(env!("CARGO_BIN_EXE_annals")))
+        .env("TZ", "UTC")
+        .case("docs/guide.md");
+}
+
+#[test]
 fn the_readme_shows_what_the_command_line_does() -> Outcome {
     let directory = tempfile::tempdir()?;
     let store = directory.path().join("store");

@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io::{self, Read},
     os::fd::OwnedFd,
-    process::Command,
+    process::{Child, Command, Stdio},
 };
 
 use rustix::{
@@ -18,7 +18,7 @@ use rustix::{
 use crate::cli::Place;
 
 /// A terminal: its own side, and the one that a program has.
-fn terminal(columns: u16) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn terminal(columns: u16) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let own = openpt(flags)?;
     grantpt(&own)?;
@@ -44,7 +44,27 @@ pub(crate) fn command(place: &Place, arguments: &[&str]) -> Command {
 pub(crate) fn shown_by(mut command: Command, columns: u16) -> String {
     let (own, other) = terminal(columns).expect("a terminal");
     let copy = other.try_clone().expect("another handle");
-    let mut child = command.stdout(other).stderr(copy).spawn().expect("the program runs");
+    command.stdout(other).stderr(copy);
+    shown_on(own, command, |_| ()).0
+}
+
+/// What the program shows on a terminal that is only its standard error.
+#[track_caller]
+pub(crate) fn shown_by_standard_error(mut command: Command, output: Stdio) -> String {
+    let (own, other) = terminal(80).expect("a terminal");
+    command.stdout(output).stderr(other);
+    shown_on(own, command, |_| ()).0
+}
+
+/// What is shown on a terminal, and the exit code. As soon as there is something, `at_first` is called.
+#[track_caller]
+pub(crate) fn shown_on(
+    own: OwnedFd,
+    mut command: Command,
+    at_first: impl FnOnce(&Child),
+) -> (String, Option<i32>) {
+    let mut at_first = Some(at_first);
+    let mut child = command.spawn().expect("the program runs");
     // It holds the other side too, which must be closed for the end to be seen.
     drop(command);
     let mut bytes = Vec::new();
@@ -53,15 +73,20 @@ pub(crate) fn shown_by(mut command: Command, columns: u16) -> String {
     loop {
         match own.read(&mut buffer) {
             Ok(0) => break,
-            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            Ok(count) => {
+                bytes.extend_from_slice(&buffer[..count]);
+                if let Some(act) = at_first.take() {
+                    act(&child);
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Linux says so where nobody has the other side any more.
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => break,
             Err(error) => panic!("the terminal can't be read: {error}"),
         }
     }
-    child.wait().expect("it ends");
-    String::from_utf8(bytes).expect("UTF-8").replace("\r\n", "\n")
+    let code = child.wait().expect("it ends").code();
+    (String::from_utf8(bytes).expect("UTF-8").replace("\r\n", "\n"), code)
 }
 
 #[track_caller]

@@ -16,6 +16,7 @@ use crate::{
     clock_text, colours,
     global_arguments::{self, GlobalArguments},
     input::{JsonArgument, Source},
+    mapping::{self, Mapping},
     reading_arguments::{
         ExportArguments, InfoArguments, NamesArguments, ReadArguments, StreamsArguments, TailArguments,
     },
@@ -118,6 +119,7 @@ impl Arguments {
             Command::Read(read) => read.layout.problem().map(str::to_owned),
             Command::Tail(tail) => tail.problem().map(str::to_owned),
             Command::Stats(stats) => stats.problem().map(str::to_owned),
+            Command::Import(import) => mapping::problem(&import.map),
             Command::Bench(_) if names_store(&matches) => Some(
                 "bench makes stores of its own, and never touches one that is there: --directory says where"
                     .to_owned(),
@@ -280,6 +282,14 @@ pub(crate) struct ImportArguments {
     /// The file of JSON lines; `-`: standard input.
     #[arg(value_name = "FILE|-", value_parser = source_parser())]
     pub(crate) source: Source,
+    /// Where a field of the event is in lines of another program; again for each field.
+    ///
+    /// FIELD is stream, type, id, data, dataBase64, metadata, metadata.KEY, occurredAt, timestamp or schemaVersion; what no
+    /// --map names isn't taken. PATH is a JSON Pointer (/payload/time), a text with pointers in it (order-{/id}), or a
+    /// constant as JSON (2, '"shop"'). Before a pointer: optional: (some lines haven't got it), json: (a text there is
+    /// JSON), path: (/books/42 is the stream books-42), s:, ms:, us: (a number there is a time since 1970).
+    #[arg(long, value_name = "FIELD=PATH")]
+    pub(crate) map: Vec<Mapping>,
     /// Which of a line's times becomes the store's time of the event; without it, that is now.
     ///
     /// Events of one time are stored together, those of the next time behind them: with many times, --durability

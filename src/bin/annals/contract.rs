@@ -165,7 +165,7 @@ impl TryFrom<Fields<'_>> for Incoming {
 }
 
 /// Metadata given as JSON, which must be an object.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Default, Debug, Deserialize)]
 pub(crate) struct MetadataObject<'a>(#[serde(borrow, deserialize_with = "object")] Option<&'a RawValue>);
 
 impl<'a> MetadataObject<'a> {

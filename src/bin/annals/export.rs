@@ -2,18 +2,69 @@
 
 use std::path::Path;
 
-use annals::{Position, Query};
+use annals::{Events, Position, Query};
 
-use crate::{event_text::EventPrinter, opening, read, reading_arguments::ExportArguments};
+use crate::{
+    event_text::EventPrinter,
+    interrupt::{Stop, Stopped},
+    opening,
+    output::{OutputError, count},
+    progress::Bar,
+    reading_arguments::ExportArguments,
+};
 
 pub(crate) fn run(store: &Path, arguments: &ExportArguments) -> anyhow::Result<()> {
     let store = opening::for_reading(store)?;
-    let mut query = Query::all();
-    if let Some(from) = arguments.from {
-        query = query.from(Position::new(from));
+    let first = arguments.from.unwrap_or(1).max(1);
+    let last = arguments.to.unwrap_or(u64::MAX).min(store.last_position().get());
+    let stop = Stop::at_interrupt()?;
+    let bar = Bar::of_events((last + 1).saturating_sub(first));
+    let query = Query::all().from(Position::new(first)).to(Position::new(last));
+    let mut export = Export { printer: EventPrinter::of_json(), bar, first, printed: 0, reached: None };
+    let exported = export.print_all(store.read(query), &stop);
+    export.bar.clear();
+    if exported.as_ref().is_err_and(anyhow::Error::is::<OutputError>) {
+        return exported;
     }
-    if let Some(to) = arguments.to {
-        query = query.to(Position::new(to));
+    export.printer.flush()?;
+    exported?;
+    if stop.is_asked() { Err(export.stopped(arguments.to).into()) } else { Ok(()) }
+}
+
+struct Export {
+    printer: EventPrinter,
+    bar: Bar,
+    first: u64,
+    printed: u64,
+    /// The position of the last event that was printed.
+    reached: Option<u64>,
+}
+
+impl Export {
+    /// Prints events until there are no more, or it is asked to end.
+    fn print_all(&mut self, mut events: Events, stop: &Stop) -> anyhow::Result<()> {
+        while !stop.is_asked()
+            && let Some(event) = events.try_next()?
+        {
+            self.printer.print(&event)?;
+            let position = event.position.get();
+            self.printed += 1;
+            self.reached = Some(position);
+            self.bar.set_position((position + 1).saturating_sub(self.first));
+        }
+        Ok(())
     }
-    read::print(store.read(query), &mut EventPrinter::of_json())
+
+    fn stopped(&self, to: Option<u64>) -> Stopped {
+        let Some(reached) = self.reached else {
+            return Stopped("the export was stopped before its first event".to_owned());
+        };
+        let printed = count(self.printed, "event");
+        let to = to.map_or(String::new(), |to| format!(" --to {to}"));
+        Stopped(format!(
+            "the export was stopped: {printed} up to position {reached} are printed, each a whole line; go on with \
+             annals export --from {}{to}",
+            reached + 1
+        ))
+    }
 }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     io::{self, IsTerminal, Write},
     path::Path,
-    process::ExitCode,
+    process::{self, ExitCode},
 };
 
 use annals::{BACKUP_MANIFEST, BackupError, Error};
@@ -85,6 +85,12 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     // Where standard error is closed, the exit code has to say it alone.
     write(&message);
     ExitCode::from(exit_code(error))
+}
+
+/// Says what went wrong, and ends the program at once.
+pub(crate) fn end_with(error: &anyhow::Error) -> ! {
+    report(error);
+    process::exit(exit_code(error).into())
 }
 
 /// Says on standard error what is worth knowing and no failure, unless nothing but errors is wanted.

@@ -6,6 +6,8 @@
 //! their answer. Each line has an id, its own or a derived one: so what is stored already is recognised, and an
 //! import that was cut off is repeated from the beginning.
 //!
+//! With `--map` a line is an object of another program, of which [`mapped`] makes an event.
+//!
 //! With `--time-from` the store's clock is set by the lines, each time when all lines before it are answered.
 
 use std::{
@@ -28,8 +30,12 @@ use crate::{
     arguments::{Format, ImportArguments, TimeSource},
     contract::Incoming,
     identity::Identities,
-    input::{Lines, Problem},
+    input::{Line, Lines, Problem},
+    interrupt::{Stop, Stopped},
+    interruptible,
     line_time::{self, SetClock},
+    mapped,
+    mapping::Mapping,
     opening,
     output::{Output, OutputError, count},
     progress::Bar,
@@ -40,26 +46,49 @@ const LINES_ON_THEIR_WAY_MAX: usize = 1_024;
 
 pub(crate) fn run(store: &Path, arguments: &ImportArguments) -> anyhow::Result<()> {
     // The source comes first, so that a slip in its name doesn't make a store.
-    let mut lines = Lines::open(&arguments.source)?;
-    let bar = Bar::of_bytes(arguments.source.bytes_total());
+    let bytes = arguments.source.open()?;
     let (store, mut clock) = open(store, arguments)?;
-    let stop = AtomicBool::new(false);
+    let (mut lines, stop) = interruptible::lines(bytes, &arguments.source)?;
+    let bar = Bar::of_lines(arguments.source.bytes_total());
+    let failed = AtomicBool::new(false);
     let (submitted, told) = thread::scope(|scope| {
         let (sender, receiver) = sync_channel(LINES_ON_THEIR_WAY_MAX);
-        let stop = &stop;
+        let (bar, failed) = (&bar, &failed);
         let told = Told { times_raised: clock.as_ref().map(|_| 0), ..Told::default() };
-        let teller = scope.spawn(move || tell(&receiver, told, arguments.format, stop));
-        let mut submitting = Submitting { store: &store, clock: clock.as_mut(), sender: &sender, stop };
-        let submitted = submitting.run(&mut lines, &bar);
+        let teller = scope.spawn(move || tell(&receiver, told, arguments.format, bar, failed));
+        let (mappings, clock) = (arguments.map.as_slice(), clock.as_mut());
+        let mut submitting =
+            Submitting { store: &store, mappings, clock, sender: &sender, stop: &stop, failed };
+        let submitted = submitting.run(&mut lines, bar);
         // Without a sender, the teller comes to its end.
         drop(sender);
         (submitted, teller.join())
     });
     bar.clear();
     let told = told.map_err(|_| anyhow!("the thread that waits for the store's answers failed"))?;
-    let told = whole(lines.name(), submitted, told)?;
+    let mend = if arguments.map.is_empty() {
+        "mend the line and "
+    } else {
+        "mend the line or what --map says, and "
+    };
+    let (end, told) = whole(lines.name(), submitted, told, mend)?;
     store.close()?;
-    conclude(arguments.format, told)
+    match end {
+        End::OfLines => conclude(arguments.format, told),
+        End::Asked { line } => Err(stopped(line, &told).into()),
+    }
+}
+
+/// What Ctrl-C leaves.
+fn stopped(line: u64, told: &Told) -> Stopped {
+    let stored = match told.lines {
+        0 => "nothing was".to_owned(),
+        1 => format!("1 event up to line {line} is"),
+        lines => format!("{lines} events up to line {line} are"),
+    };
+    Stopped(format!(
+        "the import was stopped: {stored} stored; import again to go on: what is stored isn't doubled"
+    ))
 }
 
 const REFUSED: &str = "the store doesn't take this event";
@@ -108,35 +137,50 @@ struct Submitted {
     pending: PendingAppend,
 }
 
-/// Why no more lines are handed over, and which was the first that wasn't.
-struct Stopped {
+/// Why a line couldn't be handed over.
+struct Refused {
     line: u64,
     reason: anyhow::Error,
+}
+
+/// Where no more lines are handed over, and nothing was wrong.
+enum End {
+    OfLines,
+    /// It was asked for, behind this line.
+    Asked {
+        line: u64,
+    },
 }
 
 /// Hands lines over to the store.
 struct Submitting<'a> {
     store: &'a EventStore,
+    /// Where everything is in the lines; none: they are such as `export` prints.
+    mappings: &'a [Mapping],
     clock: Option<&'a mut LineClock>,
     sender: &'a SyncSender<Message>,
-    stop: &'a AtomicBool,
+    stop: &'a Stop,
+    /// Whether an answer was an error.
+    failed: &'a AtomicBool,
 }
 
 impl Submitting<'_> {
-    /// Hands lines over until there are no more, one can't be taken, or an answer was an error.
-    fn run(&mut self, lines: &mut Lines, bar: &Bar) -> Result<(), Stopped> {
+    /// Hands lines over until there are no more, one can't be taken, an answer was an error, or the end is asked for.
+    fn run(&mut self, lines: &mut Lines, bar: &Bar) -> Result<End, Refused> {
         let mut identities = Identities::default();
-        while !self.stop.load(Ordering::Relaxed) {
+        let mut line = 0;
+        while !self.failed.load(Ordering::Relaxed) {
             let submitted = self
                 .submit_next(lines, &mut identities)
-                .map_err(|reason| Stopped { line: lines.number(), reason })?;
+                .map_err(|reason| Refused { line: lines.number(), reason })?;
             let Some(submitted) = submitted else { break };
+            line = submitted.line;
             bar.set_position(lines.bytes_read());
             if self.sender.send(Message::Submitted(submitted)).is_err() {
                 break;
             }
         }
-        Ok(())
+        Ok(if self.stop.is_asked() { End::Asked { line } } else { End::OfLines })
     }
 
     /// Hands the next line over; none if there is none, or no more is wanted.
@@ -146,14 +190,18 @@ impl Submitting<'_> {
         identities: &mut Identities,
     ) -> anyhow::Result<Option<Submitted>> {
         let Some(line) = lines.next()? else { return Ok(None) };
-        let incoming: Incoming = line.parse()?;
+        if self.stop.is_asked() {
+            // It may be half a line.
+            return Ok(None);
+        }
+        let incoming = incoming(&line, self.mappings)?;
         let mut is_time_raised = false;
         if let Some(clock) = &mut self.clock {
             let time = line_time::time_of(&incoming, clock.source).map_err(|wrong| line.problem(wrong))?;
             is_time_raised = time < clock.time;
             if time > clock.time {
                 wait_for_answers(self.sender);
-                if self.stop.load(Ordering::Relaxed) {
+                if self.failed.load(Ordering::Relaxed) {
                     return Ok(None);
                 }
                 clock.time = time;
@@ -172,6 +220,10 @@ impl Submitting<'_> {
         let stream_hash = xxh3_128(stream.as_str().as_bytes());
         Ok(Some(Submitted { line: line.number, stream_hash, is_time_raised, pending }))
     }
+}
+
+fn incoming(line: &Line<'_>, mappings: &[Mapping]) -> Result<Incoming, Problem> {
+    if mappings.is_empty() { line.parse() } else { mapped::take(line, mappings) }
 }
 
 /// Waits until the store has answered everything that it was handed.
@@ -214,12 +266,21 @@ struct Report {
 }
 
 /// Waits for the answers, in the order of the lines. What has been answered at once is one group.
-fn tell(receiver: &Receiver<Message>, mut told: Told, format: Format, stop: &AtomicBool) -> Told {
+fn tell(
+    receiver: &Receiver<Message>,
+    mut told: Told,
+    format: Format,
+    bar: &Bar,
+    failed: &AtomicBool,
+) -> Told {
     let mut output = Output::new();
     let mut next = receiver.recv().ok();
     while let Some(message) = next {
         match message {
-            Message::Submitted(submitted) => told.take(submitted, stop),
+            Message::Submitted(submitted) => {
+                told.take(submitted, failed);
+                bar.set_events(told.lines);
+            }
             // Who asked for it waits for it, and is there.
             Message::Quiet(done) => done.send(()).unwrap_or_default(),
         }
@@ -237,7 +298,7 @@ fn tell(receiver: &Receiver<Message>, mut told: Told, format: Format, stop: &Ato
 }
 
 impl Told {
-    fn take(&mut self, submitted: Submitted, stop: &AtomicBool) {
+    fn take(&mut self, submitted: Submitted, failed: &AtomicBool) {
         match submitted.pending.wait() {
             Ok(appended) => {
                 self.lines += 1;
@@ -254,7 +315,7 @@ impl Told {
                 self.lines_behind_failed += u64::from(self.failed.is_some());
             }
             Err(error) => {
-                stop.store(true, Ordering::Relaxed);
+                failed.store(true, Ordering::Relaxed);
                 self.failed.get_or_insert((submitted.line, error));
             }
         }
@@ -276,16 +337,21 @@ impl Told {
     }
 }
 
-/// What was told, if every line was stored; else where the import stopped, and why.
-fn whole(name: &str, submitted: Result<(), Stopped>, mut told: Told) -> anyhow::Result<Told> {
-    let stopped = match told.failed.take() {
+/// What was told, if every line that was handed over is stored; else where the import stopped, and why.
+fn whole(
+    name: &str,
+    submitted: Result<End, Refused>,
+    mut told: Told,
+    mend: &str,
+) -> anyhow::Result<(End, Told)> {
+    let refused = match told.failed.take() {
         Some((line, error)) => {
             let problem = Problem::of_line(name, line, REFUSED);
-            Stopped { line, reason: anyhow::Error::new(error).context(problem) }
+            Refused { line, reason: anyhow::Error::new(error).context(problem) }
         }
         None => match submitted {
-            Ok(()) => return Ok(told),
-            Err(stopped) => stopped,
+            Ok(end) => return Ok((end, told)),
+            Err(refused) => refused,
         },
     };
     let before = count(told.lines - told.lines_behind_failed, "event");
@@ -293,8 +359,8 @@ fn whole(name: &str, submitted: Result<(), Stopped>, mut told: Told) -> anyhow::
         0 => String::new(),
         behind => format!(", and {behind} behind it"),
     };
-    let mend = if is_the_lines_fault(&stopped.reason) { "mend the line and " } else { "" };
-    let Stopped { line, reason } = stopped;
+    let mend = if is_the_lines_fault(&refused.reason) { mend } else { "" };
+    let Refused { line, reason } = refused;
     Err(reason.context(format!(
         "the import stopped at line {line}, with {before} before it stored{behind}; \
          {mend}import again: what is stored isn't doubled"

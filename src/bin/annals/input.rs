@@ -44,13 +44,11 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    fn open(&self) -> anyhow::Result<Box<dyn BufRead>> {
+    /// Its bytes.
+    pub(crate) fn open(&self) -> anyhow::Result<Box<dyn Read + Send>> {
         Ok(match self {
-            Self::StandardInput => Box::new(io::stdin().lock()),
-            Self::File(path) => {
-                let file = File::open(path).with_context(|| format!("can't open {self}"))?;
-                Box::new(BufReader::with_capacity(FILE_BUFFER_BYTES, file))
-            }
+            Self::StandardInput => Box::new(io::stdin()),
+            Self::File(path) => Box::new(File::open(path).with_context(|| format!("can't open {self}"))?),
         })
     }
 
@@ -205,7 +203,13 @@ impl<'a> Line<'a> {
 
 impl Lines {
     pub(crate) fn open(source: &Source) -> anyhow::Result<Self> {
-        Ok(Self::of(source.open()?, source.to_string()))
+        Ok(Self::read_from(source.open()?, source))
+    }
+
+    /// The lines of a source, whose bytes come from here.
+    pub(crate) fn read_from(bytes: impl Read + 'static, source: &Source) -> Self {
+        let reader = BufReader::with_capacity(FILE_BUFFER_BYTES, bytes);
+        Self::of(Box::new(reader), source.to_string())
     }
 
     /// The lines that a reader has, under a name for messages.

@@ -15,11 +15,13 @@
 //! fields      what of an event is printed                  columns    lines of columns, on a terminal as wide as that
 //! pretty      JSON over several lines                      colours    types, help
 //! input       files, standard input, lines, where JSON is bad
+//! mapping     what --map says                              mapped     events of other programs' lines
+//! pointing    what stands at a place in JSON               epoch      times as numbers
 //! identity    ids for lines that have none                 line_time  times for the store from lines
 //! output      standard output, and text that is safe on a terminal
 //! clock_text  times and durations as people write them     opening    how commands open the store
 //! saving      checkpoints, beside others who write         interrupt  Ctrl-C
-//! sizes       sizes as text
+//! sizes       sizes as text                                interruptible  input that Ctrl-C ends
 //! failure     messages and exit codes                      progress   a bar, on a terminal only
 //! verbosity   how much is told
 //! ```
@@ -36,6 +38,7 @@ mod clock_text;
 mod colours;
 mod columns;
 mod contract;
+mod epoch;
 mod event_text;
 mod export;
 mod failure;
@@ -46,9 +49,13 @@ mod import;
 mod info;
 mod input;
 mod interrupt;
+mod interruptible;
 mod line_time;
+mod mapped;
+mod mapping;
 mod opening;
 mod output;
+mod pointing;
 mod pretty;
 mod progress;
 mod projections;

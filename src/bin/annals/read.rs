@@ -78,7 +78,7 @@ fn print_event(store: &Reader, id: &EventId, mut printer: EventPrinter) -> anyho
 }
 
 /// Prints events one by one, however many they are; where one can't be read, those before it.
-pub(crate) fn print(events: Events, printer: &mut EventPrinter) -> anyhow::Result<()> {
+fn print(events: Events, printer: &mut EventPrinter) -> anyhow::Result<()> {
     let read = print_all(events, printer);
     if read.as_ref().is_err_and(anyhow::Error::is::<OutputError>) {
         return read;
