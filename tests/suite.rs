@@ -40,6 +40,9 @@ mod cli_contract;
 #[path = "suite/cli_failures.rs"]
 mod cli_failures;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_help.rs"]
+mod cli_help;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_import.rs"]
 mod cli_import;
 #[cfg(feature = "cli")]

@@ -26,7 +26,7 @@ const BENCH_EXAMPLES: &str = "Examples:
   annals bench
   annals bench append --durability fsync --callers 1,8,64 --duration 10s
   annals bench load --batch 100 --payload 1KiB --format json
-  annals bench read-stream open --events 10000000 --streams 100000 --directory /mnt/disk
+  annals bench read-stream open --events 5000000 --streams 100000 --directory /mnt/disk
 
 The stores that are measured are made in a directory of their own below --directory, and removed at the end, also
 after Ctrl-C. No other store is touched. Without options it takes some three minutes and up to 4 GiB of the disk at a time.

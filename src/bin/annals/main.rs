@@ -6,9 +6,10 @@
 //!
 //! ```text
 //! arguments  reading_arguments  snapshot_arguments  backup_arguments  repair_arguments  bench_arguments  selection
-//! selftest_arguments  stats_arguments  global_arguments    what can be asked, and the help
+//! selftest_arguments  stats_arguments  consumers_arguments  types_arguments  global_arguments    what can be asked
 //! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  stats  import  export
 //! verify  repair  backup  restore  bench  selftest         the commands
+//! help  topics  help_text                                  what is explained
 //! stats_report  stats_timeline                             what stats counts
 //! stats_chart  stats_svg                                   what stats draws
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
@@ -35,12 +36,15 @@ mod checkpoints;
 mod clock_text;
 mod colours;
 mod columns;
+mod consumers_arguments;
 mod contract;
 mod event_text;
 mod export;
 mod failure;
 mod fields;
 mod global_arguments;
+mod help;
+mod help_text;
 mod identity;
 mod import;
 mod info;
@@ -72,7 +76,9 @@ mod stats_svg;
 mod stats_timeline;
 mod streams;
 mod tail;
+mod topics;
 mod types;
+mod types_arguments;
 mod verbosity;
 mod verify;
 
@@ -120,6 +126,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Restore(arguments) => restore::run(store, arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Selftest(arguments) => selftest::run(arguments),
+        Command::Help(arguments) => help::run(arguments),
     }
 }
 

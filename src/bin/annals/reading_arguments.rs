@@ -166,7 +166,16 @@ impl TailArguments {
     }
 }
 
+const STREAMS_EXAMPLES: &str = "Examples:
+  annals streams
+  annals streams --category order
+  annals streams --prefix order-1 --limit 20
+  annals streams --format json
+
+A line has the name, the version and the time of the last event. They are listed by name.";
+
 #[derive(Args, Debug)]
+#[command(after_long_help = STREAMS_EXAMPLES)]
 pub(crate) struct StreamsArguments {
     /// Only streams whose name begins with this.
     #[arg(long)]
@@ -192,7 +201,15 @@ pub(crate) struct NamesArguments {
     pub(crate) format: Format,
 }
 
+const INFO_EXAMPLES: &str = "Examples:
+  annals info
+  annals info order-17
+  annals info order-17 --format json
+
+`annals stats` says more of a store.";
+
 #[derive(Args, Debug)]
+#[command(after_long_help = INFO_EXAMPLES)]
 pub(crate) struct InfoArguments {
     /// The stream; without it, the whole store.
     pub(crate) stream: Option<StreamId>,
@@ -201,9 +218,16 @@ pub(crate) struct InfoArguments {
     pub(crate) format: Format,
 }
 
+const EXPORT_EXAMPLES: &str = "Examples:
+  annals export | gzip > events.ndjson.gz
+  annals export --from 5001 --to 6000
+  annals export | annals --store copy.annals import -
+
+A store that takes the lines in gives positions and times of its own; `annals backup` makes a copy that has the same ones.
+`annals help json` says what a line has.";
+
 #[derive(Args, Debug)]
-#[command(after_long_help = "Example:
-  annals export | gzip > events.ndjson.gz")]
+#[command(after_long_help = EXPORT_EXAMPLES)]
 pub(crate) struct ExportArguments {
     /// Only from this position on, itself included.
     #[arg(long, value_name = "POSITION")]

@@ -8,8 +8,8 @@ use crate::arguments::{Format, WaitingArguments};
 const SNAPSHOT_EXAMPLES: &str = "Examples:
   annals snapshot list
   annals snapshot list account-1 --format json
-  annals snapshot show account-1
-  annals snapshot show account-1 --type Account --at 9900
+  annals snapshot show account-1 --type Account
+  annals snapshot show account-1 --type Account --at 2
   annals snapshot delete account-1 --type Account
   annals snapshot delete --all
 
@@ -34,7 +34,15 @@ pub(crate) enum SnapshotCommand {
     Delete(DeleteSnapshotsArguments),
 }
 
+const LIST_EXAMPLES: &str = "Examples:
+  annals snapshot list
+  annals snapshot list account-1
+  annals snapshot list --format json
+
+A line has the stream, the type of the state, the version that it is of, how long it is, and when it was saved.";
+
 #[derive(Args, Debug)]
+#[command(after_long_help = LIST_EXAMPLES)]
 pub(crate) struct ListSnapshotsArguments {
     /// The stream; without it, all streams.
     pub(crate) stream: Option<StreamId>,
@@ -43,7 +51,15 @@ pub(crate) struct ListSnapshotsArguments {
     pub(crate) format: Format,
 }
 
+const SHOW_EXAMPLES: &str = "Examples:
+  annals snapshot show account-1 --type Account
+  annals snapshot show account-1 --type Account --at 2
+  annals snapshot show account-1 --type Account --format json
+
+Where there is none, the exit code is 4.";
+
 #[derive(Args, Debug)]
+#[command(after_long_help = SHOW_EXAMPLES)]
 pub(crate) struct ShowSnapshotArguments {
     /// The stream.
     pub(crate) stream: StreamId,
@@ -58,7 +74,15 @@ pub(crate) struct ShowSnapshotArguments {
     pub(crate) format: Format,
 }
 
+const DELETE_EXAMPLES: &str = "Examples:
+  annals snapshot delete account-1 --type Account
+  annals snapshot delete account-1
+  annals snapshot delete --all
+
+It costs the time to read the events again, and nothing else.";
+
 #[derive(Args, Debug)]
+#[command(after_long_help = DELETE_EXAMPLES)]
 #[command(group = ArgGroup::new("which").required(true))]
 pub(crate) struct DeleteSnapshotsArguments {
     /// The stream.
