@@ -34,6 +34,9 @@ mod cli_bench;
 #[path = "suite/cli_commands.rs"]
 mod cli_commands;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_completions.rs"]
+mod cli_completions;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_contract.rs"]
 mod cli_contract;
 #[cfg(feature = "cli")]

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use annals::{Durability, EventId, ExpectedVersion, OccurredAt, StreamId};
 use clap::{
-    ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum,
+    ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint,
     builder::{OsStringValueParser, TypedValueParser},
     error::ErrorKind,
     parser::ValueSource,
@@ -14,6 +14,7 @@ use crate::{
     backup_arguments::{BackupArguments, RestoreArguments},
     bench_arguments::BenchArguments,
     clock_text, colours,
+    completion::{self, CompletionsArguments},
     consumers_arguments::{CheckpointsArguments, ProjectionsArguments},
     global_arguments::{self, EVERYWHERE, GlobalArguments},
     help::{self, HelpArguments},
@@ -39,6 +40,7 @@ pub(crate) struct Arguments {
         env = "ANNALS_STORE",
         default_value = "./annals-data",
         value_name = "DIR",
+        value_hint = ValueHint::DirPath,
         help_heading = EVERYWHERE
     )]
     pub(crate) store: PathBuf,
@@ -97,6 +99,8 @@ pub(crate) enum Command {
     Selftest(SelftestArguments),
     /// Explain a command or a topic.
     Help(HelpArguments),
+    /// Print what has your shell complete commands and names.
+    Completions(CompletionsArguments),
 }
 
 impl Arguments {
@@ -176,9 +180,10 @@ A line of a batch, all but "type" optional; a field of another name is an error:
 #[command(after_long_help = APPEND_EXAMPLES)]
 pub(crate) struct AppendArguments {
     /// The stream: `category-id`, 1 to 2,048 bytes. It begins with its first event.
+    #[arg(add = completion::streams())]
     pub(crate) stream: StreamId,
     /// What happened: past tense, specific, as `OrderPlaced`.
-    #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch")]
+    #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch", add = completion::event_types())]
     pub(crate) event_type: Option<String>,
     /// The event's data: JSON, or `@file`, or `-` for standard input; `{}` without this option.
     ///
@@ -208,6 +213,7 @@ pub(crate) struct AppendArguments {
     #[arg(
         long,
         value_name = "FILE|-",
+        value_hint = ValueHint::FilePath,
         value_parser = source_parser(),
         conflicts_with_all = ["event_type", "data", "metadata", "id", "occurred_at", "schema_version"]
     )]
@@ -220,6 +226,7 @@ pub(crate) struct AppendArguments {
         value_name = "N|any|no-stream|exists",
         default_value = "any",
         hide_default_value = true,
+        add = completion::words(&["any", "no-stream", "exists"]),
         allow_negative_numbers = true
     )]
     pub(crate) expect: ExpectedVersion,
@@ -287,7 +294,7 @@ as occurredAt; how many did is told at the end."#;
 #[command(after_long_help = IMPORT_EXAMPLES)]
 pub(crate) struct ImportArguments {
     /// The file of JSON lines; `-`: standard input.
-    #[arg(value_name = "FILE|-", value_parser = source_parser())]
+    #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath, value_parser = source_parser())]
     pub(crate) source: Source,
     /// Which of a line's times becomes the store's time of the event; without it, that is now.
     ///

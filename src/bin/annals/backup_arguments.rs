@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use annals::Timestamp;
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::{arguments::Format, clock_text};
 
@@ -23,7 +23,7 @@ the first anew, and programs the others.";
 #[command(after_long_help = BACKUP_EXAMPLES)]
 pub(crate) struct BackupArguments {
     /// The directory of the backup: new, empty, or with an earlier backup of the same store.
-    #[arg(value_name = "DEST")]
+    #[arg(value_name = "DEST", value_hint = ValueHint::DirPath)]
     pub(crate) destination: PathBuf,
     /// Copy every file; without it, on the same file system, old segments become hard links.
     ///
@@ -51,10 +51,10 @@ seen more has to begin anew.";
 #[command(after_long_help = RESTORE_EXAMPLES)]
 pub(crate) struct RestoreArguments {
     /// The directory that `annals backup` has made.
-    #[arg(value_name = "BACKUP")]
+    #[arg(value_name = "BACKUP", value_hint = ValueHint::DirPath)]
     pub(crate) backup: PathBuf,
     /// The directory of the restored store, new or empty; without it, the one that --store names.
-    #[arg(value_name = "DEST")]
+    #[arg(value_name = "DEST", value_hint = ValueHint::DirPath)]
     pub(crate) destination: Option<PathBuf>,
     /// Restore up to this position; a commit that goes on behind it is left out.
     #[arg(long, value_name = "POSITION", conflicts_with = "to_time")]

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use crate::{
     arguments::{Format, WaitingArguments},
+    completion,
     reading_arguments::NamesArguments,
 };
 
@@ -48,6 +49,7 @@ pub(crate) enum CheckpointsCommand {
 #[command(after_long_help = DELETE_CHECKPOINT_EXAMPLES)]
 pub(crate) struct DeleteCheckpointArguments {
     /// The checkpoint.
+    #[arg(add = completion::checkpoints())]
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) waiting: WaitingArguments,
@@ -98,6 +100,7 @@ the projection forgets it.";
 #[command(after_long_help = SKIPPED_EXAMPLES)]
 pub(crate) struct SkippedArguments {
     /// The projection.
+    #[arg(add = completion::projections())]
     pub(crate) name: String,
     /// How the events are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -27,7 +27,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("In and out", &["import", "export"]),
     ("Care", &["verify", "backup", "restore", "repair"]),
     ("Proof", &["bench", "selftest"]),
-    ("Help", &["help"]),
+    ("Help", &["help", "completions"]),
 ];
 
 const BEGINNING: &str = r#"Examples:

@@ -10,6 +10,7 @@
 //! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  stats  import  export
 //! verify  repair  backup  restore  bench  selftest         the commands
 //! help  topics  help_text                                  what is explained
+//! completion                                               what shells complete
 //! stats_report  stats_timeline                             what stats counts
 //! stats_chart  stats_svg                                   what stats draws
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
@@ -36,6 +37,7 @@ mod checkpoints;
 mod clock_text;
 mod colours;
 mod columns;
+mod completion;
 mod consumers_arguments;
 mod contract;
 mod event_text;
@@ -92,6 +94,7 @@ use std::{process::ExitCode, time::Instant};
 use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
+    completion::answer();
     let arguments = Arguments::given();
     arguments.global.begin();
     tracing::debug!(?arguments, "begins");
@@ -127,6 +130,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Bench(arguments) => bench::run(arguments),
         Command::Selftest(arguments) => selftest::run(arguments),
         Command::Help(arguments) => help::run(arguments),
+        Command::Completions(arguments) => completion::run(arguments),
     }
 }
 

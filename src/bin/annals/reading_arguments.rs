@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args};
 use crate::{
     arguments::Format,
     clock_text::{self, Beginning},
+    completion,
     fields::Field,
     selection::Selection,
 };
@@ -63,10 +64,10 @@ pub(crate) struct ReadArguments {
     #[arg(long, value_name = "N")]
     pub(crate) before: Option<u64>,
     /// Only what was stored at this time or later.
-    #[arg(long, value_name = "TIME", value_parser = clock_text::parse_since)]
+    #[arg(long, value_name = "TIME", value_parser = clock_text::parse_since, add = completion::words(&["today", "yesterday"]))]
     pub(crate) since: Option<Timestamp>,
     /// Only what was stored at this time or earlier.
-    #[arg(long, value_name = "TIME", value_parser = clock_text::parse_until)]
+    #[arg(long, value_name = "TIME", value_parser = clock_text::parse_until, add = completion::words(&["today", "yesterday"]))]
     pub(crate) until: Option<Timestamp>,
     /// As the store was at this time, or at this position.
     #[arg(long, value_name = "TIME|POSITION", value_parser = clock_text::parse_as_of)]
@@ -130,7 +131,7 @@ pub(crate) struct TailArguments {
     /// start, which is what happens if nothing is said.
     ///
     /// With --checkpoint this counts only as long as the checkpoint isn't there.
-    #[arg(long, value_name = "N|start|now|TIME", value_parser = clock_text::parse_beginning)]
+    #[arg(long, value_name = "N|start|now|TIME", value_parser = clock_text::parse_beginning, add = completion::words(&["start", "now", "today", "yesterday"]))]
     pub(crate) from: Option<Beginning>,
     /// Go on with what comes, until Ctrl-C.
     #[arg(short, long)]
@@ -139,7 +140,7 @@ pub(crate) struct TailArguments {
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
     /// Begin behind the checkpoint of this name, and save there how far it went.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completion::checkpoints())]
     pub(crate) checkpoint: Option<String>,
     /// How long to wait, at the beginning and at the end, while another process has the store open for writing:
     /// 500ms, 90s, 10m, 1h30m; 0 not at all.
@@ -178,10 +179,10 @@ A line has the name, the version and the time of the last event. They are listed
 #[command(after_long_help = STREAMS_EXAMPLES)]
 pub(crate) struct StreamsArguments {
     /// Only streams whose name begins with this.
-    #[arg(long)]
+    #[arg(long, add = completion::streams())]
     pub(crate) prefix: Option<String>,
     /// Only streams of this category: what stands before the first `-` of the name.
-    #[arg(long)]
+    #[arg(long, add = completion::categories())]
     pub(crate) category: Option<String>,
     /// No more streams than this.
     #[arg(long, value_name = "N")]
@@ -212,6 +213,7 @@ const INFO_EXAMPLES: &str = "Examples:
 #[command(after_long_help = INFO_EXAMPLES)]
 pub(crate) struct InfoArguments {
     /// The stream; without it, the whole store.
+    #[arg(add = completion::streams())]
     pub(crate) stream: Option<StreamId>,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -3,7 +3,10 @@
 use annals::{StreamId, Version};
 use clap::{ArgGroup, Args, Subcommand};
 
-use crate::arguments::{Format, WaitingArguments};
+use crate::{
+    arguments::{Format, WaitingArguments},
+    completion,
+};
 
 const SNAPSHOT_EXAMPLES: &str = "Examples:
   annals snapshot list
@@ -45,6 +48,7 @@ A line has the stream, the type of the state, the version that it is of, how lon
 #[command(after_long_help = LIST_EXAMPLES)]
 pub(crate) struct ListSnapshotsArguments {
     /// The stream; without it, all streams.
+    #[arg(add = completion::streams())]
     pub(crate) stream: Option<StreamId>,
     /// How the list is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -62,6 +66,7 @@ Where there is none, the exit code is 4.";
 #[command(after_long_help = SHOW_EXAMPLES)]
 pub(crate) struct ShowSnapshotArguments {
     /// The stream.
+    #[arg(add = completion::streams())]
     pub(crate) stream: StreamId,
     /// The type of the state; needed only where the stream has snapshots of several types.
     #[arg(long = "type", value_name = "TYPE")]
@@ -86,7 +91,7 @@ It costs the time to read the events again, and nothing else.";
 #[command(group = ArgGroup::new("which").required(true))]
 pub(crate) struct DeleteSnapshotsArguments {
     /// The stream.
-    #[arg(group = "which")]
+    #[arg(group = "which", add = completion::streams())]
     pub(crate) stream: Option<StreamId>,
     /// Only those whose state is of this type.
     #[arg(long = "type", value_name = "TYPE", conflicts_with = "all")]

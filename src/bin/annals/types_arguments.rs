@@ -5,6 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::{
     arguments::{Format, WritingArguments},
+    completion,
     input::JsonArgument,
     reading_arguments::NamesArguments,
 };
@@ -64,10 +65,10 @@ events that have an enforced schema are refused.";
 #[command(after_long_help = REGISTER_EXAMPLES)]
 pub(crate) struct RegisterTypeArguments {
     /// The event type: what happened, past tense, specific, as `OrderPlaced`.
-    #[arg(value_name = "TYPE")]
+    #[arg(value_name = "TYPE", add = completion::event_types())]
     pub(crate) event_type: String,
     /// The category whose streams alone have such events; '' for any.
-    #[arg(long)]
+    #[arg(long, add = completion::categories())]
     pub(crate) category: Option<String>,
     /// The schema version; without it the newest, or 1.
     #[arg(long, value_name = "N")]
@@ -112,7 +113,7 @@ impl From<ValidationArgument> for Validation {
 #[command(after_long_help = SHOW_TYPE_EXAMPLES)]
 pub(crate) struct ShowTypeArguments {
     /// The event type.
-    #[arg(value_name = "TYPE")]
+    #[arg(value_name = "TYPE", add = completion::registered_types())]
     pub(crate) event_type: String,
     /// How it is printed; as JSON, one object for each schema version.
     #[arg(long, value_enum, default_value_t = Format::Text)]
