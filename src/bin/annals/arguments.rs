@@ -19,6 +19,7 @@ use crate::{
     global_arguments::{self, EVERYWHERE, GlobalArguments},
     help::{self, HelpArguments},
     input::{JsonArgument, Source},
+    man::ManArguments,
     reading_arguments::{
         ExportArguments, InfoArguments, NamesArguments, ReadArguments, StreamsArguments, TailArguments,
     },
@@ -101,6 +102,8 @@ pub(crate) enum Command {
     Help(HelpArguments),
     /// Print what has your shell complete commands and names.
     Completions(CompletionsArguments),
+    /// Write the manual: a page for each command and topic.
+    Man(ManArguments),
 }
 
 impl Arguments {

@@ -20,14 +20,14 @@ use crate::{
 };
 
 /// The commands, in the groups in which they are shown.
-const GROUPS: &[(&str, &[&str])] = &[
+pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ("Events", &["append", "read", "tail"]),
     ("Looking around", &["streams", "categories", "types", "info", "stats"]),
     ("Consumers and states", &["checkpoints", "projections", "snapshot"]),
     ("In and out", &["import", "export"]),
     ("Care", &["verify", "backup", "restore", "repair"]),
     ("Proof", &["bench", "selftest"]),
-    ("Help", &["help", "completions"]),
+    ("Help", &["help", "completions", "man"]),
 ];
 
 const BEGINNING: &str = r#"Examples:
@@ -147,7 +147,8 @@ fn names(command: &Command) -> Vec<PossibleValue> {
     commands.chain(topics).collect()
 }
 
-fn about(command: &Command, name: &str) -> String {
+/// What a command does, in a line.
+pub(crate) fn about(command: &Command, name: &str) -> String {
     let about = command.find_subcommand(name).and_then(Command::get_about);
     about.map(ToString::to_string).unwrap_or_default()
 }

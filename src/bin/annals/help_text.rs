@@ -12,7 +12,6 @@
 pub(crate) const EXAMPLES: &str = "Examples:";
 
 /// A part of a help text.
-#[cfg(test)]
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum Block {
     /// Text in one line, to be laid out.
@@ -24,7 +23,6 @@ pub(crate) enum Block {
 const INDENTATION: &str = "  ";
 
 /// The parts of a text, in their order.
-#[cfg(test)]
 pub(crate) fn blocks(text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut is_going_on = false;

@@ -11,6 +11,7 @@
 //! verify  repair  backup  restore  bench  selftest         the commands
 //! help  topics  help_text                                  what is explained
 //! completion                                               what shells complete
+//! man  reference                                           the same as pages and as a document
 //! stats_report  stats_timeline                             what stats counts
 //! stats_chart  stats_svg                                   what stats draws
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
@@ -53,6 +54,7 @@ mod info;
 mod input;
 mod interrupt;
 mod line_time;
+mod man;
 mod opening;
 mod output;
 mod pretty;
@@ -60,6 +62,8 @@ mod progress;
 mod projections;
 mod read;
 mod reading_arguments;
+#[cfg(test)]
+mod reference;
 mod repair;
 mod repair_arguments;
 mod restore;
@@ -131,6 +135,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Selftest(arguments) => selftest::run(arguments),
         Command::Help(arguments) => help::run(arguments),
         Command::Completions(arguments) => completion::run(arguments),
+        Command::Man(arguments) => man::run(arguments),
     }
 }
 

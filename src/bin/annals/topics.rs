@@ -27,6 +27,11 @@ impl Topic {
         TOPICS.iter().find(|topic| topic.name == name)
     }
 
+    /// What is said of it below the title.
+    pub(crate) fn body(&self) -> &'static str {
+        self.text.split_once('\n').map_or("", |(_, body)| body)
+    }
+
     /// What it is about, in a line.
     pub(crate) fn title(&self) -> &'static str {
         self.text.lines().next().unwrap_or_default()
