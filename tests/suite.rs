@@ -34,11 +34,17 @@ mod cli_bench;
 #[path = "suite/cli_commands.rs"]
 mod cli_commands;
 #[cfg(feature = "cli")]
+#[path = "suite/cli_completions.rs"]
+mod cli_completions;
+#[cfg(feature = "cli")]
 #[path = "suite/cli_contract.rs"]
 mod cli_contract;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_failures.rs"]
 mod cli_failures;
+#[cfg(feature = "cli")]
+#[path = "suite/cli_help.rs"]
+mod cli_help;
 #[cfg(feature = "cli")]
 #[path = "suite/cli_import.rs"]
 mod cli_import;

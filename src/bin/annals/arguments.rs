@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use annals::{Durability, EventId, ExpectedVersion, OccurredAt, StreamId, Validation};
+use annals::{Durability, EventId, ExpectedVersion, OccurredAt, StreamId};
 use clap::{
-    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint,
     builder::{OsStringValueParser, TypedValueParser},
     error::ErrorKind,
     parser::ValueSource,
@@ -14,9 +14,14 @@ use crate::{
     backup_arguments::{BackupArguments, RestoreArguments},
     bench_arguments::BenchArguments,
     clock_text, colours,
-    global_arguments::{self, GlobalArguments},
+    completion::{self, CompletionsArguments},
+    consumers_arguments::{CheckpointsArguments, ProjectionsArguments},
+    global_arguments::{self, EVERYWHERE, GlobalArguments},
+    help::{self, HelpArguments},
     input::{JsonArgument, Source},
+    man::ManArguments,
     mapping::{self, Mapping},
+    numbers,
     reading_arguments::{
         ExportArguments, InfoArguments, NamesArguments, ReadArguments, StreamsArguments, TailArguments,
     },
@@ -24,41 +29,23 @@ use crate::{
     selftest_arguments::SelftestArguments,
     snapshot_arguments::SnapshotArguments,
     stats_arguments::StatsArguments,
+    types_arguments::TypesArguments,
 };
-
-const EXAMPLES: &str = r#"Examples:
-  annals append order-17 --type OrderPlaced --data '{"total":1200}'
-  annals append order-17 --type OrderPaid --expect 1
-  annals read order-17
-  annals read --all --format json --after 5000 --limit 100
-  annals read --category order --type OrderPaid --since '2h ago'
-  annals tail --category order --follow
-  zcat history.ndjson.gz | annals import -
-  annals --store copy.annals import <(annals export)
-  annals backup /mnt/backups/shop
-  annals restore /mnt/backups/shop restored.annals --to-time '1h ago'
-
-Exit codes:
-  0  done (also when the reader of standard output went away)
-  1  an error that has no number of its own
-  2  the command line is wrong
-  3  the stream isn't at the expected version; nothing was written
-  4  not found: there is no store, or no such stream, event, checkpoint, snapshot, projection, registered event
-     type or backup
-  5  another process has the store open for writing, and this command would have to write
-  6  the store's files are damaged
-
-Environment:
-  ANNALS_STORE  the store, where --store doesn't name it
-  TZ            the zone of times without an offset, where that isn't to be the system's
-  NO_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM  whether --color auto shows colours"#;
 
 /// An event store in a directory: append events to streams, read them back in order.
 #[derive(Debug, Parser)]
-#[command(name = "annals", version, styles = colours::HELP, after_long_help = EXAMPLES)]
+#[command(name = "annals", version, styles = colours::HELP, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
-    /// The store's directory. `append`, `import`, `types register` and `restore` make it where there is none.
-    #[arg(long, global = true, env = "ANNALS_STORE", default_value = "./annals-data", value_name = "DIR")]
+    /// The store's directory.
+    #[arg(
+        long,
+        global = true,
+        env = "ANNALS_STORE",
+        default_value = "./annals-data",
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath,
+        help_heading = EVERYWHERE
+    )]
     pub(crate) store: PathBuf,
     #[command(flatten)]
     pub(crate) global: GlobalArguments,
@@ -66,74 +53,104 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+const CATEGORIES_EXAMPLES: &str = "Examples:
+  annals categories
+  annals categories --format json
+
+A stream's category is what stands before the first - of its name: that of order-17 is order.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Append one event, or a batch of them, to a stream.
     Append(AppendArguments),
-    /// Print a stream's events, a category's, all, or one by its id.
+    /// Print the events of a stream, of a category, or all.
     Read(ReadArguments),
-    /// Print the events that are there, and with --follow those that come.
+    /// Print what is there and, with --follow, what comes.
     Tail(TailArguments),
-    /// List the streams, by name.
+    /// List the streams.
     Streams(StreamsArguments),
-    /// List the categories, and how many events are in each.
+    /// List the categories, and how many events each has.
+    #[command(after_long_help = CATEGORIES_EXAMPLES)]
     Categories(NamesArguments),
-    /// List the event types, and how many events are of each; register one; show what is registered of one.
+    /// List the event types; register one, or show one.
     Types(TypesArguments),
-    /// List how far consumers have come, or delete a checkpoint.
+    /// List how far consumers have come; delete a checkpoint.
     Checkpoints(CheckpointsArguments),
-    /// List, print or delete the states that programs have saved.
+    /// List, show or delete states that programs have saved.
     Snapshot(SnapshotArguments),
-    /// List the projections that were started on the store, or what one has left out.
+    /// List projections, or the events that one left out.
     Projections(ProjectionsArguments),
     /// Say how much is in the store, or in one stream.
     Info(InfoArguments),
-    /// Say what the store is made of, how it grew, and how long its streams are; draw it.
+    /// Say what the store is made of and how it grew; draw it.
     Stats(StatsArguments),
     /// Take events in, one JSON object a line.
     Import(ImportArguments),
     /// Print all events as JSON lines, which `import` takes.
     Export(ExportArguments),
-    /// Read every byte of the store and compare it, also beside a program that writes to it.
+    /// Read every byte of the store, and check it.
     Verify(VerifyArguments),
-    /// Copy the store while it is in use, or what is new since the last time.
+    /// Copy the store while it is in use, or what is new.
     Backup(BackupArguments),
-    /// Make a store from a backup: all of it, or up to a position or a time.
+    /// Make a store from a backup, as of any moment.
     Restore(RestoreArguments),
-    /// Make a damaged store whole, as far as its own bytes and a backup go; or show what that would cost.
+    /// Make a damaged store whole, or show what that would cost.
     Repair(RepairArguments),
     /// Measure what a store does on this machine's disk.
     Bench(BenchArguments),
-    /// Test this program's engine against simulated power cuts, failing disks and damage.
+    /// Test the engine: simulated power cuts, failing disks, damage.
     Selftest(SelftestArguments),
+    /// Explain a command or a topic.
+    Help(HelpArguments),
+    /// Print what has your shell complete commands and names.
+    Completions(CompletionsArguments),
+    /// Write the manual: a page for each command and topic.
+    Man(ManArguments),
 }
 
 impl Arguments {
     /// What the command line says, if it makes sense; else the program ends here, with the code 2.
     pub(crate) fn given() -> Self {
         global_arguments::begin_with_colour(std::env::args_os());
-        let matches = Self::command().get_matches();
-        let arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        let problem = match &arguments.command {
-            _ if arguments.global.problem().is_some() => arguments.global.problem().map(str::to_owned),
+        let given = help::command().try_get_matches().and_then(|matches| {
+            if matches.subcommand_name().is_none() {
+                help::begin();
+            }
+            Self::of(&matches)
+        });
+        given.unwrap_or_else(|error| help::advised(error).exit())
+    }
+
+    /// What was given, if it makes sense together.
+    pub(crate) fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let arguments = Self::from_arg_matches(matches)?;
+        match arguments.problem(matches) {
+            Some(problem) => Err(help::command().error(ErrorKind::ArgumentConflict, problem)),
+            None => Ok(arguments),
+        }
+    }
+
+    /// What makes no sense together; none if all does.
+    fn problem(&self, matches: &ArgMatches) -> Option<String> {
+        if let Some(problem) = self.global.problem() {
+            return Some(problem.to_owned());
+        }
+        match &self.command {
             Command::Read(read) => read.layout.problem().map(str::to_owned),
             Command::Tail(tail) => tail.problem().map(str::to_owned),
             Command::Stats(stats) => stats.problem().map(str::to_owned),
+            Command::Help(help) => help.problem(),
             Command::Import(import) => mapping::problem(&import.map),
-            Command::Bench(_) if names_store(&matches) => Some(
+            Command::Bench(_) if names_store(matches) => Some(
                 "bench makes stores of its own, and never touches one that is there: --directory says where"
                     .to_owned(),
             ),
             Command::Bench(bench) => bench.problem(),
-            Command::Selftest(_) if names_store(&matches) => {
+            Command::Selftest(_) if names_store(matches) => {
                 Some("selftest works on simulated disks in memory, and touches no store".to_owned())
             }
             _ => None,
-        };
-        if let Some(problem) = problem {
-            Self::command().error(ErrorKind::ArgumentConflict, problem).exit();
         }
-        arguments
     }
 }
 
@@ -159,7 +176,7 @@ const APPEND_EXAMPLES: &str = r#"Examples:
   annals append order-17 --type OrderPlaced --data '{"total":1200}'
   annals append order-17 --type OrderPaid --data @paid.json --expect 1
   annals append order-17 --type OrderSent --id order-17-sent --occurred-at 2025-11-21T09:30:00+01:00
-  annals append order-17 --batch events.ndjson --expect no-stream
+  annals append order-18 --batch items.ndjson --expect no-stream
 
 A line of a batch, all but "type" optional; a field of another name is an error:
   {"type":"OrderPlaced","id":"order-17-placed","occurredAt":"2025-11-21T09:30:00+01:00",
@@ -169,9 +186,10 @@ A line of a batch, all but "type" optional; a field of another name is an error:
 #[command(after_long_help = APPEND_EXAMPLES)]
 pub(crate) struct AppendArguments {
     /// The stream: `category-id`, 1 to 2,048 bytes. It begins with its first event.
+    #[arg(add = completion::streams())]
     pub(crate) stream: StreamId,
     /// What happened: past tense, specific, as `OrderPlaced`.
-    #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch")]
+    #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch", add = completion::event_types())]
     pub(crate) event_type: Option<String>,
     /// The event's data: JSON, or `@file`, or `-` for standard input; `{}` without this option.
     ///
@@ -195,12 +213,13 @@ pub(crate) struct AppendArguments {
     #[arg(long, value_name = "TIME", value_parser = clock_text::parse_occurred_at)]
     pub(crate) occurred_at: Option<OccurredAt>,
     /// The version of the data's schema.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = numbers::parse::<u32>)]
     pub(crate) schema_version: u32,
     /// Take the events from a file (or `-`, standard input) of JSON lines, and append all or none.
     #[arg(
         long,
         value_name = "FILE|-",
+        value_hint = ValueHint::FilePath,
         value_parser = source_parser(),
         conflicts_with_all = ["event_type", "data", "metadata", "id", "occurred_at", "schema_version"]
     )]
@@ -213,6 +232,7 @@ pub(crate) struct AppendArguments {
         value_name = "N|any|no-stream|exists",
         default_value = "any",
         hide_default_value = true,
+        add = completion::words(&["any", "no-stream", "exists"]),
         allow_negative_numbers = true
     )]
     pub(crate) expect: ExpectedVersion,
@@ -280,7 +300,7 @@ as occurredAt; how many did is told at the end."#;
 #[command(after_long_help = IMPORT_EXAMPLES)]
 pub(crate) struct ImportArguments {
     /// The file of JSON lines; `-`: standard input.
-    #[arg(value_name = "FILE|-", value_parser = source_parser())]
+    #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath, value_parser = source_parser())]
     pub(crate) source: Source,
     /// Where a field of the event is in lines of another program; again for each field.
     ///
@@ -317,162 +337,17 @@ pub(crate) enum TimeSource {
     Timestamp,
 }
 
-#[derive(Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct CheckpointsArguments {
-    #[command(subcommand)]
-    pub(crate) command: Option<CheckpointsCommand>,
-    /// How the checkpoints are printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
+const VERIFY_EXAMPLES: &str = "Examples:
+  annals verify
+  annals verify --format json
+  annals --store saved verify
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum CheckpointsCommand {
-    /// List the checkpoints, by name; so does leaving `list` out.
-    List(NamesArguments),
-    /// Delete a checkpoint: its consumer begins anew.
-    Delete(DeleteCheckpointArguments),
-}
+It compares the log with its checksums, chain, positions and versions, and index files, snapshots and checkpoints with the log. It
+works beside a program that has the store open, up to what that had committed when it began. Where something is damaged it ends with exit code 6,
+and says what is lost and what is intact; `annals repair` shows what can be done. Ctrl-C stops it, and it says how far it was.";
 
 #[derive(Args, Debug)]
-pub(crate) struct DeleteCheckpointArguments {
-    /// The checkpoint.
-    pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) waiting: WaitingArguments,
-    /// How the result is printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-const PROJECTIONS_EXAMPLES: &str = "Examples:
-  annals projections
-  annals projections skipped mails --format json
-
-A line of text has the name, the position up to which the projection has come, how far that is behind the last event,
-how many events it has left out, and when it saved that. A projection that keeps its cursor in a database of its own
-has - for what only that knows.";
-
-#[derive(Args, Debug)]
-#[command(args_conflicts_with_subcommands = true, after_long_help = PROJECTIONS_EXAMPLES)]
-pub(crate) struct ProjectionsArguments {
-    #[command(subcommand)]
-    pub(crate) command: Option<ProjectionsCommand>,
-    /// How the projections are printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ProjectionsCommand {
-    /// List the projections, by name; so does leaving `list` out.
-    List(NamesArguments),
-    /// Print the events that a projection has left out, and why.
-    Skipped(SkippedArguments),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct SkippedArguments {
-    /// The projection.
-    pub(crate) name: String,
-    /// How the events are printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-#[derive(Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct TypesArguments {
-    #[command(subcommand)]
-    pub(crate) command: Option<TypesCommand>,
-    /// How the list is printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TypesCommand {
-    /// List the event types, and how many events are of each; so does leaving `list` out.
-    List(NamesArguments),
-    /// Say what the events of a type are: their category, their schema, and what is done with others.
-    Register(RegisterTypeArguments),
-    /// Show what is registered of an event type, and how its schema versions fit each other.
-    Show(ShowTypeArguments),
-}
-
-const REGISTER_EXAMPLES: &str = "Examples:
-  annals types register OrderPlaced --category order --schema @order-placed.json --validation warn
-  annals types register OrderPlaced --validation enforce
-  annals types register OrderPlaced --schema-version 2 --schema @order-placed-2.json
-
-What an option doesn't say stays as it is registered; a new version has no schema unless one is given. The schema and
-the category of a version can't be changed any more: that takes a higher version.
-
-Where there is no store yet, one is made, as `append` does.
-
-Schemas are checked, and data by them, if the program was built with the feature `schema`. Without it, appends of
-events that have an enforced schema are refused.";
-
-#[derive(Args, Debug)]
-#[command(after_long_help = REGISTER_EXAMPLES)]
-pub(crate) struct RegisterTypeArguments {
-    /// The event type: what happened, past tense, specific, as `OrderPlaced`.
-    #[arg(value_name = "TYPE")]
-    pub(crate) event_type: String,
-    /// The category whose streams alone have such events; '' for any.
-    #[arg(long)]
-    pub(crate) category: Option<String>,
-    /// The schema version; without it the newest, or 1.
-    #[arg(long, value_name = "N")]
-    pub(crate) schema_version: Option<u32>,
-    /// The JSON Schema of the events' data: JSON, or `@file`, or `-` for standard input.
-    #[arg(long, value_name = "JSON|@FILE|-")]
-    pub(crate) schema: Option<JsonArgument>,
-    /// What the event means, for people; '' for none.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) description: Option<String>,
-    /// What is done with events of this version that aren't so; `off` unless something was said.
-    #[arg(long, value_enum)]
-    pub(crate) validation: Option<ValidationArgument>,
-    #[command(flatten)]
-    pub(crate) writing: WritingArguments,
-    /// How the result is printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum ValidationArgument {
-    /// Nobody looks.
-    Off,
-    /// They are appended, and told of on standard error.
-    Warn,
-    /// They are refused.
-    Enforce,
-}
-
-impl From<ValidationArgument> for Validation {
-    fn from(argument: ValidationArgument) -> Self {
-        match argument {
-            ValidationArgument::Off => Self::Off,
-            ValidationArgument::Warn => Self::Warn,
-            ValidationArgument::Enforce => Self::Enforce,
-        }
-    }
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ShowTypeArguments {
-    /// The event type.
-    #[arg(value_name = "TYPE")]
-    pub(crate) event_type: String,
-    /// How it is printed; as JSON, one object for each schema version.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-#[derive(Args, Debug)]
+#[command(after_long_help = VERIFY_EXAMPLES)]
 pub(crate) struct VerifyArguments {
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use annals::Timestamp;
-use clap::Args;
+use clap::{Args, ValueHint};
 
-use crate::{arguments::Format, clock_text};
+use crate::{arguments::Format, clock_text, numbers};
 
 const BACKUP_EXAMPLES: &str = "Examples:
   annals backup /mnt/backups/shop
@@ -23,7 +23,7 @@ the first anew, and programs the others.";
 #[command(after_long_help = BACKUP_EXAMPLES)]
 pub(crate) struct BackupArguments {
     /// The directory of the backup: new, empty, or with an earlier backup of the same store.
-    #[arg(value_name = "DEST")]
+    #[arg(value_name = "DEST", value_hint = ValueHint::DirPath)]
     pub(crate) destination: PathBuf,
     /// Copy every file; without it, on the same file system, old segments become hard links.
     ///
@@ -51,13 +51,13 @@ seen more has to begin anew.";
 #[command(after_long_help = RESTORE_EXAMPLES)]
 pub(crate) struct RestoreArguments {
     /// The directory that `annals backup` has made.
-    #[arg(value_name = "BACKUP")]
+    #[arg(value_name = "BACKUP", value_hint = ValueHint::DirPath)]
     pub(crate) backup: PathBuf,
     /// The directory of the restored store, new or empty; without it, the one that --store names.
-    #[arg(value_name = "DEST")]
+    #[arg(value_name = "DEST", value_hint = ValueHint::DirPath)]
     pub(crate) destination: Option<PathBuf>,
     /// Restore up to this position; a commit that goes on behind it is left out.
-    #[arg(long, value_name = "POSITION", conflicts_with = "to_time")]
+    #[arg(long, value_name = "POSITION", conflicts_with = "to_time", value_parser = numbers::parse::<u64>)]
     pub(crate) to_position: Option<u64>,
     /// Restore what was stored up to this time: '2025-11-21 09:30', '2h ago', yesterday (all of that day).
     ///

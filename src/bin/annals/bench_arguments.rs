@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, value_parser};
 use crate::{
     arguments::{DurabilityArgument, Format},
     bench::work::{self, METADATA_BYTES, PAYLOAD_BYTES_MIN},
-    clock_text, sizes,
+    clock_text, numbers, sizes,
 };
 
 /// How many threads append or read at once, at most.
@@ -26,7 +26,7 @@ const BENCH_EXAMPLES: &str = "Examples:
   annals bench
   annals bench append --durability fsync --callers 1,8,64 --duration 10s
   annals bench load --batch 100 --payload 1KiB --format json
-  annals bench read-stream open --events 10000000 --streams 100000 --directory /mnt/disk
+  annals bench read-stream open --events 5000000 --streams 100000 --directory /mnt/disk
 
 The stores that are measured are made in a directory of their own below --directory, and removed at the end, also
 after Ctrl-C. No other store is touched. Without options it takes some three minutes and up to 4 GiB of the disk at a time.
@@ -63,7 +63,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=STREAMS_MAX))]
     streams: Option<u64>,
     /// How many events the store has that is read.
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = numbers::parse_count)]
     pub(crate) events: u64,
     /// What an event has reached when it counts as stored; without it both are measured, durable first.
     #[arg(long, value_enum)]

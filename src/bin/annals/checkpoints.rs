@@ -6,8 +6,10 @@ use annals::Checkpoint;
 use serde::Serialize;
 
 use crate::{
-    arguments::{CheckpointsArguments, CheckpointsCommand, DeleteCheckpointArguments, Format},
-    clock_text, opening,
+    arguments::Format,
+    clock_text,
+    consumers_arguments::{CheckpointsArguments, CheckpointsCommand, DeleteCheckpointArguments},
+    opening,
     output::{Column, Output, safe},
 };
 

@@ -7,16 +7,26 @@ use tracing::Level;
 
 use crate::verbosity::Verbosity;
 
+/// What stands above the options that every command has.
+pub(crate) const EVERYWHERE: &str = "Options of every command";
+
 #[derive(Args, Debug)]
 pub(crate) struct GlobalArguments {
     /// Whether text has colours; auto: on a terminal, unless `NO_COLOR` is set.
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t = ColorChoice::Auto,
+        help_heading = EVERYWHERE
+    )]
     color: ColorChoice,
     /// Tell nothing but errors, and draw no bars.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     quiet: bool,
     /// Tell on standard error what is done inside; twice (-vv), in detail.
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = EVERYWHERE)]
     verbose: u8,
 }
 

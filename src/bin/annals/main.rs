@@ -6,9 +6,12 @@
 //!
 //! ```text
 //! arguments  reading_arguments  snapshot_arguments  backup_arguments  repair_arguments  bench_arguments  selection
-//! selftest_arguments  stats_arguments  global_arguments    what can be asked, and the help
+//! selftest_arguments  stats_arguments  consumers_arguments  types_arguments  global_arguments    what can be asked
 //! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  stats  import  export
 //! verify  repair  backup  restore  bench  selftest         the commands
+//! help  topics  help_text                                  what is explained
+//! completion                                               what shells complete
+//! man  reference                                           the same as pages and as a document
 //! stats_report  stats_timeline                             what stats counts
 //! stats_chart  stats_svg                                   what stats draws
 //! contract    events as JSON lines, in and out             event_text events as lines of either format
@@ -37,6 +40,8 @@ mod checkpoints;
 mod clock_text;
 mod colours;
 mod columns;
+mod completion;
+mod consumers_arguments;
 mod contract;
 mod epoch;
 mod event_text;
@@ -44,6 +49,8 @@ mod export;
 mod failure;
 mod fields;
 mod global_arguments;
+mod help;
+mod help_text;
 mod identity;
 mod import;
 mod info;
@@ -51,8 +58,10 @@ mod input;
 mod interrupt;
 mod interruptible;
 mod line_time;
+mod man;
 mod mapped;
 mod mapping;
+mod numbers;
 mod opening;
 mod output;
 mod pointing;
@@ -61,6 +70,8 @@ mod progress;
 mod projections;
 mod read;
 mod reading_arguments;
+#[cfg(test)]
+mod reference;
 mod repair;
 mod repair_arguments;
 mod restore;
@@ -79,7 +90,9 @@ mod stats_svg;
 mod stats_timeline;
 mod streams;
 mod tail;
+mod topics;
 mod types;
+mod types_arguments;
 mod verbosity;
 mod verify;
 
@@ -93,6 +106,7 @@ use std::{process::ExitCode, time::Instant};
 use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
+    completion::answer();
     let arguments = Arguments::given();
     arguments.global.begin();
     tracing::debug!(?arguments, "begins");
@@ -127,6 +141,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Restore(arguments) => restore::run(store, arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Selftest(arguments) => selftest::run(arguments),
+        Command::Help(arguments) => help::run(arguments),
+        Command::Completions(arguments) => completion::run(arguments),
+        Command::Man(arguments) => man::run(arguments),
     }
 }
 

@@ -6,8 +6,9 @@ use annals::{CursorKeeper, Position, ProjectionInfo, SkippedEvent};
 use serde::Serialize;
 
 use crate::{
-    arguments::{Format, ProjectionsArguments, ProjectionsCommand, SkippedArguments},
+    arguments::Format,
     clock_text,
+    consumers_arguments::{ProjectionsArguments, ProjectionsCommand, SkippedArguments},
     failure::NotFound,
     opening,
     output::{Column, Output, safe},

@@ -8,7 +8,9 @@ use clap::{ArgGroup, Args};
 use crate::{
     arguments::Format,
     clock_text::{self, Beginning},
+    completion,
     fields::Field,
+    numbers,
     selection::Selection,
 };
 
@@ -51,22 +53,22 @@ pub(crate) struct ReadArguments {
     )]
     pub(crate) event: Option<EventId>,
     /// Only from this one on, itself included.
-    #[arg(long, value_name = "N", conflicts_with = "after")]
+    #[arg(long, value_name = "N", conflicts_with = "after", value_parser = numbers::parse::<u64>)]
     pub(crate) from: Option<u64>,
     /// Only what comes after this one.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::parse::<u64>)]
     pub(crate) after: Option<u64>,
     /// Only up to this one, itself included.
-    #[arg(long, value_name = "N", conflicts_with = "before")]
+    #[arg(long, value_name = "N", conflicts_with = "before", value_parser = numbers::parse::<u64>)]
     pub(crate) to: Option<u64>,
     /// Only what comes before this one.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::parse::<u64>)]
     pub(crate) before: Option<u64>,
     /// Only what was stored at this time or later.
-    #[arg(long, value_name = "TIME", value_parser = clock_text::parse_since)]
+    #[arg(long, value_name = "TIME", value_parser = clock_text::parse_since, add = completion::words(&["today", "yesterday"]))]
     pub(crate) since: Option<Timestamp>,
     /// Only what was stored at this time or earlier.
-    #[arg(long, value_name = "TIME", value_parser = clock_text::parse_until)]
+    #[arg(long, value_name = "TIME", value_parser = clock_text::parse_until, add = completion::words(&["today", "yesterday"]))]
     pub(crate) until: Option<Timestamp>,
     /// As the store was at this time, or at this position.
     #[arg(long, value_name = "TIME|POSITION", value_parser = clock_text::parse_as_of)]
@@ -75,7 +77,7 @@ pub(crate) struct ReadArguments {
     #[arg(long)]
     pub(crate) backwards: bool,
     /// No more events than this; it counts in the order in which they are printed.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::parse::<u64>)]
     pub(crate) limit: Option<u64>,
     #[command(flatten)]
     pub(crate) layout: LayoutArguments,
@@ -130,16 +132,16 @@ pub(crate) struct TailArguments {
     /// start, which is what happens if nothing is said.
     ///
     /// With --checkpoint this counts only as long as the checkpoint isn't there.
-    #[arg(long, value_name = "N|start|now|TIME", value_parser = clock_text::parse_beginning)]
+    #[arg(long, value_name = "N|start|now|TIME", value_parser = clock_text::parse_beginning, add = completion::words(&["start", "now", "today", "yesterday"]))]
     pub(crate) from: Option<Beginning>,
     /// Go on with what comes, until Ctrl-C.
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// End after so many events.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::parse::<u64>)]
     pub(crate) limit: Option<u64>,
     /// Begin behind the checkpoint of this name, and save there how far it went.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completion::checkpoints())]
     pub(crate) checkpoint: Option<String>,
     /// How long to wait, at the beginning and at the end, while another process has the store open for writing:
     /// 500ms, 90s, 10m, 1h30m; 0 not at all.
@@ -166,16 +168,25 @@ impl TailArguments {
     }
 }
 
+const STREAMS_EXAMPLES: &str = "Examples:
+  annals streams
+  annals streams --category order
+  annals streams --prefix order-1 --limit 20
+  annals streams --format json
+
+A line has the name, the version and the time of the last event. They are listed by name.";
+
 #[derive(Args, Debug)]
+#[command(after_long_help = STREAMS_EXAMPLES)]
 pub(crate) struct StreamsArguments {
     /// Only streams whose name begins with this.
-    #[arg(long)]
+    #[arg(long, add = completion::streams())]
     pub(crate) prefix: Option<String>,
     /// Only streams of this category: what stands before the first `-` of the name.
-    #[arg(long)]
+    #[arg(long, add = completion::categories())]
     pub(crate) category: Option<String>,
     /// No more streams than this.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::parse::<usize>)]
     pub(crate) limit: Option<usize>,
     /// Also the store's own streams, whose names begin with `$`.
     #[arg(long)]
@@ -192,23 +203,39 @@ pub(crate) struct NamesArguments {
     pub(crate) format: Format,
 }
 
+const INFO_EXAMPLES: &str = "Examples:
+  annals info
+  annals info order-17
+  annals info order-17 --format json
+
+`annals stats` says more of a store.";
+
 #[derive(Args, Debug)]
+#[command(after_long_help = INFO_EXAMPLES)]
 pub(crate) struct InfoArguments {
     /// The stream; without it, the whole store.
+    #[arg(add = completion::streams())]
     pub(crate) stream: Option<StreamId>,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
 
+const EXPORT_EXAMPLES: &str = "Examples:
+  annals export | gzip > events.ndjson.gz
+  annals export --from 5001 --to 6000
+  annals export | annals --store copy.annals import -
+
+A store that takes the lines in gives positions and times of its own; `annals backup` makes a copy that has the same ones.
+`annals help json` says what a line has.";
+
 #[derive(Args, Debug)]
-#[command(after_long_help = "Example:
-  annals export | gzip > events.ndjson.gz")]
+#[command(after_long_help = EXPORT_EXAMPLES)]
 pub(crate) struct ExportArguments {
     /// Only from this position on, itself included.
-    #[arg(long, value_name = "POSITION")]
+    #[arg(long, value_name = "POSITION", value_parser = numbers::parse::<u64>)]
     pub(crate) from: Option<u64>,
     /// Only up to this position, itself included.
-    #[arg(long, value_name = "POSITION")]
+    #[arg(long, value_name = "POSITION", value_parser = numbers::parse::<u64>)]
     pub(crate) to: Option<u64>,
 }

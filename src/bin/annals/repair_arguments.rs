@@ -9,8 +9,8 @@ use crate::arguments::{Format, WaitingArguments};
 
 const EXAMPLES: &str = "Examples:
   annals repair
-  annals repair --backup /backups/shop.annals
-  annals repair --backup /backups/shop.annals --accept-loss
+  annals repair --backup /mnt/backups/shop
+  annals repair --backup /mnt/backups/shop --accept-loss
   annals repair --accept-loss --format json
 
 Without --backup and --accept-loss it only shows what it would do, and so it does with --dry-run.

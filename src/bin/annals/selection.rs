@@ -3,13 +3,13 @@
 use annals::{Bound, GroupMember, Position, Query, Reader, StreamId, Version};
 use clap::Args;
 
-use crate::failure;
+use crate::{completion, failure};
 
 #[derive(Args, Debug)]
 #[group(skip)]
 pub(crate) struct Selection {
     /// The stream.
-    #[arg(group = "source", conflicts_with_all = ["group", "including_system"])]
+    #[arg(group = "source", conflicts_with_all = ["group", "including_system"], add = completion::streams())]
     pub(crate) stream: Option<StreamId>,
     /// The events of all streams, in the order of their positions.
     #[arg(long, group = "source")]
@@ -17,10 +17,10 @@ pub(crate) struct Selection {
     /// The events of this category's streams, in the order of their positions. Given again: also those of that one.
     ///
     /// A category is what stands before the first `-` of a stream's name.
-    #[arg(long, group = "source", value_name = "CATEGORY")]
+    #[arg(long, group = "source", value_name = "CATEGORY", add = completion::categories())]
     pub(crate) category: Vec<String>,
     /// Only events of this type. Given again: also those of that one.
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", add = completion::event_types())]
     pub(crate) event_type: Vec<String>,
     /// Only events whose metadata have this correlationId. Given again: also those with that one.
     #[arg(long, value_name = "ID")]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum, value_parser};
+use clap::{Args, ValueEnum};
 
-use crate::arguments::Format;
+use crate::{arguments::Format, numbers};
 
 /// How long a run takes if nothing is said, in minutes.
 const MINUTES: f64 = 1.0;
@@ -42,22 +42,22 @@ pub(crate) struct SelftestArguments {
     #[arg(long, value_name = "N", value_parser = parse_minutes)]
     minutes: Option<f64>,
     /// Cuts and kills alone, until so many states that they left were opened and checked.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers::parse_count)]
     pub(crate) cuts: Option<u64>,
     /// Cuts and kills alone, in so many lives: the counters are the same each time, with the same --from.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers::parse_count)]
     pub(crate) lives: Option<u64>,
     /// Cuts alone, or damage alone; without --minutes, all cases of damage.
     #[arg(long, value_enum, conflicts_with_all = ["cuts", "lives"])]
     only: Option<Only>,
     /// The seed of the first life; the others follow. Without it, it comes from the clock, and is printed.
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", value_parser = numbers::parse::<u64>)]
     from: Option<u64>,
     /// Repeats the life of one seed.
-    #[arg(long, conflicts_with_all = ["minutes", "cuts", "lives", "only", "from", "damage"])]
+    #[arg(long, conflicts_with_all = ["minutes", "cuts", "lives", "only", "from", "damage"], value_parser = numbers::parse::<u64>)]
     pub(crate) seed: Option<u64>,
     /// Repeats one case of damage, by its number.
-    #[arg(long, value_name = "CASE", conflicts_with_all = ["minutes", "cuts", "lives", "only", "from"])]
+    #[arg(long, value_name = "CASE", conflicts_with_all = ["minutes", "cuts", "lives", "only", "from"], value_parser = numbers::parse::<u64>)]
     pub(crate) damage: Option<u64>,
     /// How the summary is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]

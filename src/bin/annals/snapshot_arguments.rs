@@ -3,13 +3,16 @@
 use annals::{StreamId, Version};
 use clap::{ArgGroup, Args, Subcommand};
 
-use crate::arguments::{Format, WaitingArguments};
+use crate::{
+    arguments::{Format, WaitingArguments},
+    completion,
+};
 
 const SNAPSHOT_EXAMPLES: &str = "Examples:
   annals snapshot list
   annals snapshot list account-1 --format json
-  annals snapshot show account-1
-  annals snapshot show account-1 --type Account --at 9900
+  annals snapshot show account-1 --type Account
+  annals snapshot show account-1 --type Account --at 2
   annals snapshot delete account-1 --type Account
   annals snapshot delete --all
 
@@ -34,18 +37,36 @@ pub(crate) enum SnapshotCommand {
     Delete(DeleteSnapshotsArguments),
 }
 
+const LIST_EXAMPLES: &str = "Examples:
+  annals snapshot list
+  annals snapshot list account-1
+  annals snapshot list --format json
+
+A line has the stream, the type of the state, the version that it is of, how long it is, and when it was saved.";
+
 #[derive(Args, Debug)]
+#[command(after_long_help = LIST_EXAMPLES)]
 pub(crate) struct ListSnapshotsArguments {
     /// The stream; without it, all streams.
+    #[arg(add = completion::streams())]
     pub(crate) stream: Option<StreamId>,
     /// How the list is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
 
+const SHOW_EXAMPLES: &str = "Examples:
+  annals snapshot show account-1 --type Account
+  annals snapshot show account-1 --type Account --at 2
+  annals snapshot show account-1 --type Account --format json
+
+Where there is none, the exit code is 4.";
+
 #[derive(Args, Debug)]
+#[command(after_long_help = SHOW_EXAMPLES)]
 pub(crate) struct ShowSnapshotArguments {
     /// The stream.
+    #[arg(add = completion::streams())]
     pub(crate) stream: StreamId,
     /// The type of the state; needed only where the stream has snapshots of several types.
     #[arg(long = "type", value_name = "TYPE")]
@@ -58,11 +79,19 @@ pub(crate) struct ShowSnapshotArguments {
     pub(crate) format: Format,
 }
 
+const DELETE_EXAMPLES: &str = "Examples:
+  annals snapshot delete account-1 --type Account
+  annals snapshot delete account-1
+  annals snapshot delete --all
+
+It costs the time to read the events again, and nothing else.";
+
 #[derive(Args, Debug)]
+#[command(after_long_help = DELETE_EXAMPLES)]
 #[command(group = ArgGroup::new("which").required(true))]
 pub(crate) struct DeleteSnapshotsArguments {
     /// The stream.
-    #[arg(group = "which")]
+    #[arg(group = "which", add = completion::streams())]
     pub(crate) stream: Option<StreamId>,
     /// Only those whose state is of this type.
     #[arg(long = "type", value_name = "TYPE", conflicts_with = "all")]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::arguments::Format;
+use crate::{arguments::Format, numbers};
 
 const STATS_EXAMPLES: &str = "Examples:
   annals stats
@@ -23,7 +23,7 @@ at each stream in the directory of streams.";
 #[command(after_long_help = STATS_EXAMPLES)]
 pub(crate) struct StatsArguments {
     /// How many of the largest streams are listed.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = numbers::parse::<usize>)]
     pub(crate) top: usize,
     /// Draw events over time, and how many streams there are of each length.
     #[arg(long)]

@@ -10,12 +10,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    arguments::{Format, RegisterTypeArguments, ShowTypeArguments, TypesArguments, TypesCommand},
+    arguments::Format,
     clock_text,
     failure::{self, NotFound},
     input::parse_json,
     opening,
     output::{Column, Output, OutputError, safe},
+    types_arguments::{RegisterTypeArguments, ShowTypeArguments, TypesArguments, TypesCommand},
 };
 
 pub(crate) fn run(store: &Path, arguments: &TypesArguments) -> anyhow::Result<()> {
