@@ -21,15 +21,13 @@ fn with_history() -> Place {
     let place = Place::new();
     let events = fs::read_to_string("docs/examples/history.ndjson").expect("the examples' events");
     place.write("history.ndjson", &events);
-    place.prints(&["--store", "history.annals", "import", "history.ndjson", "--time-from", "occurredAt"]);
+    place.prints(&["import", "history.ndjson", "--time-from", "occurredAt"]);
     place
 }
 
 /// What a terminal shows when a command was typed there.
 fn shown(place: &Place, arguments: &[&str]) -> String {
-    let mut command = command(place, arguments);
-    command.env("ANNALS_STORE", "history.annals");
-    shown_by(command, COLUMNS)
+    shown_by(command(place, arguments), COLUMNS)
 }
 
 /// A picture of a terminal on which a command was typed.

@@ -97,7 +97,7 @@ pub(crate) fn command() -> Command {
         .help_template(template)
         .override_usage("annals [OPTIONS] <COMMAND>")
         .after_help("`annals help` shows more, `annals help start` the first steps.")
-        .after_long_help(format!("{BEGINNING}\n\n{}", topics()))
+        .after_long_help(format!("{}\n\n{}", with_heading(BEGINNING), topics()))
         .max_term_width(WIDTH_MAX)
         // Who asks for nothing is told how to begin.
         .subcommand_required(false)
@@ -129,11 +129,17 @@ pub(crate) fn advised(mut error: Error) -> Error {
     error
 }
 
+/// The text with what stands above its examples as other headings are.
+fn with_heading(text: &str) -> String {
+    let header = colours::HELP.get_header();
+    text.replacen(help_text::EXAMPLES, &format!("{header}{}{header:#}", help_text::EXAMPLES), 1)
+}
+
 /// The texts behind the options with a paragraph in a line, for whatever width the terminal has.
 fn with_unfolded_texts(command: Command) -> Command {
     let text = command.get_after_long_help().map(ToString::to_string);
     let command = match text {
-        Some(text) => command.after_long_help(help_text::unfolded(&text)),
+        Some(text) => command.after_long_help(with_heading(&help_text::unfolded(&text))),
         None => command,
     };
     command.max_term_width(WIDTH_MAX).mut_subcommands(with_unfolded_texts)
@@ -171,10 +177,12 @@ fn template(command: &Command) -> String {
 }
 
 fn topics() -> String {
-    let mut text = "Topics (annals help TOPIC):\n".to_owned();
+    let header = colours::HELP.get_header();
+    let literal = colours::HELP.get_literal();
+    let mut text = format!("{header}Topics (annals help TOPIC):{header:#}\n");
     for topic in TOPICS {
         // Writing to a String can't fail.
-        writeln!(text, "  {:<11}  {}", topic.name, topic.title()).ok();
+        writeln!(text, "  {literal}{:<11}{literal:#}  {}", topic.name, topic.title()).ok();
     }
     text.trim_end().to_owned()
 }
