@@ -88,7 +88,7 @@ fn an_event_is_read_by_its_id() {
     assert!(text.starts_with("4  order-1  2  OrderPaid  2025-11-21T23:59:59.999999Z  {}  {"), "{text}");
     assert_eq!(
         place.fails(4, &["read", "--event", "paid-2"]),
-        "annals: there is no event with the id paid-2\n"
+        "annals: there is no event with the id paid-2; \"annals read --all --fields id,stream,type\" shows those there are\n"
     );
 }
 

@@ -148,6 +148,19 @@ fn names_can_do_nothing_to_a_terminal_but_be_read() {
 }
 
 #[test]
+fn words_of_a_wrong_command_line_can_do_nothing_to_a_terminal_but_be_read() {
+    let place = Place::new();
+    for arguments in [
+        &["read", "a", "--format", "j\u{1b}[31m"] as &[&str],
+        &["re\u{1b}[31m"],
+        &["read", "a", "--\u{1b}[31m"],
+    ] {
+        let said = place.fails(2, arguments);
+        assert!(said.contains("\\u001b[31m") && !said.contains('\u{1b}'), "{said:?}");
+    }
+}
+
+#[test]
 fn a_bar_is_shown_on_a_terminal_unless_quiet_or_what_is_done_is_told_there() {
     let place = Place::new();
     place.write("history.ndjson", &history());
@@ -175,8 +188,8 @@ fn who_sees_nothing_is_told_that_there_is_nothing() {
             &["tail", "order-1"],
             "annals: stream \"order-1\" has no event; \"annals streams\" lists those there are\n",
         ),
-        (&["read", "order-0", "--from", "9"], "annals: there is no such event\n"),
-        (&["tail", "--type", "Nonsense"], "annals: there is no such event\n"),
+        (&["read", "order-0", "--from", "9"], "annals: no event is as was asked for\n"),
+        (&["tail", "--type", "Nonsense"], "annals: no event is as was asked for\n"),
         (&["checkpoints"], "annals: there are none\n"),
     ] {
         assert_eq!(shows(&place, 80, arguments), said);

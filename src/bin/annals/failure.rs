@@ -14,7 +14,7 @@ use crate::{
     verbosity,
 };
 
-/// The exit codes; `--help` has the same list. Code 2, a wrong command line, is clap's.
+/// The exit codes; `annals help exit-codes` has the same list. Code 2, a wrong command line, is clap's.
 const FAILED: u8 = 1;
 const CONFLICT: u8 = 3;
 const NOT_FOUND: u8 = 4;
@@ -128,7 +128,12 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
         Error::Backup(BackupError::NotABackup { .. }) => {
             Some("name a directory that \"annals backup\" has made")
         }
-        Error::Io { source, .. } | Error::OutcomeUnknown { source, .. } => advice_against_refusal(source),
+        Error::Io { source, .. } | Error::OutcomeUnknown { source, .. } => match source.kind() {
+            io::ErrorKind::PermissionDenied => {
+                Some("run it as the user who owns the store's files, or have them give you access")
+            }
+            _ => advice_against_refusal(source),
+        },
         _ => None,
     };
     let of_part = |part: &(dyn std::error::Error + 'static)| match part.downcast_ref() {
@@ -148,7 +153,7 @@ fn advice_against_refusal(error: &io::Error) -> Option<&'static str> {
     use io::ErrorKind as Kind;
     match error.kind() {
         Kind::PermissionDenied => {
-            Some("run it as the user who owns the store's files, or have them give you access")
+            Some("name a path that you have access to, or have somebody give it to you")
         }
         Kind::StorageFull | Kind::QuotaExceeded => {
             Some("make room on that disk and try again; what is stored stays, and can be read meanwhile")

@@ -15,7 +15,7 @@ use clap::{
 use crate::{
     arguments::Arguments,
     colours, help_text,
-    output::Output,
+    output::{self, Output},
     topics::{TOPICS, Topic},
 };
 
@@ -116,8 +116,24 @@ pub(crate) fn begin() -> ! {
     process::exit(WRONG)
 }
 
+/// The words of a command line that is wrong, so that they can't do anything to a terminal but be read.
+fn with_safe_words(mut error: Error) -> Error {
+    let words: Vec<(ContextKind, String)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(word) => Some((kind, output::safe(word))),
+            _ => None,
+        })
+        .collect();
+    for (kind, word) in words {
+        error.insert(kind, ContextValue::String(word));
+    }
+    error
+}
+
 /// Says what to do where a command line is wrong in a way that has an answer.
-pub(crate) fn advised(mut error: Error) -> Error {
+pub(crate) fn advised(error: Error) -> Error {
+    let mut error = with_safe_words(error);
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
     if error.kind() == ErrorKind::InvalidSubcommand
         && let Some(topic) = Topic::named(word)

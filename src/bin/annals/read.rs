@@ -71,7 +71,7 @@ fn bounded<B: Bound>(mut query: Query<B>, arguments: &ReadArguments) -> Query<B>
 /// Prints the event that has an id.
 fn print_event(store: &Reader, id: &EventId, mut printer: EventPrinter) -> anyhow::Result<()> {
     let Some(event) = store.event(id)? else {
-        return Err(NotFound(format!("there is no event with the id {id}")).into());
+        return Err(NotFound(format!("there is no event with the id {id}; \"annals read --all --fields id,stream,type\" shows those there are")).into());
     };
     printer.print(&(&event).into())?;
     Ok(printer.flush()?)

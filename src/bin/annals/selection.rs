@@ -60,7 +60,7 @@ impl Selection {
                 let advice = "\"annals streams\" lists those there are";
                 failure::tell_on_terminal(&format!("stream \"{stream}\" has no event; {advice}"));
             }
-            _ => failure::tell_on_terminal("there is no such event"),
+            _ => failure::tell_on_terminal("no event is as was asked for"),
         }
         Ok(())
     }

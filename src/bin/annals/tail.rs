@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use annals::{Cursor, Delivery, Position, Query, Reader, StreamId, Subscription, Version};
 
 use crate::{
-    clock_text::Beginning, event_text::EventPrinter, interrupt::at_interrupt, opening, output::OutputError,
-    reading_arguments::TailArguments, saving::Saving,
+    clock_text::Beginning, event_text::EventPrinter, failure, interrupt::at_interrupt, opening,
+    output::OutputError, reading_arguments::TailArguments, saving::Saving,
 };
 
 pub(crate) fn run(store: &Path, arguments: &TailArguments) -> anyhow::Result<()> {
@@ -26,8 +26,12 @@ pub(crate) fn run(store: &Path, arguments: &TailArguments) -> anyhow::Result<()>
     let printer = EventPrinter::new(&arguments.layout);
     let mut tail = Tail { subscription, saving, printer };
     tail.run(arguments.follow)?;
-    if !arguments.follow && !tail.printer.has_printed() {
-        arguments.selection.tell_of_nothing(&store)?;
+    if arguments.follow || tail.printer.has_printed() {
+        return Ok(());
+    }
+    match &arguments.checkpoint {
+        Some(name) => failure::tell_on_terminal(&format!("nothing came behind checkpoint {name:?}")),
+        None => arguments.selection.tell_of_nothing(&store)?,
     }
     Ok(())
 }

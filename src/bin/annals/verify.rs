@@ -43,7 +43,10 @@ struct Stopped(Progress);
 impl fmt::Display for Stopped {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Progress { bytes, bytes_total, .. } = self.0;
-        write!(formatter, "stopped after {bytes} of {bytes_total} bytes: what follows wasn't looked at")
+        write!(
+            formatter,
+            "stopped after {bytes} of {bytes_total} bytes: what follows wasn't looked at; verify again to look at all of it"
+        )
     }
 }
 
