@@ -10,7 +10,7 @@
 //! let order = StreamId::new("order-17")?;
 //! let placed = EventData::json("OrderPlaced", &serde_json::json!({ "item": "book" }))?;
 //! let appended = store.append(&order, ExpectedVersion::NoStream, [placed])?;
-//! store.append(&order, appended.version, [EventData::new("OrderPaid", "{}")])?;
+//! store.append(&order, appended.version, [EventData::json("OrderPaid", &serde_json::json!({ "cents": 1999 }))?])?;
 //!
 //! let types: Vec<String> =
 //!     store.read_stream(&order).map(|event| event.map(|event| event.event_type)).collect::<Result<_, _>>()?;
@@ -54,8 +54,9 @@
 //! # Who may open a store
 //!
 //! One [`EventStore`] at a time writes; it holds the directory's lock, and a second one is told who has it ([`Error::Locked`]) or waits
-//! ([`Options::lock_wait`]). It is [`Clone`], and its clones append from any thread. Any number of [`Reader`]s in the process and of
-//! [`Follower`]s in others read beside it, and wait for nobody. Nothing here needs an async runtime; what waits blocks its thread, or is awaited
+//! ([`Options::lock_wait`]). Its methods take `&self`: threads share it by reference, or in an
+//! [`Arc`](std::sync::Arc), which [`Arc::into_inner`](std::sync::Arc::into_inner) takes it out of to be closed. What it derefs to, and what cloning it gives, is a [`Reader`].
+//! Any number of `Reader`s in the process and of [`Follower`]s in others read beside it, and wait for nobody. Nothing here needs an async runtime; what waits blocks its thread, or is awaited
 //! on yours ([`EventStore::submit`], the feature `async`).
 //!
 //! # Features

@@ -7,8 +7,8 @@ use std::{
 use annals::{
     Aggregate, Bincode, Commit, Context, Delivery, Durability, EventData, EventStore, EventTypeDefinition,
     EveryNEvents, ExecuteError, ExpectedVersion, Follower, Given, Handle, Options, Output, Position,
-    ProcessManager, Projection, Query, Repository, Retry, Runner, StoredEvent, StreamId, Upcasters,
-    Validation, Version, naming_hint, project,
+    ProcessManager, Projection, Query, Repository, Retry, Runner, SavedCursor, StoredEvent, StreamId,
+    Upcasters, Validation, Version, naming_hint, project,
 };
 use serde::{Deserialize, Serialize};
 
@@ -344,6 +344,11 @@ struct SeatsByGuest {
 impl Projection for SeatsByGuest {
     type Error = annals::Invalid;
 
+    // It is in memory: each start begins with the first event.
+    fn saved_cursor(&mut self) -> Result<SavedCursor, annals::Invalid> {
+        Ok(SavedCursor::Own(None))
+    }
+
     fn query(&self) -> Query<Position> {
         Query::all().category("show")
     }
@@ -384,7 +389,7 @@ impl ProcessManager for Thanks {
     fn handle(&mut self, event: &StoredEvent, output: &mut Output<'_>) -> Result<(), Self::Error> {
         if let ShowEvent::SeatsReserved { seats: 4.., guest } = event.decode()? {
             let letter = StreamId::from_parts("letter", &guest)?;
-            output.append(&letter, ExpectedVersion::Any, [EventData::new("ThanksDue", "{}")]);
+            output.append(&letter, ExpectedVersion::Any, [EventData::json("ThanksDue", &guest)?]);
         }
         Ok(())
     }

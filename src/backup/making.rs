@@ -162,7 +162,7 @@ impl Reader {
     /// # Errors
     ///
     /// [`Error::Corrupt`] if the store is damaged: nothing damaged is put in place. [`Error::Backup`] if the directory
-    /// holds something else, or another store's backups, or events that this store hasn't, and if it was stopped.
+    /// is the store's or in it, holds something else, or another store's backups, or events that this store hasn't, and if it was stopped.
     /// [`Error::Locked`] while another backup is made there, or a program has the directory open as a store. [`Error::Io`].
     pub fn backup(
         &self,
@@ -172,11 +172,22 @@ impl Reader {
     ) -> Result<BackupReport> {
         let path = destination.as_ref();
         let source = Source::of(self.current()?)?;
+        refuse_inside(&source.store, path)?;
         let destination = Destination::open(&source.disk, path, &source.meta)?;
         let manifest = BackupManifest::begun(source.meta.clone());
         let (teller, report) = (Teller::new(tell, path), BackupReport::default());
         Making { source, destination, options: *options, teller, manifest, reached: None, report }.run()
     }
+}
+
+/// Refuses a directory within the store, where a backup would be lost with it. A link that leads there isn't seen.
+fn refuse_inside(store: &Path, destination: &Path) -> Result<()> {
+    let absolute = |path: &Path| std::path::absolute(path).map_err(|error| Error::io("look up", path, error));
+    if absolute(destination)?.starts_with(absolute(store)?) {
+        let reason = "it is in the store that is to be backed up; choose a directory elsewhere".to_owned();
+        return Err(Error::Backup(BackupError::DestinationTaken { path: destination.to_owned(), reason }));
+    }
+    Ok(())
 }
 
 /// A backup that is being made.

@@ -202,7 +202,9 @@ impl EventRef<'_> {
     /// What is said of a content type that no codec of this library has.
     fn foreign(&self, content_type: ContentType, remedy: &str) -> Invalid {
         let number = content_type.number();
-        self.unfit(&format!("content type {number} is neither JSON (1) nor bincode (2): {remedy}"))
+        let made_by =
+            if number == 0 { ", or write it by `EventData::json` or `encode` and not by `new`" } else { "" };
+        self.unfit(&format!("content type {number} is neither JSON (1) nor bincode (2): {remedy}{made_by}"))
     }
 
     fn unfit(&self, reason: &str) -> Invalid {

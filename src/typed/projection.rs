@@ -14,7 +14,7 @@ use crate::{cursor::Cursor, event::StoredEvent, position::Position, query::Query
 ///    [`commit`](Self::commit) writes the cursor into it and commits, [`roll_back`](Self::roll_back) undoes it, and
 ///    [`saved_cursor`](Self::saved_cursor) gives the cursor back. Each event counts once.
 /// 2. Output events and checkpoint in one commit of the store: a [`ProcessManager`](crate::ProcessManager).
-/// 3. A checkpoint in the store, which is what is done if nothing is said. It is saved behind the state, so that after a crash the events since
+/// 3. A checkpoint in the store: `SavedCursor::InStore`. It is saved behind the state, so that after a crash the events since
 ///    the last saving come again: [`handle`](Self::handle) has to be idempotent, as "set the
 ///    price to 5" is, and "add 5" isn't. The state has to outlive the program, as the checkpoint does. In
 ///    [`Durability::Buffered`](crate::Durability::Buffered) mode a power cut may take events from the log whose traces stay in the state: the
@@ -26,13 +26,18 @@ use crate::{cursor::Cursor, event::StoredEvent, position::Position, query::Query
 /// ```
 /// use std::{collections::BTreeMap, convert::Infallible};
 ///
-/// use annals::{EventData, EventStore, ExpectedVersion, Projection, StoredEvent, StreamId, project};
+/// use annals::{EventData, EventStore, ExpectedVersion, Projection, SavedCursor, StoredEvent, StreamId, project};
 ///
 /// #[derive(Default)]
 /// struct EventsByType(BTreeMap<String, u64>);
 ///
 /// impl Projection for EventsByType {
 ///     type Error = Infallible;
+///
+///     // It is in memory: each start begins with the first event.
+///     fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+///         Ok(SavedCursor::Own(None))
+///     }
 ///
 ///     fn handle(&mut self, event: &StoredEvent) -> Result<(), Infallible> {
 ///         *self.0.entry(event.event_type.clone()).or_default() += 1;
@@ -105,14 +110,14 @@ pub trait Projection: Send {
         Ok(RollBack::Kept)
     }
 
-    /// Who keeps the cursor, and where it is. Asked once, at the start.
+    /// Who keeps the cursor, and where it is. Asked once, at the start. It has to be said, since the cursor has to be kept as the
+    /// state is: where the state is in memory, `SavedCursor::Own(None)`; where it outlives the program, `SavedCursor::InStore`, or
+    /// `Own` with the cursor that was written with the state.
     ///
     /// # Errors
     ///
     /// Whatever keeps it from looking, which ends the runner.
-    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
-        Ok(SavedCursor::InStore)
-    }
+    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error>;
 
     /// Forgets all that was made of events, and the cursor, if it is kept here: the next event is the first. May be
     /// asked for twice.

@@ -152,6 +152,12 @@ fn what_is_refused_is_told_with_what_to_do() {
     for (code, arguments, said) in [
         (1, &["--store", "other", "backup", "saved"] as &[&str], "has backups of another store"),
         (1, &["backup", "other"], "choose an empty or a new one"),
+        (1, &["backup", "annals-data/backup"], "it is in the store that is to be backed up"),
+        (
+            1,
+            &["--store", "annals-data/", "backup", "./annals-data/segments"],
+            "it is in the store that is to be backed up",
+        ),
         (4, &["restore", "other", "new"], "is no backup that can be restored"),
         (4, &["restore", "missing", "new"], "nothing is there"),
         (4, &["--store", "missing", "backup", "new"], "there is no store to read"),

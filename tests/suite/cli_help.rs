@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use annals::{EventStore, OnError, Projection, Runner, StoredEvent};
+use annals::{EventStore, OnError, Projection, Runner, SavedCursor, StoredEvent};
 
 use crate::{cli::Place, support::Outcome};
 
@@ -78,6 +78,10 @@ struct Mails;
 
 impl Projection for Mails {
     type Error = std::io::Error;
+
+    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+        Ok(SavedCursor::InStore)
+    }
 
     fn handle(&mut self, _event: &StoredEvent) -> Result<(), std::io::Error> {
         Err(std::io::Error::other("no such address"))

@@ -1,6 +1,6 @@
 //! `annals projections` beside a program that runs some.
 
-use annals::{EventStore, OnError, Projection, Runner, StoredEvent};
+use annals::{EventStore, OnError, Projection, Runner, SavedCursor, StoredEvent};
 
 use crate::{
     cli::Place,
@@ -13,6 +13,10 @@ struct Mails;
 
 impl Projection for Mails {
     type Error = std::io::Error;
+
+    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+        Ok(SavedCursor::InStore)
+    }
 
     fn handle(&mut self, event: &StoredEvent) -> Result<(), std::io::Error> {
         if event.event_type.starts_with('2') {

@@ -78,6 +78,11 @@ fn a_stream_is_read_as_it_was__B18() {
     check_read(&place, &["order-1", "--as-of", "2025-11-22", "--backwards", "--limit", "1"], "version", &[3]);
     check_read(&place, &["--all", "--as-of", "2"], "position", &[1, 2]);
     check_read(&place, &["--category", "order", "--as-of", "2025-11-21"], "position", &[1, 2, 4]);
+    let said = place.fails(1, &["read", "--all", "--as-of", "2025"]);
+    assert!(
+        said.contains("--as-of 2025 is a position, and the log ends at ") && said.contains("2025-11-21"),
+        "{said}"
+    );
 }
 
 #[test]

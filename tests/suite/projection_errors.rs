@@ -376,6 +376,10 @@ fn a_panic_ends_the_runner_is_told_and_the_store_goes_on() -> Outcome {
     struct Panics(List);
     impl Projection for Panics {
         type Error = std::convert::Infallible;
+
+        fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+            Ok(SavedCursor::InStore)
+        }
         fn handle(&mut self, event: &StoredEvent) -> Result<(), Self::Error> {
             assert!(event.stream.as_str() != "b", "b is too much");
             self.0.handle(event)

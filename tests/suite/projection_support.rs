@@ -34,6 +34,10 @@ impl List {
 impl Projection for List {
     type Error = Infallible;
 
+    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+        Ok(SavedCursor::InStore)
+    }
+
     fn query(&self) -> Query<Position> {
         self.query.clone().unwrap_or_else(Query::all)
     }

@@ -12,7 +12,7 @@ use std::{
 
 use annals::{
     CursorKeeper, Durability, EventStore, ExpectedVersion, Options, Position, Projection, ProjectionState,
-    Query, RunError, Runner, StoredEvent, project,
+    Query, RunError, Runner, SavedCursor, StoredEvent, project,
 };
 
 use crate::{
@@ -42,6 +42,10 @@ fn an_append_never_waits_for_a_projection_nor_fails_by_one__D27() -> Outcome {
     struct Stuck(Receiver<()>);
     impl Projection for Stuck {
         type Error = Infallible;
+
+        fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+            Ok(SavedCursor::InStore)
+        }
         fn handle(&mut self, _: &StoredEvent) -> Result<(), Infallible> {
             self.0.recv().expect("it is let go");
             panic!("a projection that is no good");
@@ -273,6 +277,10 @@ struct Slow {
 impl Projection for Slow {
     type Error = Infallible;
 
+    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+        Ok(SavedCursor::InStore)
+    }
+
     fn handle(&mut self, event: &StoredEvent) -> Result<(), Infallible> {
         self.told.send(event.position.get()).expect("the test waits");
         self.go.recv().expect("the test waits");
@@ -331,6 +339,10 @@ fn events_that_a_projection_appends_itself_come_to_it_as_all_others() -> Outcome
     struct Counter(Arc<EventStore>);
     impl Projection for Counter {
         type Error = annals::Error;
+
+        fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+            Ok(SavedCursor::InStore)
+        }
         fn handle(&mut self, event: &StoredEvent) -> Result<(), annals::Error> {
             if event.version.get() < 5 {
                 self.0.append(&event.stream, event.version, [crate::support::event("Counted")])?;

@@ -88,6 +88,10 @@ struct Stubborn(List);
 impl Projection for Stubborn {
     type Error = io::Error;
 
+    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+        Ok(SavedCursor::InStore)
+    }
+
     fn handle(&mut self, event: &StoredEvent) -> io::Result<()> {
         self.0.handle(event).map_err(|never| match never {})
     }
@@ -200,6 +204,10 @@ struct Blocked {
 impl Projection for Blocked {
     type Error = io::Error;
 
+    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+        Ok(SavedCursor::InStore)
+    }
+
     fn handle(&mut self, event: &StoredEvent) -> io::Result<()> {
         self.list.handle(event).map_err(|never| match never {})
     }
@@ -259,6 +267,10 @@ struct Narrow {
 
 impl Projection for Narrow {
     type Error = Error;
+
+    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+        Ok(SavedCursor::InStore)
+    }
 
     fn query(&self) -> Query<Position> {
         Query::all().including_system()

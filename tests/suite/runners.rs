@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use annals::{EventStore, Position, Projection, ProjectionState, Runner, StoredEvent, project};
+use annals::{EventStore, Position, Projection, ProjectionState, Runner, SavedCursor, StoredEvent, project};
 
 use crate::{
     projection_support::{Database, List, PATIENCE, append},
@@ -156,6 +156,10 @@ struct Forgetful {
 impl Projection for Forgetful {
     type Error = std::io::Error;
 
+    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+        Ok(SavedCursor::InStore)
+    }
+
     fn handle(&mut self, event: &StoredEvent) -> Result<(), std::io::Error> {
         self.list.handle(event).map_err(|never| match never {})
     }
@@ -211,6 +215,10 @@ struct Held {
 
 impl Projection for Held {
     type Error = std::convert::Infallible;
+
+    fn saved_cursor(&mut self) -> Result<SavedCursor, Self::Error> {
+        Ok(SavedCursor::InStore)
+    }
 
     fn handle(&mut self, event: &StoredEvent) -> Result<(), Self::Error> {
         self.told.send(event.position.get()).expect("the test listens");

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use annals::{AsOf, Bound, EventId, Events, Position, Query, Reader};
+use anyhow::bail;
 
 use crate::{
     event_text::EventPrinter, failure::NotFound, opening, output::OutputError,
@@ -14,6 +15,12 @@ pub(crate) fn run(store: &Path, arguments: &ReadArguments) -> anyhow::Result<()>
     let store = opening::for_reading(store)?;
     if let Some(id) = &arguments.event {
         return print_event(&store, id, printer);
+    }
+    if let Some(AsOf::Position(position)) = arguments.as_of
+        && position > store.last_position()
+    {
+        let last = store.last_position();
+        bail!("--as-of {position} is a position, and the log ends at {last}; a day is written as 2025-11-21");
     }
     let events = match &arguments.selection.stream {
         Some(stream) => {
