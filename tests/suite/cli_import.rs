@@ -214,3 +214,33 @@ fn a_line_without_the_time_that_is_asked_for_is_named() {
         assert_eq!(place.prints(&["export"]), "");
     }
 }
+
+#[test]
+fn a_directory_is_no_source_and_makes_no_store() {
+    let commands: [&[&str]; 3] =
+        [&["import", "d"], &["append", "a", "--batch", "d"], &["append", "a", "--type", "T", "--data", "@d"]];
+    for command in commands {
+        let place = Place::new();
+        std::fs::create_dir(place.path().join("d")).expect("a directory");
+        let message = place.fails(1, command);
+        assert_eq!(
+            message,
+            "annals: can't read d: it is a directory, and a file is wanted, or - for standard input\n",
+            "{command:?}"
+        );
+        assert!(!place.store().exists(), "{command:?}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_the_first_line_is_no_part_of_it() {
+    let place = Place::new();
+    let line = "{\"stream\":\"a\",\"type\":\"T\"}";
+    place.prints_with(&["import", "-"], line);
+    place.write("marked.ndjson", &format!("\u{feff}{line}\n{line}"));
+    let told = place.prints(&["import", "marked.ndjson"]);
+    assert_eq!(told, "imported 1 event into 1 stream (1 was already there)\n");
+    place.write("marked.json", "\u{feff}{\"n\":1}");
+    place.prints(&["append", "b", "--type", "T", "--data", "@marked.json"]);
+    assert!(place.prints(&["read", "b", "--format", "json"]).contains(r#""data":{"n":1}"#));
+}
