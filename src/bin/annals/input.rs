@@ -208,6 +208,11 @@ impl<'a> Line<'a> {
         parse_json(self.source, self.number, self.bytes)
     }
 
+    /// The line as it stands there, without the white space around it.
+    pub(crate) fn text(&self) -> &'a [u8] {
+        self.bytes.trim_ascii()
+    }
+
     /// The line as a whole is wrong.
     pub(crate) fn problem(&self, reason: impl Into<String>) -> Problem {
         Problem::of_line(self.source, self.number, reason)
