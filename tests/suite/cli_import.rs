@@ -214,3 +214,56 @@ fn a_line_without_the_time_that_is_asked_for_is_named() {
         assert_eq!(place.prints(&["export"]), "");
     }
 }
+
+#[test]
+fn the_stores_time_is_not_put_ahead_of_now_by_a_line() {
+    let import = ["import", "-", "--time-from", "timestamp"];
+    for (time, printed) in [
+        ("9999-12-30T00:00:00Z", "9999-12-30T00:00:00.000000Z"),
+        // As the export of a store prints it whose clock was wrong.
+        ("@1763713800123000000us+0m", "@1763713800123000000us+0m"),
+    ] {
+        let place = Place::new();
+        let good = r#"{"stream":"a","type":"T","timestamp":"2025-11-21T08:30:00Z"}"#;
+        let ahead = format!("{{\"stream\":\"a\",\"type\":\"T\",\"timestamp\":\"{time}\"}}");
+        let lines = format!("{good}\n{ahead}");
+        let message = place.fails_with(1, &import, &lines);
+        let said = format!("standard input, line 2: its time {printed} is more than a day ahead of now, 2");
+        assert!(message.contains(&said), "{message}");
+        assert!(message.contains("mend the time, or import without --time-from"), "{message}");
+        assert_eq!(times(&place), ["2025-11-21T08:30:00.000000Z"]);
+        // Without it, the store's times are its own.
+        let told = place.prints_with(&["import", "-"], &lines);
+        assert_eq!(told, "imported 1 event into 1 stream (1 was already there)\n");
+    }
+}
+
+#[test]
+fn a_directory_is_no_source_and_makes_no_store() {
+    let commands: [&[&str]; 3] =
+        [&["import", "d"], &["append", "a", "--batch", "d"], &["append", "a", "--type", "T", "--data", "@d"]];
+    for command in commands {
+        let place = Place::new();
+        std::fs::create_dir(place.path().join("d")).expect("a directory");
+        let message = place.fails(1, command);
+        assert_eq!(
+            message,
+            "annals: can't read d: it is a directory, and a file is wanted, or - for standard input\n",
+            "{command:?}"
+        );
+        assert!(!place.store().exists(), "{command:?}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_the_first_line_is_no_part_of_it() {
+    let place = Place::new();
+    let line = "{\"stream\":\"a\",\"type\":\"T\"}";
+    place.prints_with(&["import", "-"], line);
+    place.write("marked.ndjson", &format!("\u{feff}{line}\n{line}"));
+    let told = place.prints(&["import", "marked.ndjson"]);
+    assert_eq!(told, "imported 1 event into 1 stream (1 was already there)\n");
+    place.write("marked.json", "\u{feff}{\"n\":1}");
+    place.prints(&["append", "b", "--type", "T", "--data", "@marked.json"]);
+    assert!(place.prints(&["read", "b", "--format", "json"]).contains(r#""data":{"n":1}"#));
+}

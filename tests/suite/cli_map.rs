@@ -21,7 +21,7 @@ fn event_of(line: &str, mappings: &[&str]) -> Value {
 }
 
 const LINE: &str = r#"{"n":1,"kind":"order","key":17,"none":null,"empty":"","seconds":1763713800.5,"time":"2025-11-21T09:30:00+01:00",
-    "subject":"/books/42/pages/1","text":"{\"total\":1.10e+400}","bytes":"AP8=","inner":{"a/b":[{"~":"deep"}]},
+    "subject":"/books/42/pages/1","root":"/","text":"{\"total\":1.10e+400}","bytes":"AP8=","inner":{"a/b":[{"~":"deep"}]},
     "object":{"a": 1.0}}"#;
 
 /// The line on one line.
@@ -44,9 +44,10 @@ fn a_field_is_found_by_a_pointer_put_together_or_the_same_for_all() {
     check("stream=/kind", "stream", &json!("order"));
     check("stream={/kind}-{/key}", "stream", &json!("order-17"));
     check("stream=path:/subject", "stream", &json!("books-42/pages/1"));
+    check("stream=path:/root", "stream", &json!("/"));
     check("type=/inner/a~1b/0/~0", "type", &json!("deep"));
     check("id=/key", "id", &json!("17"));
-    check("id=\"one\"", "id", &json!("one"));
+    check("id=one-{/key}", "id", &json!("one-17"));
     check("schemaVersion=/key", "schemaVersion", &json!(17));
     check("occurredAt=/time", "occurredAt", &json!("2025-11-21T09:30:00+01:00"));
     check("occurredAt=s:/seconds", "occurredAt", &json!("2025-11-21T08:30:00.5Z"));
@@ -102,8 +103,8 @@ fn check_refused(mapping: &str, said: &str) {
     mappings.extend(
         ["stream=/kind", "type=/kind"].iter().filter(|it| it.split('=').next() != mapping.split('=').next()),
     );
-    let good = format!("{{\"kind\":\"a\",\"key\":{{}},\"seconds\":1,\"path\":\"/a-b/c\"}}\n{}", line());
-    let message = place.fails_with(1, &mapped(&mappings), &good);
+    let bad = r#"{"kind":"a","key":{},"seconds":1,"path":"/a-b/c","late":1763713800123,"local":"2025-11-21 08:30:00","nothing":""}"#;
+    let message = place.fails_with(1, &mapped(&mappings), &format!("{bad}\n{}", line()));
     assert!(message.contains(&format!(": --map {mapping}: ")), "{message}");
     assert!(message.contains(said), "{said} isn't in\n{message}");
     assert!(message.contains("mend the line or what --map says, and import again"), "{message}");
@@ -113,7 +114,7 @@ fn check_refused(mapping: &str, said: &str) {
 fn a_mapping_that_does_not_fit_a_line_is_named_with_what_is_there() {
     check_refused(
         "id=/uuid",
-        "nothing is there; the line has kind, key, seconds, path; where only some have it, write optional: ",
+        "nothing is there; the line has kind, key, seconds, path, late, local, nothing; where only some have it, write optional: ",
     );
     check_refused("type=/key/name", "nothing is there; /key is empty\n");
     check_refused("stream=/key", "{} is there, and a text or a number is wanted");
@@ -121,7 +122,7 @@ fn a_mapping_that_does_not_fit_a_line_is_named_with_what_is_there() {
     check_refused("stream=path:/kind", "\"a\" is there, and path: wants such as /books/42");
     check_refused(
         "stream=path:/path",
-        "the first part of \"/a-b/c\" has a -, and couldn't be told from what follows",
+        "\"/a-b/c\" is there, and its first part has a -, so that it couldn't be told from what follows; without path: ",
     );
     check_refused("data=json:/kind", "the text \"a\" isn't JSON: expected value");
     check_refused("dataBase64=/kind", "\"a\" isn't base64");
@@ -129,8 +130,18 @@ fn a_mapping_that_does_not_fit_a_line_is_named_with_what_is_there() {
     check_refused("occurredAt=/seconds", "the number 1 is there: write s:, ms: or us: before the path");
     check_refused("occurredAt=/kind", "invalid time \"a\": it is a time with its offset");
     check_refused("occurredAt=ms:/kind", "\"a\" is there, and a number since 1970 is wanted");
+    check_refused(
+        "occurredAt=s:/late",
+        "1763713800123 is there, and as a number of seconds that is no time from the year 0 to 9999",
+    );
+    check_refused("occurredAt=s:/late", ": ms: is for milliseconds, us: for microseconds");
+    check_refused(
+        "occurredAt=/local",
+        "; a text with the path in it adds one: --map occurredAt={/local}Z where such times are UTC",
+    );
+    check_refused("occurredAt={/local}", "; write Z at the text's end where such times are UTC");
     check_refused("schemaVersion=/kind", "\"a\" is there, and a schema's version is a whole number");
-    check_refused("id=\"\"", "invalid event id \"\"");
+    check_refused("id=/nothing", "invalid event id \"\"");
 }
 
 #[test]
@@ -148,6 +159,53 @@ fn the_line_that_a_mapping_does_not_fit_is_named_and_those_before_it_are_stored(
     );
     let told = place.prints_with(&mapped(&["stream=/s", "type=\"T\"", "data=optional:/d"]), lines);
     assert_eq!(told, "imported 1 event into 1 stream (2 were already there)\n");
+}
+
+/// Without ids of their own.
+const LINES: &str = "{\"s\":\"a\",\"d\":1}\n{\"s\":\"a\",\"d\":2}\n{\"s\":\"a\",\"e\":3}\n";
+
+/// After a mapping that takes two lines of three.
+fn stopped_at_the_third_line() -> Place {
+    let place = Place::new();
+    let message = place.fails_with(1, &mapped(&["stream=/s", "type=\"T\"", "data=/d"]), LINES);
+    assert!(
+        message.contains("line 3, with 2 events before it stored; mend the line or what --map says"),
+        "{message}"
+    );
+    assert!(message.contains("to make something else of it, import into another store"), "{message}");
+    place
+}
+
+#[test]
+fn a_line_without_an_id_is_not_doubled_by_another_mapping() {
+    let place = stopped_at_the_third_line();
+    // What is made of the lines before is another event, so it is refused, and in no case stored beside the first.
+    let message = place.fails_with(1, &mapped(&["stream=/s", "type=\"T\"", "data="]), LINES);
+    assert!(message.contains("stopped at line 1, with 0 events before it stored"), "{message}");
+    assert!(
+        message.contains("line 1: the store has this line already, of which other mappings made another event: map it as before, or"),
+        "{message}"
+    );
+    let events = place.json(&["export"]);
+    assert_eq!((&events[0]["data"], &events[1]["data"]), (&json!(1), &json!(2)));
+    assert!(events.len() <= 3 && events[2..].iter().all(|it| it["data"]["e"] == 3), "{events:?}");
+    // What is made of them is the same, so they are known.
+    let place = stopped_at_the_third_line();
+    let told = place.prints_with(&mapped(&["stream=/s", "type=\"T\"", "data=optional:/d"]), LINES);
+    assert_eq!(told, "imported 1 event into 1 stream (2 were already there)\n");
+}
+
+#[test]
+fn equal_lines_without_an_id_are_kept_apart() {
+    let place = Place::new();
+    let import = mapped(&["stream=/s", "type=\"T\""]);
+    let lines = "{\"s\":\"a\"}\n".repeat(3) + "{\"s\":\"b\"}\r\n";
+    let told = place.prints_with(&import, &lines);
+    assert_eq!(told, "imported 4 events into 2 streams (0 were already there)\n");
+    // How a line ends is no part of it.
+    let longer = lines.replace('\r', "") + " {\"s\":\"a\"}";
+    let told = place.prints_with(&import, &longer);
+    assert_eq!(told, "imported 1 event into 1 stream (4 were already there)\n");
 }
 
 #[test]
@@ -179,12 +237,29 @@ fn mappings_that_cannot_describe_an_event_are_refused_before_a_store_is_made() {
         (&["stream=/s", "type=/t", "type=/u"], "are of the same field"),
         (&["stream=s", "type=/t"], "\"s\" is no path: it is a JSON Pointer"),
         (&["stream=/s", "type=/t", "position=/p"], "\"position\" is no field of an event"),
+        (&["stream=/s", "type=/t", "id=\"one\""], "for all lines they would be one event"),
+        (&["stream=/s", "type=/t", "occurredAt=5"], "no event can have this: a time is a text"),
+        (&["stream=/s", "type=/t", "timestamp=/at"], "which is taken with --time-from timestamp alone"),
     ] {
-        let place = Place::new();
-        let message = place.fails(2, &mapped(mappings));
-        assert!(message.contains(said), "{message}");
-        assert!(!place.store().exists());
+        check_refused_at_once(&mapped(mappings), said);
     }
+    for (source, mapping, said) in [
+        ("occurredAt", "timestamp=/at", "which is taken with --time-from timestamp alone"),
+        ("occurredAt", "metadata.at=/at", "asks for what no --map finds: add --map occurredAt=PATH"),
+        ("timestamp", "occurredAt=/at", "asks for what no --map finds: add --map timestamp=PATH"),
+    ] {
+        let mut import = mapped(&["stream=/s", "type=/t", mapping]);
+        import.extend(["--time-from", source]);
+        check_refused_at_once(&import, said);
+    }
+}
+
+#[track_caller]
+fn check_refused_at_once(import: &[&str], said: &str) {
+    let place = Place::new();
+    let message = place.fails(2, import);
+    assert!(message.contains(said), "{message}");
+    assert!(!place.store().exists());
 }
 
 #[test]

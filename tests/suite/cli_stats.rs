@@ -4,9 +4,10 @@ use std::{
     fs,
     io::Read,
     process::{Command, Stdio},
+    sync::Arc,
 };
 
-use annals::{Cursor, EventStore};
+use annals::{Clock, Cursor, EventData, EventStore, ExpectedVersion, Options, StreamId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::cli::Place;
@@ -210,14 +211,26 @@ fn events_of_one_second_are_one_bar() {
     assert!(charts.contains("\n0 └───────\n  2025-11-22 10:00:00\n"), "{charts}");
 }
 
+/// A clock that shows one time.
+#[derive(Debug)]
+struct StandingClock(i64);
+
+impl Clock for StandingClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0)
+    }
+}
+
 #[test]
 fn times_that_no_date_can_say_are_drawn_too() {
     let place = Place::new();
-    let line = |micros: i64| {
-        format!("{{\"stream\":\"a-{micros}\",\"type\":\"T\",\"occurredAt\":\"@{micros}us+0m\"}}\n")
-    };
-    let lines = [i64::MIN, 0, i64::MAX].map(line).concat();
-    place.prints_with(&["import", "-", "--time-from", "occurredAt"], &lines);
+    for micros in [i64::MIN, 0, i64::MAX] {
+        let options = Options::new().clock(Arc::new(StandingClock(micros)));
+        let store = EventStore::open_with(place.store(), options).expect("it opens");
+        let stream = StreamId::new(format!("a-{micros}")).expect("a name");
+        store.append(&stream, ExpectedVersion::Any, [EventData::new("T", "{}")]).expect("it takes it");
+        store.close().expect("it closes");
+    }
     let text = place.prints(&["stats", "--chart", "--svg", "plots.svg"]);
     assert!(
         text.contains("\nevents       3\n") && text.contains("\nlast event   @9223372036854775807us+0m\n"),

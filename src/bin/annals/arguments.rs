@@ -19,6 +19,7 @@ use crate::{
     global_arguments::{self, EVERYWHERE, GlobalArguments},
     help::{self, HelpArguments},
     input::{JsonArgument, Source},
+    line_time::TimeSource,
     man::ManArguments,
     mapping::{self, Mapping},
     numbers,
@@ -140,7 +141,7 @@ impl Arguments {
             Command::Tail(tail) => tail.problem().map(str::to_owned),
             Command::Stats(stats) => stats.problem().map(str::to_owned),
             Command::Help(help) => help.problem(),
-            Command::Import(import) => mapping::problem(&import.map),
+            Command::Import(import) => mapping::problem(&import.map, import.time_from),
             Command::Bench(_) if names_store(matches) => Some(
                 "bench makes stores of its own, and never touches one that is there: --directory says where"
                     .to_owned(),
@@ -290,11 +291,13 @@ A line, all but "stream" and "type" optional; a field of another name is an erro
 "position", "version" and "timestamp" may be there, as in what export prints: the store gives its own. Data
 that isn't JSON comes as "dataBase64". Order is kept. A line whose id is in its stream already adds nothing,
 so an import that was cut off is simply repeated. A line without an id gets one made of what it says
-and of how many equal lines came before it; the same line in another file is taken for the same event.
+and of how many equal lines came before it; the same line in another file is taken for the same event. With
+--map it is made of the line as it stands there: mappings can be mended, and the import repeated.
 
 With --time-from the store's own times, which --since and --until ask for, are those of the lines. They can't
 go back along the log: an event that is earlier than the one before it gets that one's time, and keeps its own
-as occurredAt; how many did is told at the end."#;
+as occurredAt; how many did is told at the end. A time more than a day ahead of now stops the import, since
+every later event would have it."#;
 
 #[derive(Args, Debug)]
 #[command(after_long_help = IMPORT_EXAMPLES)]
@@ -306,14 +309,14 @@ pub(crate) struct ImportArguments {
     ///
     /// FIELD is stream, type, id, data, dataBase64, metadata, metadata.KEY, occurredAt, timestamp or schemaVersion; what no
     /// --map names isn't taken. PATH is a JSON Pointer (/payload/time), a text with pointers in it (order-{/id}), or a
-    /// constant as JSON (2, '"shop"'). Before a pointer: optional: (some lines haven't got it), json: (a text there is
-    /// JSON), path: (/books/42 is the stream books-42), s:, ms:, us: (a number there is a time since 1970).
+    /// constant as JSON (2, '"shop"'; not for id). Before a pointer: optional: (some lines haven't got it), json: (a text
+    /// there is JSON), path: (/books/42 is the stream books-42), s:, ms:, us: (a number there is a time since 1970).
     #[arg(long, value_name = "FIELD=PATH")]
     pub(crate) map: Vec<Mapping>,
     /// Which of a line's times becomes the store's time of the event; without it, that is now.
     ///
-    /// Events of one time are stored together, those of the next time behind them: with many times, --durability
-    /// buffered is much faster.
+    /// With --map, one has to find that field. Events of one time are stored together, those of the next time behind
+    /// them: with many times, --durability buffered is much faster.
     #[arg(long, value_enum, value_name = "FIELD")]
     pub(crate) time_from: Option<TimeSource>,
     #[command(flatten)]
@@ -324,17 +327,6 @@ pub(crate) struct ImportArguments {
     /// {"lines":300,"added":300,"repeated":0,"position":300}.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
-}
-
-/// Where an import finds the time of an event.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum TimeSource {
-    /// `occurredAt` of the line, or where that is missing, of its metadata.
-    #[value(name = "occurredAt")]
-    OccurredAt,
-    /// `timestamp` of the line: the time of the store that it was exported from.
-    #[value(name = "timestamp")]
-    Timestamp,
 }
 
 const VERIFY_EXAMPLES: &str = "Examples:

@@ -45,6 +45,16 @@ pub(crate) fn print_to_the_second(time: Timestamp) -> String {
     text.split_once('.').map_or_else(|| text.clone(), |(seconds, _)| format!("{seconds}Z"))
 }
 
+/// Whether RFC 3339 can say a time in every zone: whether it is printed so.
+pub(crate) fn is_in_rfc3339(time: Timestamp) -> bool {
+    !print_timestamp(time).starts_with('@')
+}
+
+/// Whether a text would be the time of something that is stored, if it only had an offset.
+pub(crate) fn lacks_offset_alone(text: &str) -> bool {
+    parse_occurred_at(text).is_err() && parse_occurred_at(&format!("{text}Z")).is_ok()
+}
+
 fn parse_odd(text: &str) -> Option<OccurredAt> {
     let (micros, offset) = text.strip_prefix('@')?.strip_suffix('m')?.split_once("us")?;
     let time = Timestamp::from_micros(micros.parse().ok()?);
@@ -344,6 +354,16 @@ mod tests {
         );
         assert!(parse_beginning("soon").expect_err("no time").ends_with("a version or a position"));
         assert!(parse_as_of("-17").expect_err("no position").ends_with("; or a position"));
+    }
+
+    #[test]
+    fn a_time_that_lacks_nothing_but_its_offset_is_told_apart() {
+        for text in ["2025-11-21 08:30:00", "2025-11-21T08:30", "2025-11-21 08:30:00.25"] {
+            assert!(lacks_offset_alone(text), "{text}");
+        }
+        for text in ["", "noon", "2025-11-21", "2025-11-21T08:30:00Z", "2025-13-21 08:30:00", "@5us+0m"] {
+            assert!(!lacks_offset_alone(text), "{text}");
+        }
     }
 
     #[test]

@@ -27,13 +27,13 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{
-    arguments::{Format, ImportArguments, TimeSource},
+    arguments::{Format, ImportArguments},
     contract::Incoming,
     identity::Identities,
     input::{Line, Lines, Problem},
     interrupt::{Stop, Stopped},
     interruptible,
-    line_time::{self, SetClock},
+    line_time::{self, SetClock, TimeSource},
     mapped,
     mapping::Mapping,
     opening,
@@ -66,12 +66,7 @@ pub(crate) fn run(store: &Path, arguments: &ImportArguments) -> anyhow::Result<(
     });
     bar.clear();
     let told = told.map_err(|_| anyhow!("the thread that waits for the store's answers failed"))?;
-    let mend = if arguments.map.is_empty() {
-        "mend the line and "
-    } else {
-        "mend the line or what --map says, and "
-    };
-    let (end, told) = whole(lines.name(), submitted, told, mend)?;
+    let (end, told) = whole(lines.name(), submitted, told, &arguments.map)?;
     store.close()?;
     match end {
         End::OfLines => conclude(arguments.format, told),
@@ -92,6 +87,9 @@ fn stopped(line: u64, told: &Told) -> Stopped {
 }
 
 const REFUSED: &str = "the store doesn't take this event";
+
+const MADE_BY_OTHER_MAPPINGS: &str = "the store has this line already, of which other mappings made another event: map it as before, or \
+     import into another store";
 
 /// The store's clock, where the lines set it.
 struct LineClock {
@@ -134,7 +132,18 @@ struct Submitted {
     line: u64,
     stream_hash: u128,
     is_time_raised: bool,
+    id: IdFrom,
     pending: PendingAppend,
+}
+
+/// Where a line's id comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum IdFrom {
+    Line,
+    /// It is made of the event.
+    Event,
+    /// It is made of the line's text, whatever mappings find in it.
+    Text,
 }
 
 /// Why a line couldn't be handed over.
@@ -195,30 +204,44 @@ impl Submitting<'_> {
             return Ok(None);
         }
         let incoming = incoming(&line, self.mappings)?;
-        let mut is_time_raised = false;
-        if let Some(clock) = &mut self.clock {
-            let time = line_time::time_of(&incoming, clock.source).map_err(|wrong| line.problem(wrong))?;
-            is_time_raised = time < clock.time;
-            if time > clock.time {
-                wait_for_answers(self.sender);
-                if self.failed.load(Ordering::Relaxed) {
-                    return Ok(None);
-                }
-                clock.time = time;
-                clock.clock.set(time);
-            }
-        }
+        let Some(is_time_raised) = self.follow_time(&line, &incoming)? else { return Ok(None) };
         let Incoming { stream, mut event, .. } = incoming;
         let stream = stream.ok_or_else(|| line.problem("the line names no stream"))?;
-        if event.id.is_none() {
-            event.id = Some(identities.next(&stream, &event)?);
+        let id = match event.id {
+            Some(_) => IdFrom::Line,
+            None if self.mappings.is_empty() => IdFrom::Event,
+            None => IdFrom::Text,
+        };
+        match id {
+            IdFrom::Line => {}
+            IdFrom::Event => event.id = Some(identities.next(&stream, &event)?),
+            IdFrom::Text => event.id = Some(identities.next_of_text(line.text())?),
         }
         let pending = self
             .store
             .submit(&stream, ExpectedVersion::Any, [event])
             .map_err(|error| anyhow::Error::new(error).context(line.problem(REFUSED)))?;
         let stream_hash = xxh3_128(stream.as_str().as_bytes());
-        Ok(Some(Submitted { line: line.number, stream_hash, is_time_raised, pending }))
+        Ok(Some(Submitted { line: line.number, stream_hash, is_time_raised, id, pending }))
+    }
+
+    /// Puts the store's clock forward to a line's time, if lines say the time, and tells whether the line is earlier than that; none if
+    /// no more is wanted.
+    fn follow_time(&mut self, line: &Line<'_>, incoming: &Incoming) -> Result<Option<bool>, Problem> {
+        let Some(clock) = &mut self.clock else { return Ok(Some(false)) };
+        let time = line_time::time_of(incoming, clock.source).map_err(|wrong| line.problem(wrong))?;
+        if time > clock.time {
+            if let Some(problem) = line_time::problem_ahead(time) {
+                return Err(line.problem(problem));
+            }
+            wait_for_answers(self.sender);
+            if self.failed.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            clock.time = time;
+            clock.clock.set(time);
+        }
+        Ok(Some(time < clock.time))
     }
 }
 
@@ -246,11 +269,29 @@ struct Told {
     position: Position,
     streams_added_to: HashSet<u128>,
     /// The first line whose answer was an error.
-    failed: Option<(u64, Error)>,
+    failed: Option<Failed>,
     /// How many lines behind that one are stored.
     lines_behind_failed: u64,
     /// Why standard output takes no more.
     mute: Option<OutputError>,
+}
+
+/// A line whose answer was an error.
+struct Failed {
+    line: u64,
+    id: IdFrom,
+    error: Error,
+}
+
+impl Failed {
+    fn refused(self, name: &str) -> Refused {
+        let what = match (&self.error, self.id) {
+            (Error::IdTaken { .. }, IdFrom::Text) => MADE_BY_OTHER_MAPPINGS,
+            _ => REFUSED,
+        };
+        let problem = Problem::of_line(name, self.line, what);
+        Refused { line: self.line, reason: anyhow::Error::new(self.error).context(problem) }
+    }
 }
 
 /// A group of answers as JSON, counted from the beginning of the import.
@@ -316,7 +357,8 @@ impl Told {
             }
             Err(error) => {
                 failed.store(true, Ordering::Relaxed);
-                self.failed.get_or_insert((submitted.line, error));
+                let Submitted { line, id, .. } = submitted;
+                self.failed.get_or_insert(Failed { line, id, error });
             }
         }
     }
@@ -342,13 +384,10 @@ fn whole(
     name: &str,
     submitted: Result<End, Refused>,
     mut told: Told,
-    mend: &str,
+    mappings: &[Mapping],
 ) -> anyhow::Result<(End, Told)> {
     let refused = match told.failed.take() {
-        Some((line, error)) => {
-            let problem = Problem::of_line(name, line, REFUSED);
-            Refused { line, reason: anyhow::Error::new(error).context(problem) }
-        }
+        Some(failed) => failed.refused(name),
         None => match submitted {
             Ok(end) => return Ok((end, told)),
             Err(refused) => refused,
@@ -359,12 +398,25 @@ fn whole(
         0 => String::new(),
         behind => format!(", and {behind} behind it"),
     };
-    let mend = if is_the_lines_fault(&refused.reason) { mend } else { "" };
     let Refused { line, reason } = refused;
+    let advice = advice(&reason, mappings, told.lines);
     Err(reason.context(format!(
-        "the import stopped at line {line}, with {before} before it stored{behind}; \
-         {mend}import again: what is stored isn't doubled"
+        "the import stopped at line {line}, with {before} before it stored{behind}; {advice}"
     )))
+}
+
+/// How the import goes on, of which so many lines are stored.
+fn advice(reason: &anyhow::Error, mappings: &[Mapping], lines_stored: u64) -> &'static str {
+    if !is_the_lines_fault(reason) {
+        "import again: what is stored isn't doubled"
+    } else if mappings.is_empty() {
+        "mend the line and import again: what is stored isn't doubled"
+    } else if lines_stored == 0 {
+        "mend the line or what --map says, and import again"
+    } else {
+        "mend the line or what --map says, and import again: what is stored isn't doubled, and stays as it is; where --map \
+         is to make something else of it, import into another store"
+    }
 }
 
 /// Whether another line would have been taken: not so where reading or the disk failed.

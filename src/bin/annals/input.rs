@@ -21,6 +21,10 @@ const DATA_TEXT_BYTES_MAX: u64 = 32 << 20;
 
 const FILE_BUFFER_BYTES: usize = 256 << 10;
 
+/// U+FEFF in UTF-8, which some programs write at the beginning of a file. It says nothing of what follows, and RFC 8259 lets
+/// who reads JSON pass over it, as all of the field do.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A file, or standard input, which is written `-`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Source {
@@ -48,6 +52,12 @@ impl Source {
     pub(crate) fn open(&self) -> anyhow::Result<Box<dyn Read + Send>> {
         Ok(match self {
             Self::StandardInput => Box::new(io::stdin()),
+            // Some systems open a directory, and fail when it is read.
+            Self::File(path) if path.is_dir() => {
+                anyhow::bail!(
+                    "can't read {self}: it is a directory, and a file is wanted, or - for standard input"
+                )
+            }
             Self::File(path) => Box::new(File::open(path).with_context(|| format!("can't open {self}"))?),
         })
     }
@@ -101,6 +111,9 @@ fn read_whole(source: &Source) -> anyhow::Result<Vec<u8>> {
     reader.read_to_end(&mut bytes).with_context(|| format!("can't read {source}"))?;
     if reader.limit() == 0 {
         anyhow::bail!("{source} has more than {DATA_TEXT_BYTES_MAX} bytes, which is too much for one event");
+    }
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(bytes)
 }
@@ -195,6 +208,11 @@ impl<'a> Line<'a> {
         parse_json(self.source, self.number, self.bytes)
     }
 
+    /// The line as it stands there, without the white space around it.
+    pub(crate) fn text(&self) -> &'a [u8] {
+        self.bytes.trim_ascii()
+    }
+
     /// The line as a whole is wrong.
     pub(crate) fn problem(&self, reason: impl Into<String>) -> Problem {
         Problem::of_line(self.source, self.number, reason)
@@ -248,6 +266,9 @@ impl Lines {
                 let reason = format!("the line has more than {LINE_BYTES_MAX} bytes");
                 return Err(Problem::of_line(&self.name, self.number, reason).into());
             }
+            if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+                self.line.drain(..BYTE_ORDER_MARK.len());
+            }
             if !self.line.trim_ascii().is_empty() {
                 break;
             }
@@ -293,6 +314,18 @@ mod tests {
         assert_eq!(second, Some((4, b"2".to_vec())));
         assert_eq!(lines.next().expect("readable"), None);
         assert_eq!(lines.bytes_read(), 8);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_at_the_beginning_and_nowhere_else() {
+        let mut lines = lines_of("\u{feff}\n[1]\n\u{feff}[2]");
+        let first = lines.next().expect("readable").expect("a line");
+        assert_eq!((first.number, first.bytes), (2, &b"[1]\n"[..]));
+        let second = lines.next().expect("readable").expect("a line");
+        assert!(second.parse::<Value>().is_err());
+        let mut lines = lines_of("\u{feff}[?]");
+        let problem = lines.next().expect("readable").expect("a line").parse::<Value>().expect_err("bad");
+        assert_eq!(problem.to_string(), "text, line 1, column 2: this isn't JSON: expected value");
     }
 
     #[test]

@@ -47,6 +47,7 @@ mod epoch;
 mod event_text;
 mod export;
 mod failure;
+mod field_value;
 mod fields;
 mod global_arguments;
 mod help;

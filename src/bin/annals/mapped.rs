@@ -3,19 +3,18 @@
 //! What isn't found is an error unless it was said to be optional: a path with a slip in it would otherwise lose the data of
 //! every event. `null` leaves a field out, except the data, which may be `null`.
 
-use std::{borrow::Cow, fmt::Display, str::FromStr};
+use std::borrow::Cow;
 
 use annals::{ContentType, EventData, EventId, OccurredAt, StreamId};
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use jsonptr::PointerBuf;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     clock_text,
     contract::{DATA_WHEN_NONE_GIVEN, Incoming, MetadataObject},
-    epoch,
+    field_value::{self, Reading},
     input::{Line, Problem},
-    mapping::{Absence, Field, Mapping, Part, Reading, Source},
+    mapping::{Absence, Field, Mapping, Part, Source},
     pointing::{find, show},
 };
 
@@ -57,28 +56,19 @@ impl<'a> Fields<'a> {
         let is_null = value.get() == "null";
         match &mapping.field {
             Field::Data => self.data = Some((value.get().as_bytes().to_vec(), ContentType::JSON)),
-            Field::Stream => self.stream = Some(stream_of(&value, reading_of(&mapping.source))?),
-            Field::Type => self.event_type = Some(text_of(&value)?.into_owned()),
+            Field::Stream => self.stream = Some(field_value::stream(&value, mapping.source.reading())?),
+            Field::Type => self.event_type = Some(field_value::text(&value)?.into_owned()),
             _ if is_null => {}
-            Field::Id => self.id = Some(parse(&text_of(&value)?)?),
-            Field::DataBase64 => {
-                let bytes = BASE64.decode(text_of(&value)?.as_bytes());
-                let bytes = bytes.map_err(|error| format!("{} isn't base64: {error}", show(&value)))?;
-                self.data = Some((bytes, ContentType::BYTES));
+            Field::Id => self.id = Some(field_value::id(&value)?),
+            Field::DataBase64 => self.data = Some((field_value::bytes(&value)?, ContentType::BYTES)),
+            Field::Metadata => {
+                field_value::check_object(&value)?;
+                self.metadata = Some(value);
             }
-            Field::Metadata if !value.get().starts_with('{') => {
-                return Err(format!("{} is there, and metadata are an object", show(&value)));
-            }
-            Field::Metadata => self.metadata = Some(value),
             Field::MetadataKey(key) => self.metadata_keys.push((key.clone(), value)),
-            Field::OccurredAt => self.occurred_at = Some(time_of(&value, reading_of(&mapping.source))?),
-            Field::Timestamp => self.timestamp = Some(time_of(&value, reading_of(&mapping.source))?),
-            Field::SchemaVersion => {
-                let version = text_of(&value)?.parse();
-                let wrong =
-                    |_| format!("{} is there, and a schema's version is a whole number", show(&value));
-                self.schema_version = Some(version.map_err(wrong)?);
-            }
+            Field::OccurredAt => self.occurred_at = Some(time_of(mapping, &value)?),
+            Field::Timestamp => self.timestamp = Some(time_of(mapping, &value)?),
+            Field::SchemaVersion => self.schema_version = Some(field_value::schema_version(&value)?),
         }
         Ok(())
     }
@@ -133,11 +123,14 @@ fn has(object: &RawValue, name: &str) -> bool {
     !matches!(find(object, &PointerBuf::from_tokens([name])), Ok(Err(_)))
 }
 
-fn reading_of(source: &Source) -> Reading {
-    match source {
-        Source::At { reading, .. } => *reading,
-        Source::Text(_) | Source::Constant(_) => Reading::AsItIs,
-    }
+/// The time that a mapping found.
+fn time_of(mapping: &Mapping, value: &RawValue) -> Result<OccurredAt, String> {
+    let reading = mapping.source.reading();
+    field_value::time(value, reading).map_err(|wrong| {
+        let lacks_offset = field_value::text(value).is_ok_and(|text| clock_text::lacks_offset_alone(&text));
+        let advice = if lacks_offset { mapping.advice_where_offset_is_missing() } else { String::new() };
+        format!("{wrong}{advice}")
+    })
 }
 
 /// What a source gives for an object; none where the field is to be left out.
@@ -166,7 +159,7 @@ fn unwrapped(value: &RawValue) -> Result<Option<Cow<'_, RawValue>>, String> {
     if !value.get().starts_with('"') {
         return Ok(Some(Cow::Borrowed(value)));
     }
-    let text = text_of(value)?.into_owned();
+    let text = field_value::text(value)?.into_owned();
     if text.trim().is_empty() {
         return Ok(None);
     }
@@ -184,60 +177,9 @@ fn put_together(parts: &[Part], object: &RawValue) -> Result<Box<RawValue>, Stri
             Part::At(pointer) => {
                 let found = find(object, pointer).map_err(|error| error.to_string())?;
                 let value = found.map_err(|missing| format!("{{{pointer}}}: {missing}"))?;
-                text.push_str(&text_of(value).map_err(|wrong| format!("{{{pointer}}}: {wrong}"))?);
+                text.push_str(&field_value::text(value).map_err(|wrong| format!("{{{pointer}}}: {wrong}"))?);
             }
         }
     }
     to_raw_value(&text).map_err(|error| error.to_string())
-}
-
-/// A text, or a number as it stands there.
-fn text_of(value: &RawValue) -> Result<Cow<'_, str>, String> {
-    let json = value.get();
-    match json.as_bytes().first() {
-        Some(b'"') => match serde_json::from_str(json) {
-            Ok(text) => Ok(Cow::Borrowed(text)),
-            // With escapes in it, it can't be borrowed.
-            Err(_) => serde_json::from_str(json).map(Cow::Owned).map_err(|error| error.to_string()),
-        },
-        Some(b'-' | b'0'..=b'9') => Ok(Cow::Borrowed(json)),
-        _ => Err(format!("{} is there, and a text or a number is wanted", show(value))),
-    }
-}
-
-fn stream_of(value: &RawValue, reading: Reading) -> Result<StreamId, String> {
-    let text = text_of(value)?;
-    if reading != Reading::Path {
-        return parse(&text);
-    }
-    let path = text.strip_prefix('/').filter(|path| !path.is_empty());
-    let path = path.ok_or_else(|| format!("{} is there, and path: wants such as /books/42", show(value)))?;
-    let (category, id) = path.split_once('/').unwrap_or((path, ""));
-    if category.contains('-') {
-        // Else /a-b/c and /a/b-c could be one stream, and the category would end at the first dash.
-        return Err(format!(
-            "the first part of {} has a -, and couldn't be told from what follows",
-            show(value)
-        ));
-    }
-    parse(&if id.is_empty() { category.to_owned() } else { format!("{category}-{id}") })
-}
-
-fn time_of(value: &RawValue, reading: Reading) -> Result<OccurredAt, String> {
-    let text = text_of(value)?;
-    if let Reading::Epoch(unit) = reading {
-        return epoch::parse(&text, unit).ok_or_else(|| {
-            format!("{} is there, and a number since 1970 is wanted, without exponent", show(value))
-        });
-    }
-    if !value.get().starts_with('"') {
-        return Err(format!(
-            "the number {text} is there: write s:, ms: or us: before the path, as it counts"
-        ));
-    }
-    clock_text::parse_occurred_at(&text).map_err(|wrong| format!("invalid time {}: {wrong}", show(value)))
-}
-
-fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|wrong: T::Err| wrong.to_string())
 }

@@ -17,7 +17,11 @@ use std::{fmt, str::FromStr};
 use jsonptr::PointerBuf;
 use serde_json::value::RawValue;
 
-use crate::epoch::Unit;
+use crate::{
+    epoch::Unit,
+    field_value::{self, Reading},
+    line_time::TimeSource,
+};
 
 /// What one `--map` says.
 #[derive(Clone, Debug)]
@@ -41,6 +45,19 @@ impl Mapping {
             ""
         } else {
             "; where only some have it, write optional: before the path"
+        }
+    }
+
+    /// What helps where times are found that say no offset.
+    pub(crate) fn advice_where_offset_is_missing(&self) -> String {
+        let field = self.text.split('=').next().unwrap_or_default();
+        match &self.source {
+            Source::At { pointer, .. } => format!(
+                "; a text with the path in it adds one: --map {field}={{{pointer}}}Z where such times are UTC, or +01:00 in place of the Z"
+            ),
+            Source::Text(_) | Source::Constant(_) => {
+                "; write Z at the text's end where such times are UTC, or such as +01:00".to_owned()
+            }
         }
     }
 }
@@ -69,16 +86,13 @@ pub(crate) enum Source {
     Constant(Box<RawValue>),
 }
 
-/// How what is found is read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reading {
-    AsItIs,
-    /// A text there is JSON itself.
-    Json,
-    /// A text there is a path, `/books/42`, whose first part becomes the category: `books-42`.
-    Path,
-    /// A number there counts from the beginning of 1970, in UTC.
-    Epoch(Unit),
+impl Source {
+    pub(crate) fn reading(&self) -> Reading {
+        match self {
+            Self::At { reading, .. } => *reading,
+            Self::Text(_) | Self::Constant(_) => Reading::AsItIs,
+        }
+    }
 }
 
 /// What it means if nothing is found.
@@ -111,7 +125,11 @@ impl FromStr for Mapping {
         })?;
         let field: Field = field.parse()?;
         let source = parse_source(source)?;
-        check_together(&field, &source)?;
+        match &source {
+            Source::At { reading, absence, .. } => check_together(&field, *reading, *absence)?,
+            Source::Text(_) => {}
+            Source::Constant(value) => check_constant(&field, value)?,
+        }
         Ok(Self { text: text.to_owned(), field, source })
     }
 }
@@ -202,9 +220,8 @@ fn parse_parts(text: &str) -> Result<Vec<Part>, String> {
 }
 
 /// Whether a field can be read like that.
-fn check_together(field: &Field, source: &Source) -> Result<(), String> {
-    let Source::At { reading, absence, .. } = source else { return Ok(()) };
-    if *absence == Absence::LeftOut && field.is_in_every_event() {
+fn check_together(field: &Field, reading: Reading, absence: Absence) -> Result<(), String> {
+    if absence == Absence::LeftOut && field.is_in_every_event() {
         return Err("every event has a stream and a type: they can't be optional".to_owned());
     }
     match (reading, field) {
@@ -218,8 +235,50 @@ fn check_together(field: &Field, source: &Source) -> Result<(), String> {
     }
 }
 
-/// Why these can't describe events together; none if they can, or if there are none at all.
-pub(crate) fn problem(mappings: &[Mapping]) -> Option<String> {
+/// Whether the events of all lines can have this value.
+fn check_constant(field: &Field, value: &RawValue) -> Result<(), String> {
+    if *field == Field::Id {
+        return Err("an id is one event's, and with the same id for all lines they would be one event: write where the id is, \
+                    or leave it out, and ids are made"
+            .to_owned());
+    }
+    if *field == Field::Data {
+        return Ok(());
+    }
+    if value.get() == "null" {
+        return Err("null is no value: without --map of this field, no event has one".to_owned());
+    }
+    let checked = match field {
+        Field::Stream => field_value::stream(value, Reading::AsItIs).and_then(|stream| {
+            if stream.is_system() {
+                Err("streams that begin with $ are the store's own".to_owned())
+            } else {
+                Ok(())
+            }
+        }),
+        Field::Type => field_value::text(value).and_then(|text| check_type(&text)),
+        Field::Id | Field::Data | Field::MetadataKey(_) => Ok(()),
+        Field::DataBase64 => field_value::bytes(value).map(drop),
+        Field::Metadata => field_value::check_object(value),
+        Field::OccurredAt | Field::Timestamp if !value.get().starts_with('"') => {
+            Err("a time is a text, such as '\"2025-11-21T08:30:00Z\"'".to_owned())
+        }
+        Field::OccurredAt | Field::Timestamp => field_value::time(value, Reading::AsItIs).map(drop),
+        Field::SchemaVersion => field_value::schema_version(value).map(drop),
+    };
+    checked.map_err(|wrong| format!("no event can have this: {wrong}"))
+}
+
+/// The store checks types itself, when an event comes; this finds what is plainly none before.
+fn check_type(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err("a type has 1 to 2,048 bytes, and no control characters".to_owned());
+    }
+    Ok(())
+}
+
+/// Why these can't describe events together, of which these are to be the store's times; none if they can, or if there are none at all.
+pub(crate) fn problem(mappings: &[Mapping], time_from: Option<TimeSource>) -> Option<String> {
     if mappings.is_empty() {
         return None;
     }
@@ -240,8 +299,31 @@ pub(crate) fn problem(mappings: &[Mapping]) -> Option<String> {
             ));
         }
     }
-    (says(&Field::Data) && says(&Field::DataBase64))
-        .then(|| "--map says where data and dataBase64 are: only one can be the data".to_owned())
+    if says(&Field::Data) && says(&Field::DataBase64) {
+        return Some("--map says where data and dataBase64 are: only one can be the data".to_owned());
+    }
+    problem_of_times(says, time_from).map(str::to_owned)
+}
+
+const TIMESTAMP_UNASKED: &str = "--map timestamp finds the store's time of an event, which is taken with --time-from timestamp alone: say that, \
+     or map the time to occurredAt";
+
+/// Times that are found and not taken, or asked for and not found.
+fn problem_of_times(says: impl Fn(&Field) -> bool, time_from: Option<TimeSource>) -> Option<&'static str> {
+    match time_from {
+        Some(TimeSource::Timestamp) if !says(&Field::Timestamp) => {
+            Some("--time-from timestamp asks for what no --map finds: add --map timestamp=PATH")
+        }
+        Some(TimeSource::OccurredAt) if says(&Field::Timestamp) => Some(TIMESTAMP_UNASKED),
+        Some(TimeSource::OccurredAt) => {
+            let in_metadata = Field::MetadataKey("occurredAt".to_owned());
+            let is_found = says(&Field::OccurredAt) || says(&Field::Metadata) || says(&in_metadata);
+            (!is_found)
+                .then_some("--time-from occurredAt asks for what no --map finds: add --map occurredAt=PATH")
+        }
+        Some(TimeSource::Timestamp) => None,
+        None => says(&Field::Timestamp).then_some(TIMESTAMP_UNASKED),
+    }
 }
 
 #[cfg(test)]
@@ -280,6 +362,9 @@ mod tests {
             ("schemaVersion=2", "2"),
             ("metadata.source=\"the {/shop}\"", "\"the {/shop}\""),
             ("metadata={\"a\":1}", "{\"a\":1}"),
+            ("data=null", "null"),
+            ("metadata.a=[null]", "[null]"),
+            ("occurredAt=\"2025-11-21T08:30:00Z\"", "\"2025-11-21T08:30:00Z\""),
         ] {
             let Source::Constant(constant) = source(text) else { panic!("{text}") };
             assert_eq!(constant.get(), expected);
@@ -313,10 +398,30 @@ mod tests {
     }
 
     #[test]
+    fn a_constant_that_no_event_can_have_is_refused() {
+        check_refused("id=\"one\"", "with the same id for all lines they would be one event");
+        check_refused("id=null", "they would be one event");
+        check_refused("stream=\"\"", "no event can have this: invalid stream id \"\"");
+        check_refused("stream=\"$own\"", "streams that begin with $ are the store's own");
+        check_refused("stream={}", "{} is there, and a text or a number is wanted");
+        check_refused("type=\"\"", "a type has 1 to 2,048 bytes");
+        check_refused("type=true", "a text or a number is wanted");
+        check_refused("type=null", "null is no value");
+        check_refused("dataBase64=\"*\"", "isn't base64");
+        check_refused("metadata=[]", "metadata are an object");
+        check_refused("metadata.a=null", "null is no value");
+        check_refused("occurredAt=5", "a time is a text, such as '\"2025-11-21T08:30:00Z\"'");
+        check_refused("occurredAt=\"noon\"", "invalid time \"noon\"");
+        check_refused("timestamp=\"2025-11-21 08:30\"", "a time with its offset");
+        check_refused("schemaVersion=\"two\"", "a schema's version is a whole number");
+        check_refused("schemaVersion=-1", "a schema's version is a whole number");
+    }
+
+    #[test]
     fn together_they_must_say_what_every_event_has_and_nothing_twice() {
         let said = |texts: &[&str]| {
             let mappings: Vec<Mapping> = texts.iter().map(|text| text.parse().expect("good")).collect();
-            problem(&mappings)
+            problem(&mappings, None)
         };
         assert_eq!(said(&[]), None);
         assert_eq!(said(&["type=/t", "stream=/s"]), None);
@@ -326,5 +431,40 @@ mod tests {
         assert_eq!(twice, "--map stream=/s and --map stream=/u are of the same field: leave one of them out");
         assert_eq!(said(&["stream=/s", "type=/t", "metadata.a=/a", "metadata.b=/b"]), None);
         assert!(said(&["stream=/s", "type=/t", "data=/a", "dataBase64=/b"]).is_some());
+    }
+
+    #[test]
+    fn times_are_found_where_they_are_asked_for_and_asked_for_where_they_are_found() {
+        let said = |time_from, texts: &[&str]| {
+            let all = ["stream=/s", "type=/t"].iter().chain(texts);
+            let mappings: Vec<Mapping> = all.map(|text| text.parse().expect("good")).collect();
+            problem(&mappings, time_from)
+        };
+        let (occurred_at, timestamp) = (Some(TimeSource::OccurredAt), Some(TimeSource::Timestamp));
+        for (time_from, texts) in [
+            (None, &["occurredAt=/at"] as &[&str]),
+            (timestamp, &["timestamp=/at"]),
+            (timestamp, &["timestamp=/at", "occurredAt=/at"]),
+            (occurred_at, &["occurredAt=/at"]),
+            (occurred_at, &["metadata=/m"]),
+            (occurred_at, &["metadata.occurredAt=/at"]),
+        ] {
+            assert_eq!(said(time_from, texts), None, "{time_from:?} {texts:?}");
+        }
+        for (time_from, texts, advice) in [
+            (
+                None,
+                &["timestamp=/at"] as &[&str],
+                "--time-from timestamp alone: say that, or map the time to occurredAt",
+            ),
+            (occurred_at, &["timestamp=/at", "occurredAt=/at"], "--time-from timestamp alone"),
+            (timestamp, &[], "add --map timestamp=PATH"),
+            (timestamp, &["occurredAt=/at"], "add --map timestamp=PATH"),
+            (occurred_at, &["metadata.at=/at"], "add --map occurredAt=PATH"),
+        ] {
+            let message = said(time_from, texts).expect("it is refused");
+            assert!(message.contains(advice), "{time_from:?} {texts:?}: {message}");
+        }
+        assert_eq!(problem(&[], timestamp), None);
     }
 }
