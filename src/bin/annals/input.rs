@@ -176,6 +176,19 @@ pub(crate) fn parse_json<'a, T: Deserialize<'a>>(
     })
 }
 
+/// What makes lines of something that isn't, where its first bytes tell what it is.
+fn advice_on(line: &[u8]) -> Option<&'static str> {
+    match line.trim_ascii() {
+        [0x1f, 0x8b, ..] => Some("it is compressed: zcat FILE | annals import -"),
+        [b'[', ..] => Some("a line is one object, and this is an array: jq -c '.[]' FILE | annals import -"),
+        [b'{', .., b'}'] => None,
+        [b'{', ..] => {
+            Some("a line is one object, and this one goes on in the next: jq -c . FILE | annals import -")
+        }
+        _ => Some("a line is one object, {\"stream\":…,\"type\":…}"),
+    }
+}
+
 /// `serde_json` counts bytes, people count characters.
 fn column_in_characters(text: &[u8], lines_before: usize, column_bytes: usize) -> usize {
     let line = text.split(|&byte| byte == b'\n').nth(lines_before).unwrap_or_default();
@@ -205,7 +218,9 @@ pub(crate) struct Line<'a> {
 impl<'a> Line<'a> {
     /// Reads the line as one JSON value.
     pub(crate) fn parse<T: Deserialize<'a>>(&self) -> Result<T, Problem> {
-        parse_json(self.source, self.number, self.bytes)
+        parse_json(self.source, self.number, self.bytes).map_err(|problem| {
+            if let Some(advice) = advice_on(self.bytes) { problem.with_advice(advice) } else { problem }
+        })
     }
 
     /// The line as it stands there, without the white space around it.
@@ -279,6 +294,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::Value;
 
     use super::*;
@@ -325,7 +342,25 @@ mod tests {
         assert!(second.parse::<Value>().is_err());
         let mut lines = lines_of("\u{feff}[?]");
         let problem = lines.next().expect("readable").expect("a line").parse::<Value>().expect_err("bad");
-        assert_eq!(problem.to_string(), "text, line 1, column 2: this isn't JSON: expected value");
+        let said = problem.to_string();
+        assert!(said.starts_with("text, line 1, column 2: this isn't JSON: expected value; "), "{said}");
+    }
+
+    #[test]
+    fn what_is_no_line_is_told_with_what_makes_lines_of_it() {
+        for (text, advice) in [
+            ("[{\"stream\":\"a\"}]", "jq -c '.[]' FILE"),
+            ("[\n", "jq -c '.[]' FILE"),
+            ("{\n", "jq -c . FILE"),
+            ("stream,type\n", "a line is one object"),
+        ] {
+            let problem =
+                lines_of(text).next().expect("readable").expect("a line").parse::<BTreeMap<String, String>>();
+            assert!(problem.expect_err("no line").to_string().contains(advice), "{text}");
+        }
+        let compressed = b"\x1f\x8b\x08\x00";
+        assert!(advice_on(compressed).expect("advice").contains("zcat"));
+        assert_eq!(advice_on(b"{\"a\":?}\n"), None);
     }
 
     #[test]
