@@ -19,6 +19,7 @@ use crate::{
     index::{
         files::{Access, IndexFiles},
         loading::{Loaded, load},
+        read_progress::ReadProgress,
         scanning::add_record,
         sealed::SealedIndex,
     },
@@ -34,7 +35,7 @@ use crate::{
         view::SegmentView,
         visiting::visit_frame,
     },
-    opening::{new_tail, open_begun, settle},
+    opening::{new_tail, open_begun, settle, unindexed_from},
     options::{Options, ReadMode},
     position::LogOffset,
     stream::is_system,
@@ -69,22 +70,22 @@ pub(crate) struct Chase {
     durable: LogOffset,
     /// No sync is tried again: the system may call clean what it has lost. A writer that comes heals it.
     failed_sync: Option<Error>,
+    /// Until it has gone as far as the log is committed when it is opened.
+    opening: Option<ReadProgress>,
 }
 
 impl Chase {
-    /// Goes as far as the index's files reach.
+    /// Goes as far as the index's files reach; how far it will have to go is judged by how things stand.
     pub(crate) fn begin(
         disk: Arc<dyn Disk>,
         store: &Path,
         options: &Options,
         meta: StoreMeta,
+        standing: Standing,
     ) -> Result<(Self, Arc<Committed>)> {
         let read = options.read;
-        let (loaded, last) = load_sealed(&disk, store, options, &meta)?;
-        let segment = Segment::open(&*disk, store, last, OpenMode::Read)?;
-        check_link(&segment, &meta, loaded.sealed.end().0.as_ref())?;
-        let mark = Mark::read(&*disk, store, meta.store_id)?;
-        let begun = open_begun(loaded.sealed.files(), &segment, &mark);
+        let Found { loaded, segment, begun, mut progress } = find(&disk, store, options, &meta, standing)?;
+        progress.begin(segment.header.number);
         let beginning = ChainEnd::beginning(&segment.header);
         let end = begun.as_ref().map_or(beginning, SealedIndex::chain_end);
         let (view, capacity) = view_of(&segment, read, 0)?;
@@ -107,8 +108,16 @@ impl Chase {
             view,
             capacity,
             failed_sync: None,
+            opening: Some(progress),
         };
         Ok((chase, committed))
+    }
+
+    /// It has gone as far as the log is committed, so nobody is told any more how far it is.
+    pub(crate) fn end_opening(&mut self) {
+        if let Some(mut progress) = self.opening.take() {
+            progress.finish();
+        }
     }
 
     /// The store's directory.
@@ -326,6 +335,9 @@ impl Chase {
             })
         })?;
         self.shown = self.segment.log_offset(end);
+        if let Some(progress) = &mut self.opening {
+            progress.reached(self.segment.header.number, end);
+        }
         Ok(())
     }
 
@@ -340,13 +352,24 @@ impl Chase {
     }
 }
 
-/// The index of all segments but the last, and the number of that. A writer may seal segments meanwhile.
-fn load_sealed(
+/// What the index's files say, and what is left to read.
+struct Found {
+    loaded: Loaded,
+    /// The last one.
+    segment: Segment,
+    /// The index file of its beginning.
+    begun: Option<SealedIndex>,
+    progress: ReadProgress,
+}
+
+/// Loads the index of all segments but the last. A writer may seal segments meanwhile.
+fn find(
     disk: &Arc<dyn Disk>,
     store: &Path,
     options: &Options,
     meta: &StoreMeta,
-) -> Result<(Loaded, u64)> {
+    standing: Standing,
+) -> Result<Found> {
     let files = IndexFiles {
         disk: Arc::clone(disk),
         store: store.to_owned(),
@@ -356,13 +379,30 @@ fn load_sealed(
     };
     loop {
         let (numbers, last) = list_segments(&**disk, store, meta)?;
-        match load(&files, meta, &numbers, &mut |progress| options.tell_progress(progress)) {
-            Ok(loaded) => return Ok((loaded, last)),
+        let segment = Segment::open(&**disk, store, last, OpenMode::Read)?;
+        let mark = Mark::read(&**disk, store, meta.store_id)?;
+        let begun = open_begun(&files, &segment, &mark);
+        let mut progress = ReadProgress::new(options);
+        progress.expect_last(last, unindexed_from(begun.as_ref())..committed_until(&segment, standing));
+        match load(&files, meta, &numbers, &mut progress) {
+            Ok(loaded) => {
+                check_link(&segment, meta, loaded.sealed.end().0.as_ref())?;
+                return Ok(Found { loaded, segment, begun, progress });
+            }
             // The directory may be of a segment that came behind the list.
             Err(_) if list_segments(&**disk, store, meta)?.1 != last => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Up to where in its file the last segment is committed, as things stand; where they don't say it, that is its length.
+fn committed_until(segment: &Segment, standing: Standing) -> u64 {
+    let length = segment.prepared();
+    standing.committed().map_or(length, |committed| {
+        // A segment that was just begun has nothing that is committed.
+        if committed > segment.header.base { segment.file_offset(committed).min(length) } else { 0 }
+    })
 }
 
 /// A segment for readers, mapped for at least so many bytes.

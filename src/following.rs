@@ -74,8 +74,9 @@ impl Following {
         check_directory(&*disk, store, Creation::Never)?;
         let meta = creation::read_meta(&*disk, store)?.ok_or_else(|| creation::no_meta(store))?;
         let head = FollowedHead::new(&disk, store, meta.store_id);
-        let (mut chase, committed) = Chase::begin(disk, store, options, meta)?;
+        let (mut chase, committed) = Chase::begin(disk, store, options, meta, head.look().0)?;
         let sight = look(&head, &mut chase, &committed, Judgement::Due)?;
+        chase.end_opening();
         let (sight, chase) = (RwLock::new(sight), Mutex::new(chase));
         Ok(Arc::new_cyclic(|itself| {
             let (is_watched, itself) = (Mutex::new(false), Weak::clone(itself));
@@ -197,11 +198,9 @@ fn look(
 ) -> Result<Sight> {
     loop {
         let (standing, page) = head.look();
-        let seen = match standing {
-            Standing::Attended(seen) | Standing::Left(seen) => seen,
-            // If it changes from whatever it is, there is something to see.
-            Standing::Unknown => page.as_ref().map(FollowedPage::committed).unwrap_or_default(),
-        };
+        // Where they say nothing: if the page changes from whatever it is, there is something to see.
+        let seen = standing.committed().or_else(|| page.as_ref().map(FollowedPage::committed));
+        let seen = seen.unwrap_or_default();
         let looked_at = Instant::now();
         let bound = chase.bound(standing, judgement);
         // What stands in the log is committed as long as nobody writes: a writer that has come meanwhile may have written

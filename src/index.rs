@@ -17,6 +17,7 @@
 //! sealed         the part of a segment that is written no more: its index file
 //! directory      each stream's version and latest segment, over all segments; and its file
 //! files          where the index's files are, and who may write them
+//! read_progress  how far an opening is with the segments that it has to read
 //! scanning       from records to a part in memory
 //! sealed_parts   the sealed segments, opened when they are needed, healed from the log
 //! folding        from a segment's index to the directory
@@ -35,6 +36,7 @@ pub(crate) mod lookup;
 pub(crate) mod memory;
 pub(crate) mod names;
 pub(crate) mod part;
+pub(crate) mod read_progress;
 pub(crate) mod scanning;
 pub(crate) mod sealed;
 pub(crate) mod sealed_layout;

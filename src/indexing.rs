@@ -87,7 +87,8 @@ pub(crate) fn index_beginning(committed: &Committed, end: LogOffset) -> Result<(
         return Ok(());
     }
     let (files, number) = (settled.sealed().files(), segment_number(header.number));
-    let (index, chain_end) = index_until(&*files.disk, &files.store, number, header.file_offset(end))?;
+    let (index, chain_end) =
+        index_until(&*files.disk, &files.store, number, header.file_offset(end), &mut |_| ())?;
     let link = |key: StreamKey| Ok(settled.head(key)?.map_or(0, |head| head.latest));
     if chain_end.seal.is_none() {
         files.write_index(number, &sealed_writer::encode(&index, &chain_end, files.store_id, &link)?);
@@ -127,7 +128,7 @@ fn write_index(settled: &Settled, tail: &MemoryIndex, number: u32, end: &ChainEn
     let files = settled.sealed().files();
     let begun_elsewhere = settled.has_part_before(number, tail.span().first_position);
     let read_anew = if begun_elsewhere {
-        Some(index_until(&*files.disk, &files.store, number, end.file_offset)?.0)
+        Some(index_until(&*files.disk, &files.store, number, end.file_offset, &mut |_| ())?.0)
     } else {
         None
     };

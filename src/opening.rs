@@ -18,6 +18,7 @@ use crate::{
         files::{Access, IndexFiles},
         loading::{Loaded, load},
         memory::MemoryIndex,
+        read_progress::ReadProgress,
         scanning::{add_record, segment_number},
         sealed::SealedIndex,
         sealed_parts::SealedPart,
@@ -27,7 +28,7 @@ use crate::{
         creation,
         head::Head,
         mark::Mark,
-        recovery::{Known, list_segments, open_last, recover},
+        recovery::{Known, check_link, list_segments, recover},
         segment::Segment,
         segmented_log::{LogSettings, SegmentedLog},
     },
@@ -85,18 +86,24 @@ pub(crate) fn open_locked(
         read: options.read,
         mode: epoch_mode(options.durability),
     };
-    let loaded = load(&files, &meta, &numbers, &mut |progress| options.tell_progress(progress))?;
-    let (before, sealed_timestamp) = loaded.sealed.end();
-    let segment = open_last(&**disk, path, &meta, last, before.as_ref())?;
+    let segment = Segment::open(&**disk, path, last, OpenMode::ReadWrite)?;
     let begun = open_begun(&files, &segment, &mark);
+    let mut progress = ReadProgress::new(options);
+    progress.expect_last(last, unindexed_from(begun.as_ref())..segment.prepared());
+    let loaded = load(&files, &meta, &numbers, &mut progress)?;
+    let (before, sealed_timestamp) = loaded.sealed.end();
+    check_link(&segment, &meta, before.as_ref())?;
     let known =
         Known { before, indexed: begun.as_ref().map(SealedIndex::chain_end), durable: loaded.durable };
     let mut tail = new_tail(&segment, begun.as_ref());
     let begun_times = begun.as_ref().and_then(SealedIndex::times);
     let settled = settle(loaded, &segment, begun, options.read)?;
+    progress.begin(last);
     let recovered = recover(&**disk, path, mark, segment, &known, &mut |file_offset, record| {
+        progress.reached(last, file_offset);
         add_record(&mut tail, meta.store_id, file_offset, record)
     })?;
+    progress.finish();
     let epoch = recovered.end.epoch;
     let log = SegmentedLog::new(settings, recovered)?;
     let later_times = [begun_times, tail.times()].into_iter().flatten();
@@ -117,6 +124,11 @@ pub(crate) fn open_begun(files: &IndexFiles, segment: &Segment, mark: &Mark) -> 
     let end = index.chain_end();
     let was_durable = mark.durable().is_some_and(|durable| segment.log_offset(end.file_offset) <= durable);
     (was_durable && end.seal.is_none() && end.file_offset <= segment.prepared()).then_some(index)
+}
+
+/// From where in its file the last segment has to be read.
+pub(crate) fn unindexed_from(begun: Option<&SealedIndex>) -> u64 {
+    begun.map_or(0, |begun| begun.chain_end().file_offset)
 }
 
 /// The index in memory of what comes behind the index file.

@@ -49,19 +49,29 @@ pub enum Creation {
     Never,
 }
 
-/// How far an opening is that reads segments whose index files are missing or damaged.
+/// How far an opening is that has to read segments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct OpeningProgress {
-    /// How many segments were read.
+    /// How many segments were read, each of them whole.
     pub segments: u64,
     /// How many there are to read.
     pub segments_total: u64,
+    /// How much was read of their files, in bytes.
+    pub bytes: u64,
+    /// How much there is to read, in bytes; of the last segment it may turn out to be less.
+    pub bytes_total: u64,
 }
 
 /// Who is told of it.
 #[derive(Clone)]
 pub(crate) struct ProgressTeller(Arc<dyn Fn(OpeningProgress) + Send + Sync>);
+
+impl ProgressTeller {
+    pub(crate) fn tell(&self, progress: OpeningProgress) {
+        self.0(progress);
+    }
+}
 
 impl fmt::Debug for ProgressTeller {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -193,8 +203,10 @@ impl Options {
         self
     }
 
-    /// Who is told how far an opening is that has to read segments, because their index files are missing or
-    /// damaged. Other openings take no time worth telling.
+    /// Who is told, on the opening thread, how far an opening is that has to read segments: those whose index files are
+    /// missing or damaged, and the last one, if more than a mebibyte of it isn't indexed, as behind a program that was killed. It is
+    /// told before the first of them is read, at most once a mebibyte, and behind each. The totals grow where an index file
+    /// turns out to be damaged. Other openings take no time worth telling.
     #[must_use]
     pub fn on_opening_progress(mut self, tell: impl Fn(OpeningProgress) + Send + Sync + 'static) -> Self {
         self.progress = Some(ProgressTeller(Arc::new(tell)));
@@ -223,12 +235,6 @@ impl Options {
     pub fn on_schema_warning(mut self, tell: impl Fn(&SchemaViolation) + Send + Sync + 'static) -> Self {
         self.schema_warning = Some(ViolationTeller(Arc::new(tell)));
         self
-    }
-
-    pub(crate) fn tell_progress(&self, progress: OpeningProgress) {
-        if let Some(ProgressTeller(tell)) = &self.progress {
-            tell(progress);
-        }
     }
 
     /// Refuses values outside their ranges.

@@ -132,6 +132,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "index/sealed",
             "index/directory",
             "index/files",
+            "index/read_progress",
             "index/scanning",
             "index/sealed_parts",
             "index/folding",

@@ -11,6 +11,7 @@ use crate::{
         files::{Access, IndexFiles, index_error},
         folding::fold_into,
         part::{IndexFault, Times},
+        read_progress::ReadProgress,
         scanning::{index_sealed, segment_number},
         sealed_parts::SealedParts,
         sealed_writer,
@@ -20,7 +21,6 @@ use crate::{
         scan::{ChainEnd, is_end_of_chain},
         segment::{Segment, index_number, segment_path, segments_directory},
     },
-    options::OpeningProgress,
     position::LogOffset,
     trace,
 };
@@ -40,7 +40,7 @@ pub(crate) fn load(
     files: &IndexFiles,
     meta: &StoreMeta,
     numbers: &[u64],
-    progress: &mut dyn FnMut(OpeningProgress),
+    progress: &mut ReadProgress,
 ) -> Result<Loaded> {
     let (directory, table) = open_directory(files, meta, numbers)?;
     let durable = table.log_end();
@@ -109,9 +109,8 @@ fn lost_segment(files: &IndexFiles, meta: &StoreMeta, numbers: &[u64]) -> Error 
 struct Reading<'a> {
     files: &'a IndexFiles,
     /// Sealed segments that the directory covers, and that have no index file.
-    missing: Vec<u32>,
-    done: OpeningProgress,
-    progress: &'a mut dyn FnMut(OpeningProgress),
+    missing: Vec<u64>,
+    progress: &'a mut ReadProgress,
 }
 
 impl<'a> Reading<'a> {
@@ -119,34 +118,34 @@ impl<'a> Reading<'a> {
         files: &'a IndexFiles,
         numbers: &[u64],
         covered: usize,
-        progress: &'a mut dyn FnMut(OpeningProgress),
+        progress: &'a mut ReadProgress,
     ) -> Result<Self> {
         let path = segments_directory(&files.store);
         let entries = files.disk.list(&path).map_err(|error| Error::io("list", &path, error))?;
         let present: HashSet<u64> = entries.iter().filter_map(|entry| index_number(&entry.name)).collect();
-        let is_missing = |number: &&u64| !present.contains(*number);
-        let segments_total = numbers.iter().filter(is_missing).count() as u64;
-        let missing =
-            numbers[..covered].iter().filter(is_missing).map(|number| segment_number(*number)).collect();
-        Ok(Self { files, missing, done: OpeningProgress { segments: 0, segments_total }, progress })
+        let missing_of = |numbers: &[u64]| -> Vec<u64> {
+            numbers.iter().copied().filter(|number| !present.contains(number)).collect()
+        };
+        let (covered, behind) = numbers.split_at(covered);
+        // A guest makes each of these when it needs it.
+        let missing = if files.access == Access::Guest { Vec::new() } else { missing_of(covered) };
+        if progress.is_told() {
+            for number in missing.iter().copied().chain(missing_of(behind)) {
+                progress.expect(number, 0..length_of(files, number));
+            }
+            progress.tell(0);
+        }
+        Ok(Self { files, missing, progress })
     }
 
-    /// Makes the missing indexes of segments that the directory covers. A guest makes each when it needs it.
+    /// Makes the missing indexes of segments that the directory covers.
     fn make_missing(&mut self, sealed: &SealedParts) -> Result<()> {
-        if self.files.access == Access::Guest {
-            return Ok(());
-        }
         for number in std::mem::take(&mut self.missing) {
-            sealed.get(number)?;
-            self.note_read();
+            self.progress.begin(number);
+            sealed.get_noting(segment_number(number), &mut |place| self.progress.reached(number, place))?;
+            self.progress.finish();
         }
         Ok(())
-    }
-
-    fn note_read(&mut self) {
-        self.done.segments += 1;
-        self.done.segments_total = self.done.segments_total.max(self.done.segments);
-        (self.progress)(self.done);
     }
 
     /// Adds the next sealed segment, which the directory doesn't cover.
@@ -162,21 +161,29 @@ impl<'a> Reading<'a> {
     /// The end of a segment, and the times of its first and last event, by its index; which is made if it
     /// can't be used.
     fn index_of(&mut self, segment: &Segment, loaded: &Loaded) -> Result<(ChainEnd, Times)> {
-        let number = segment_number(segment.header.number);
+        let number = segment.header.number;
         if let Ok(found) = self.files.open_index_of(segment)
             && found.chain_end().seal.is_some()
         {
             return Ok((found.chain_end(), found.times()));
         }
-        let (memory, end) = index_sealed(segment)?;
+        self.progress.expect(number, 0..segment.prepared());
+        self.progress.begin(number);
+        let (memory, end) = index_sealed(segment, &mut |place| self.progress.reached(number, place))?;
         let link = |key| {
             let head = loaded.directory.get(key);
             let head = head.map_err(|fault| index_error(&self.files.directory_path(), fault))?;
             Ok(head.map_or(0, |head| head.latest))
         };
         let content = sealed_writer::encode(&memory, &end, self.files.store_id, &link)?;
-        self.files.write_index(number, &content);
-        self.note_read();
+        self.files.write_index(segment_number(number), &content);
+        self.progress.finish();
         Ok((end, memory.times()))
     }
+}
+
+/// How long a segment's file is. Where that can't be found, whoever reads it says why.
+fn length_of(files: &IndexFiles, number: u64) -> u64 {
+    let file = files.disk.open(&segment_path(&files.store, number), OpenMode::Read);
+    file.and_then(|file| file.len()).unwrap_or_default()
 }

@@ -73,11 +73,15 @@ pub(crate) fn offset_in_file(file_offset: u64) -> u32 {
     u32::try_from(file_offset).expect("options and commits bound a segment to less than 4 GiB")
 }
 
+/// Is told up to which place in its file a segment was read.
+pub(crate) type Reached<'a> = &'a mut dyn FnMut(u64);
+
 /// Indexes a whole segment that has a successor, from its log file alone.
-pub(crate) fn index_sealed(segment: &Segment) -> Result<(MemoryIndex, ChainEnd)> {
+pub(crate) fn index_sealed(segment: &Segment, reached: Reached<'_>) -> Result<(MemoryIndex, ChainEnd)> {
     let header = &segment.header;
     let mut index = MemoryIndex::new(segment_number(header.number), header.base, header.first_position);
     let end = visit_sealed(segment, &mut |file_offset, record| {
+        reached(file_offset);
         add_record(&mut index, header.store_id, file_offset, record)
     })?;
     Ok((index, end))
@@ -89,6 +93,7 @@ pub(crate) fn index_until(
     store: &Path,
     number: u32,
     end: u64,
+    reached: Reached<'_>,
 ) -> Result<(MemoryIndex, ChainEnd)> {
     let segment = Segment::open(disk, store, u64::from(number), OpenMode::Read)?;
     let header = &segment.header;
@@ -97,6 +102,7 @@ pub(crate) fn index_until(
     let mut scan = Scan::new(&*segment.file, header).map_err(io)?;
     while scan.end().file_offset < end {
         let at = scan.end().file_offset;
+        reached(at);
         let frame = scan.next_frame().map_err(io)?;
         let frame = frame.map_err(|stop| Error::corrupt(&segment.path, at, stop.reason, None))?;
         visit_frame(&segment, &frame, &mut |file_offset, record| {

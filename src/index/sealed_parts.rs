@@ -14,7 +14,7 @@ use crate::{
         files::{Access, IndexFiles, index_error},
         key::StreamKey,
         part::{IndexFault, IndexPart, IndexResult, Times},
-        scanning::{index_until, segment_number},
+        scanning::{Reached, index_until, segment_number},
         sealed::SealedIndex,
         sealed_writer,
     },
@@ -163,12 +163,17 @@ impl SealedParts {
 
     /// A segment with its index.
     pub(crate) fn get(&self, number: u32) -> Result<Arc<SealedPart>> {
+        self.get_noting(number, &mut |_| ())
+    }
+
+    /// The same; where the segment has to be read for it, `reached` is told how far.
+    pub(crate) fn get_noting(&self, number: u32, reached: Reached<'_>) -> Result<Arc<SealedPart>> {
         let place = index(u64::from(number.saturating_sub(self.first_segment)));
         if let Some(Some(part)) = self.open.read().parts.get(place) {
             return Ok(Arc::clone(part));
         }
         // Two readers may open the same one: the second finds the first's, and drops its own.
-        let opened = Arc::new(self.open(number)?);
+        let opened = Arc::new(self.open(number, reached)?);
         let mut open = self.open.write();
         if let Some(Some(part)) = open.parts.get(place) {
             return Ok(Arc::clone(part));
@@ -207,7 +212,7 @@ impl SealedParts {
         Error::corrupt(self.files.directory_path(), 0, reason, None)
     }
 
-    fn open(&self, number: u32) -> Result<SealedPart> {
+    fn open(&self, number: u32, reached: Reached<'_>) -> Result<SealedPart> {
         let (entry, next) = self.entry(number).ok_or_else(|| self.no_entry())?;
         let segment = Segment::open(&*self.files.disk, &self.files.store, u64::from(number), OpenMode::Read)?;
         let header = &segment.header;
@@ -227,7 +232,7 @@ impl SealedParts {
         let part: Arc<dyn IndexPart> =
             match opened.and_then(|index| index_until_end(index, end, next.first_position)) {
                 Ok(index) => Arc::new(index),
-                Err(fault) => self.make_index(header, end, next.first_position, &fault)?,
+                Err(fault) => self.make_index(header, end, next.first_position, &fault, reached)?,
             };
         Ok(SealedPart::new(number, Arc::new(view), end, part))
     }
@@ -239,6 +244,7 @@ impl SealedParts {
         end: u64,
         next_position: Position,
         fault: &IndexFault,
+        reached: Reached<'_>,
     ) -> Result<Arc<dyn IndexPart>> {
         let (files, number) = (&self.files, segment_number(header.number));
         trace::warn(
@@ -246,7 +252,7 @@ impl SealedParts {
             &index_path(&files.store, header.number),
             format_args!("{fault:?}"),
         );
-        let (memory, chain_end) = index_until(&*files.disk, &files.store, number, end)?;
+        let (memory, chain_end) = index_until(&*files.disk, &files.store, number, end, reached)?;
         if chain_end.next_position != next_position {
             let reason = "the index names other events than the log has; remove streams.dir and the .idx files, \
                           and they are made anew";
@@ -291,7 +297,8 @@ impl SealedParts {
             Ok(answer) => return Ok(answer),
             Err(fault) => fault,
         };
-        let made = self.make_index(&part.view.header, part.end, part.next_position, &fault)?;
+        let header = &part.view.header;
+        let made = self.make_index(header, part.end, part.next_position, &fault, &mut |_| ())?;
         *part.part.write() = Arc::clone(&made);
         question(&*made).map_err(|fault| {
             let path = index_path(&self.files.store, u64::from(part.number));

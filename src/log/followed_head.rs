@@ -31,6 +31,16 @@ pub(crate) enum Standing {
     Unknown,
 }
 
+impl Standing {
+    /// How far the log is committed, if they say so.
+    pub(crate) fn committed(self) -> Option<LogOffset> {
+        match self {
+            Self::Attended(committed) | Self::Left(committed) => Some(committed),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// Where a follower looks.
 #[derive(Debug)]
 pub(crate) struct FollowedHead {

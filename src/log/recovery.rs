@@ -56,19 +56,6 @@ pub(crate) struct Recovered {
     pub(crate) mark: Mark,
 }
 
-/// Opens the last segment, and checks that it goes on from the one before it.
-pub(crate) fn open_last(
-    disk: &dyn Disk,
-    store: &Path,
-    meta: &StoreMeta,
-    number: u64,
-    before: Option<&ChainEnd>,
-) -> Result<Segment> {
-    let segment = Segment::open(disk, store, number, OpenMode::ReadWrite)?;
-    check_link(&segment, meta, before)?;
-    Ok(segment)
-}
-
 /// Checks and mends the end of the log of a store that is whole. The caller has the lock.
 pub(crate) fn recover(
     disk: &dyn Disk,

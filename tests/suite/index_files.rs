@@ -249,7 +249,7 @@ fn opening_says_how_far_it_is_where_it_has_to_read_segments() {
         disk.remove_file(&path).expect("it is there");
     }
     let sealed = answers.count.2 - 1;
-    let expected: Vec<_> = (1..=sealed).map(|number| (number, sealed)).collect();
+    let expected: Vec<_> = (0..=sealed).map(|number| (number, sealed)).collect();
     let check = |open: &dyn Fn(Options)| {
         let told = Arc::new(std::sync::Mutex::new(Vec::new()));
         let to_tell = Arc::clone(&told);
@@ -257,6 +257,41 @@ fn opening_says_how_far_it_is_where_it_has_to_read_segments() {
             to_tell.lock().expect("no one panicked").push((progress.segments, progress.segments_total));
         }));
         assert_eq!(*told.lock().expect("no one panicked"), expected);
+    };
+    check(&|options| drop(Follower::open_on(Arc::new(disk.mount()), STORE, options).expect("it opens")));
+    check(&|options| drop(EventStore::open_on(Arc::new(disk.mount()), STORE, options).expect("it opens")));
+}
+
+#[test]
+fn opening_says_how_far_it_is_while_it_reads_a_segment_and_also_the_last_one() {
+    let disk = SimDisk::new(5);
+    let options = || Options::new().segment_bytes(4 << 20);
+    let store = EventStore::open_on(Arc::new(disk.clone()), STORE, options()).expect("a new store");
+    for _ in 0..100 {
+        let event = EventData::new("Happened", vec![b'x'; 64 << 10]);
+        store.append(&stream("order-1"), ExpectedVersion::Any, [event]).expect("an append");
+    }
+    store.close().expect("a close");
+    for path in index_files(&disk) {
+        disk.remove_file(&path).expect("it is there");
+    }
+    let check = |open: &dyn Fn(Options)| {
+        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let to_tell = Arc::clone(&told);
+        open(options().on_opening_progress(move |progress| {
+            to_tell.lock().expect("no one panicked").push(progress);
+        }));
+        let told = told.lock().expect("no one panicked");
+        let (first, last) = (told[0], *told.last().expect("something is told"));
+        assert_eq!((first.segments, first.bytes, first.segments_total), (0, 0, 2));
+        assert_eq!((last.segments, last.bytes), (2, first.bytes_total));
+        assert!(first.bytes_total > 100 << 16, "{first:?}");
+        assert!(told.iter().all(|it| (it.segments_total, it.bytes_total) == (2, first.bytes_total)));
+        for segments in [0, 1] {
+            let of_one = told.iter().filter(|it| it.segments == segments).count();
+            assert!((2..8).contains(&of_one), "{told:?}");
+        }
+        assert!(told.is_sorted_by(|one, next| one.bytes < next.bytes), "{told:?}");
     };
     check(&|options| drop(Follower::open_on(Arc::new(disk.mount()), STORE, options).expect("it opens")));
     check(&|options| drop(EventStore::open_on(Arc::new(disk.mount()), STORE, options).expect("it opens")));

@@ -11,6 +11,7 @@ use std::{
 
 use rustix::{
     fs::{Mode, OFlags, open},
+    process::{Pid, Signal, kill_process},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{Winsize, tcsetwinsize},
 };
@@ -87,6 +88,12 @@ pub(crate) fn shown_on(
     }
     let code = child.wait().expect("it ends").code();
     (String::from_utf8(bytes).expect("UTF-8").replace("\r\n", "\n"), code)
+}
+
+/// Sends a program Ctrl-C, at once: a shell that did it would come later.
+#[track_caller]
+pub(crate) fn interrupt(child: &Child) {
+    kill_process(Pid::from_child(child), Signal::INT).expect("the program is there");
 }
 
 #[track_caller]

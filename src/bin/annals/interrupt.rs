@@ -44,13 +44,25 @@ pub(crate) fn at_interrupt(end: impl FnOnce() + Send + 'static) -> anyhow::Resul
     replace_end(Some(Box::new(end))).map(drop)
 }
 
-/// Has it call `end` until what is returned is dropped, and then what it called before.
+/// Has it call `end`, which ends the program, until what is returned is dropped, and then what it called before.
 pub(crate) fn at_interrupt_meanwhile(end: impl FnOnce() + Send + 'static) -> anyhow::Result<Meanwhile> {
-    replace_end(Some(Box::new(end))).map(|before| Meanwhile { before })
+    let was_asked = IS_ASKED.load(Ordering::SeqCst);
+    replace_end(Some(Box::new(end))).map(|before| Meanwhile { before, was_asked })
 }
 
 pub(crate) struct Meanwhile {
     before: Option<End>,
+    /// Whether the signal had come before.
+    was_asked: bool,
+}
+
+impl Meanwhile {
+    /// From here on, what it called before counts again. Where the signal came meanwhile, this waits for the program's end.
+    pub(crate) fn end(self) {
+        while !self.was_asked && IS_ASKED.load(Ordering::SeqCst) {
+            thread::park();
+        }
+    }
 }
 
 impl Drop for Meanwhile {

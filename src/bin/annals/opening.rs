@@ -2,16 +2,17 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use annals::{Clock, Creation, Error, EventStore, Follower, Options, ReadMode, SystemClock};
+use annals::{Clock, Creation, Error, EventStore, Follower, OpeningProgress, Options, ReadMode, SystemClock};
 
 use crate::{
     arguments::WritingArguments,
     failure,
     interrupt::{Stopped, at_interrupt_meanwhile},
+    output::count,
     progress::Bar,
 };
 
@@ -67,49 +68,64 @@ enum Indexes {
     InMemory,
 }
 
-/// Shows how far an opening is, where it has to read segments whose index files are missing or damaged. Ctrl-C ends the
-/// program then, at once: it holds nothing that a program cut off there wouldn't leave whole.
+/// Shows how far an opening is, where it has to read segments whose index files are missing or damaged, or a last one that no closing
+/// has indexed. Ctrl-C ends the program then, at once: it holds nothing that a program cut off there wouldn't leave whole.
 fn showing_progress<T>(
     options: Options,
     indexes: Indexes,
     open: impl FnOnce(Options) -> annals::Result<T>,
 ) -> annals::Result<T> {
-    let bar = Arc::new(Bar::of_segments());
-    let told = Arc::clone(&bar);
-    let interruption = Arc::new(Mutex::new(None));
-    let meanwhile = Arc::clone(&interruption);
-    let opened = open(options.on_opening_progress(move |progress| {
-        let mut meanwhile = meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
-        if meanwhile.is_none() {
-            let bar = Arc::clone(&told);
-            // Where no signal can be waited for, it ends the program as it does any.
-            *meanwhile = at_interrupt_meanwhile(move || end_opening(&bar, indexes)).ok();
-        }
-        told.set_length(progress.segments_total);
-        told.set_position(progress.segments);
-    }));
-    // From here on, Ctrl-C is for what comes.
-    drop(interruption.lock().unwrap_or_else(PoisonError::into_inner).take());
-    bar.clear();
+    let shown = Arc::new(Shown { bar: Bar::of_segments(), told: Mutex::default() });
+    let (told, asked) = (Arc::clone(&shown), Arc::clone(&shown));
+    // Where no signal can be waited for, it ends the program as it does any.
+    let meanwhile = at_interrupt_meanwhile(move || asked.end_opening(indexes)).ok();
+    let opened = open(options.on_opening_progress(move |progress| told.show(progress)));
+    shown.bar.clear();
+    if let Some(meanwhile) = meanwhile {
+        meanwhile.end();
+    }
     opened
 }
 
-fn end_opening(bar: &Bar, indexes: Indexes) {
-    let (segments, segments_total) = bar.reached();
-    bar.clear();
-    failure::end_with(&Stopped(opening_stopped(segments, segments_total, indexes)).into());
+/// What is known of an opening while it goes on.
+struct Shown {
+    bar: Bar,
+    told: Mutex<Option<OpeningProgress>>,
 }
 
-fn opening_stopped(segments: u64, segments_total: u64, indexes: Indexes) -> String {
+impl Shown {
+    fn told(&self) -> MutexGuard<'_, Option<OpeningProgress>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, progress: OpeningProgress) {
+        *self.told() = Some(progress);
+        self.bar.set_length(progress.bytes_total);
+        self.bar.set_position(progress.bytes);
+    }
+
+    fn end_opening(&self, indexes: Indexes) {
+        self.bar.clear();
+        let segments = self.told().map(|told| (told.segments, told.segments_total));
+        failure::end_with(&Stopped(opening_stopped(segments, indexes)).into());
+    }
+}
+
+const STOPPED: &str = "stopped before the store was open";
+
+/// What is said of an opening that was stopped, with as many segments read as are to be read; none: it hasn't come to that.
+fn opening_stopped(segments: Option<(u64, u64)>, indexes: Indexes) -> String {
+    let Some((segments, segments_total)) = segments else {
+        return format!("{STOPPED}: no event was read or written; the same command begins anew");
+    };
     let next = match indexes {
         Indexes::Kept => "the next command goes on there",
         Indexes::InMemory => {
             "the next command begins anew, unless a program that writes to the store has made them meanwhile"
         }
     };
-    format!(
-        "stopped before the store was open: indexes of {segments} of {segments_total} segments are made anew; {next}"
-    )
+    let total = count(segments_total, "segment");
+    format!("{STOPPED}: indexes of {segments} of {total} are made anew; {next}")
 }
 
 /// Says how to name another store where there is none.
@@ -129,11 +145,17 @@ mod tests {
 
     #[test]
     fn an_opening_that_is_stopped_says_how_far_it_was_and_what_is_left() {
-        let kept = opening_stopped(3, 12, Indexes::Kept);
+        let kept = opening_stopped(Some((3, 12)), Indexes::Kept);
         assert_eq!(
             kept,
             "stopped before the store was open: indexes of 3 of 12 segments are made anew; the next command goes on there"
         );
-        assert!(opening_stopped(3, 12, Indexes::InMemory).contains("begins anew"));
+        let in_memory = opening_stopped(Some((0, 1)), Indexes::InMemory);
+        assert!(
+            in_memory.contains("of 0 of 1 segment are made anew; the next command begins anew"),
+            "{in_memory}"
+        );
+        let not_begun = opening_stopped(None, Indexes::Kept);
+        assert!(not_begun.ends_with("the same command begins anew"), "{not_begun}");
     }
 }

@@ -24,7 +24,8 @@ const STYLE_OF_LINES_WITHOUT_LENGTH: &str = "{spinner} {bytes}, {events}";
 
 const STYLE_OF_EVENTS: &str = "{wide_bar} {human_pos}/{human_len} events, {rate}, {eta} left";
 
-const STYLE_OF_SEGMENTS: &str = "{wide_bar} {pos}/{len} segments read anew, {per_sec}, {eta} left";
+const STYLE_OF_SEGMENTS: &str =
+    "{wide_bar} {bytes}/{total_bytes} of segments read anew, {bytes_per_sec}, {eta} left";
 
 const STYLE_OF_STEPS: &str = "{wide_bar} {percent}% looked at, {eta} left";
 
@@ -80,7 +81,7 @@ impl Bar {
         Self { shown: bar, events: Arc::default(), style_with_length: None }
     }
 
-    /// A bar over segments, of which nothing is seen until there is a position.
+    /// A bar over the bytes of segments, of which nothing is seen until there is a position.
     pub(crate) fn of_segments() -> Self {
         let bar = ProgressBar::with_draw_target(None, verbosity::bars());
         Self::without_length(bar, STYLE_OF_SEGMENTS)
@@ -101,11 +102,6 @@ impl Bar {
         self.events.store(events, Ordering::Relaxed);
     }
 
-    /// How far it is, and how much there is to do.
-    pub(crate) fn reached(&self) -> (u64, u64) {
-        (self.shown.position(), self.shown.length().unwrap_or_default())
-    }
-
     pub(crate) fn set_position(&self, position: u64) {
         self.shown.set_position(position);
     }
@@ -113,10 +109,11 @@ impl Bar {
     /// Sets the total when it is known later.
     pub(crate) fn set_length(&self, length: u64) {
         if self.shown.length() != Some(length) {
-            self.shown.set_length(length);
+            // In this order, since each of them may draw it.
             if let Some(style) = self.style_with_length {
                 self.shown.set_style(style_of(style));
             }
+            self.shown.set_length(length);
         }
     }
 
