@@ -77,3 +77,19 @@ fn an_export_that_is_interrupted_ends_with_a_whole_line_and_says_how_to_go_on() 
     assert!(format!("{first}\n{printed}{rest}") == whole, "what was printed and the rest aren't the whole");
     assert_eq!(json_lines(&printed).len(), events);
 }
+
+#[test]
+fn an_export_that_is_whole_when_ctrl_c_comes_is_a_success() {
+    let place = Place::new();
+    // It doesn't fit into a pipe, so the program waits behind its last event for somebody who reads.
+    let large = format!("\"{}\"", "x".repeat(300 << 10));
+    place.prints_with(&["append", "a", "--type", "T", "--data", "-"], &large);
+    let mut child = place.command(&["export"]).spawn().expect("the program runs");
+    let mut stdout = child.stdout.take().expect("standard output");
+    let mut printed = vec![0];
+    stdout.read_exact(&mut printed).expect("a byte");
+    send_signal(&child, "INT");
+    stdout.read_to_end(&mut printed).expect("readable");
+    assert_eq!(end_of(child), (Some(0), String::new()));
+    assert!(printed == place.prints(&["export"]).as_bytes());
+}

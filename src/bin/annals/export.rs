@@ -1,6 +1,6 @@
 //! `annals export`: all events in their order, as JSON lines that `import` takes.
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use annals::{Events, Position, Query};
 
@@ -23,12 +23,14 @@ pub(crate) fn run(store: &Path, arguments: &ExportArguments) -> anyhow::Result<(
     let mut export = Export { printer: EventPrinter::of_json(), bar, first, printed: 0, reached: None };
     let exported = export.print_all(store.read(query), &stop);
     export.bar.clear();
-    if exported.as_ref().is_err_and(anyhow::Error::is::<OutputError>) {
-        return exported;
+    // Where standard output takes no more, there is nothing to be flushed.
+    if !exported.as_ref().is_err_and(anyhow::Error::is::<OutputError>) {
+        export.printer.flush()?;
     }
-    export.printer.flush()?;
-    exported?;
-    if stop.is_asked() { Err(export.stopped(arguments.to).into()) } else { Ok(()) }
+    match exported? {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(export.stopped(arguments.to).into()),
+    }
 }
 
 struct Export {
@@ -41,18 +43,19 @@ struct Export {
 }
 
 impl Export {
-    /// Prints events until there are no more, or it is asked to end.
-    fn print_all(&mut self, mut events: Events, stop: &Stop) -> anyhow::Result<()> {
-        while !stop.is_asked()
-            && let Some(event) = events.try_next()?
-        {
+    /// Prints events until there are no more. It breaks off before one where it is asked to end.
+    fn print_all(&mut self, mut events: Events, stop: &Stop) -> anyhow::Result<ControlFlow<()>> {
+        while let Some(event) = events.try_next()? {
+            if stop.is_asked() {
+                return Ok(ControlFlow::Break(()));
+            }
             self.printer.print(&event)?;
             let position = event.position.get();
             self.printed += 1;
             self.reached = Some(position);
             self.bar.set_position((position + 1).saturating_sub(self.first));
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     fn stopped(&self, to: Option<u64>) -> Stopped {

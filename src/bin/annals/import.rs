@@ -32,7 +32,7 @@ use crate::{
     identity::Identities,
     input::{Line, Lines, Problem},
     interrupt::{Stop, Stopped},
-    interruptible,
+    interruptible::{self, Cut},
     line_time::{self, SetClock},
     mapped,
     mapping::Mapping,
@@ -48,7 +48,7 @@ pub(crate) fn run(store: &Path, arguments: &ImportArguments) -> anyhow::Result<(
     // The source comes first, so that a slip in its name doesn't make a store.
     let bytes = arguments.source.open()?;
     let (store, mut clock) = open(store, arguments)?;
-    let (mut lines, stop) = interruptible::lines(bytes, &arguments.source)?;
+    let (mut lines, stop, cut) = interruptible::lines(bytes, &arguments.source)?;
     let bar = Bar::of_lines(arguments.source.bytes_total());
     let failed = AtomicBool::new(false);
     let (submitted, told) = thread::scope(|scope| {
@@ -58,7 +58,7 @@ pub(crate) fn run(store: &Path, arguments: &ImportArguments) -> anyhow::Result<(
         let teller = scope.spawn(move || tell(&receiver, told, arguments.format, bar, failed));
         let (mappings, clock) = (arguments.map.as_slice(), clock.as_mut());
         let mut submitting =
-            Submitting { store: &store, mappings, clock, sender: &sender, stop: &stop, failed };
+            Submitting { store: &store, mappings, clock, sender: &sender, stop: &stop, cut: &cut, failed };
         let submitted = submitting.run(&mut lines, bar);
         // Without a sender, the teller comes to its end.
         drop(sender);
@@ -160,6 +160,8 @@ struct Submitting<'a> {
     clock: Option<&'a mut LineClock>,
     sender: &'a SyncSender<Message>,
     stop: &'a Stop,
+    /// Whether there were lines behind.
+    cut: &'a Cut,
     /// Whether an answer was an error.
     failed: &'a AtomicBool,
 }
@@ -180,7 +182,7 @@ impl Submitting<'_> {
                 break;
             }
         }
-        Ok(if self.stop.is_asked() { End::Asked { line } } else { End::OfLines })
+        Ok(if self.cut.is_made() { End::Asked { line } } else { End::OfLines })
     }
 
     /// Hands the next line over; none if there is none, or no more is wanted.
@@ -192,6 +194,7 @@ impl Submitting<'_> {
         let Some(line) = lines.next()? else { return Ok(None) };
         if self.stop.is_asked() {
             // It may be half a line.
+            self.cut.make();
             return Ok(None);
         }
         let incoming = incoming(&line, self.mappings)?;
@@ -405,4 +408,40 @@ fn conclude(format: Format, told: Told) -> anyhow::Result<()> {
         output.flush()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::input::Source;
+
+    /// Where lines end for which Ctrl-C has come before any of them is handed over.
+    fn end_of(input: &'static str) -> End {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = EventStore::open(directory.path()).expect("a store");
+        let (sender, _receiver) = sync_channel(1);
+        let (stop, cut, failed) = (Stop::default(), Cut::default(), AtomicBool::new(false));
+        stop.ask();
+        let mut submitting = Submitting {
+            store: &store,
+            mappings: &[],
+            clock: None,
+            sender: &sender,
+            stop: &stop,
+            cut: &cut,
+            failed: &failed,
+        };
+        let mut lines = Lines::read_from(Cursor::new(input), &Source::StandardInput);
+        let end = submitting.run(&mut lines, &Bar::of_lines(None));
+        end.map_err(|refused| refused.reason).expect("nothing is wrong with the lines")
+    }
+
+    #[test]
+    fn an_import_that_is_whole_when_ctrl_c_comes_is_not_stopped() {
+        assert!(matches!(end_of(""), End::OfLines));
+        let line = "{\"stream\":\"a\",\"type\":\"T\"}\n";
+        assert!(matches!(end_of(line), End::Asked { line: 0 }));
+    }
 }
