@@ -51,12 +51,16 @@ fn an_import_that_waits_for_input_ends_at_ctrl_c_and_is_repeated() {
 
 #[test]
 fn an_export_that_is_interrupted_ends_with_a_whole_line_and_says_how_to_go_on() {
+    const STORE: [&str; 2] = ["--store", "my shop"];
     let place = Place::new();
-    place.prints_with(&["import", "-"], &history());
-    let whole = place.prints(&["export"]);
+    let of_shop = |arguments: &[&'static str]| [&STORE, arguments].concat();
+    place.prints_with(&of_shop(&["import", "-"]), &history());
+    let whole = place.prints(&of_shop(&["export"]));
     // It has more to print than a pipe takes, so it waits when it is interrupted.
-    let mut child =
-        place.command(&["export", "--from", "2", "--to", "5400"]).spawn().expect("the program runs");
+    let mut child = place
+        .command(&of_shop(&["export", "--from", "2", "--to", "5400"]))
+        .spawn()
+        .expect("the program runs");
     let mut stdout = BufReader::new(child.stdout.take().expect("standard output"));
     let mut printed = String::new();
     stdout.read_line(&mut printed).expect("a line");
@@ -67,14 +71,17 @@ fn an_export_that_is_interrupted_ends_with_a_whole_line_and_says_how_to_go_on() 
     assert!(events < 5399 && printed.ends_with('\n'), "{events} events");
     let next = events + 2;
     let expected = format!(
-        "annals: the export was stopped: {events} events up to position {} are printed, each a whole line; go on with annals \
-         export --from {next} --to 5400\n",
+        "annals: the export was stopped: {events} events up to position {} are printed, each a whole line; \
+         \"annals export --from {next} --to 5400\", with the same --store, prints the rest\n",
         next - 1
     );
-    assert_eq!((code, said), (Some(1), expected));
-    let rest = place.prints(&["export", "--from", &next.to_string()]);
-    let first = whole.lines().next().expect("an event");
-    assert!(format!("{first}\n{printed}{rest}") == whole, "what was printed and the rest aren't the whole");
+    assert_eq!((code, said.as_str()), (Some(1), expected.as_str()));
+    let (_, command) = said.split_once("\"annals ").expect("a command");
+    let (command, _) = command.split_once('"').expect("its end");
+    let rest: Vec<&str> = STORE.into_iter().chain(command.split(' ')).collect();
+    let rest = place.prints(&rest);
+    let wanted: String = whole.split_inclusive('\n').skip(1).take(5_399).collect();
+    assert!(format!("{printed}{rest}") == wanted, "what was printed and the rest aren't the whole");
     assert_eq!(json_lines(&printed).len(), events);
 }
 

@@ -65,8 +65,8 @@ impl Export {
         let printed = count(self.printed, "event");
         let to = to.map_or(String::new(), |to| format!(" --to {to}"));
         Stopped(format!(
-            "the export was stopped: {printed} up to position {reached} are printed, each a whole line; go on with \
-             annals export --from {}{to}",
+            "the export was stopped: {printed} up to position {reached} are printed, each a whole line; \"annals \
+             export --from {}{to}\", with the same --store, prints the rest",
             reached + 1
         ))
     }
