@@ -16,7 +16,7 @@ use crate::{
     clock_text, colours,
     completion::{self, CompletionsArguments},
     consumers_arguments::{CheckpointsArguments, ProjectionsArguments},
-    global_arguments::{self, EVERYWHERE, GlobalArguments},
+    global_arguments::{self, DEFAULT_STORE, EVERYWHERE, GlobalArguments, STORE_VARIABLE},
     help::{self, HelpArguments},
     input::{JsonArgument, Source},
     man::ManArguments,
@@ -40,8 +40,8 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         global = true,
-        env = "ANNALS_STORE",
-        default_value = "./annals-data",
+        env = STORE_VARIABLE,
+        default_value = DEFAULT_STORE,
         value_name = "DIR",
         value_hint = ValueHint::DirPath,
         help_heading = EVERYWHERE

@@ -23,7 +23,11 @@ use clap_complete::{
     env::Shells,
 };
 
-use crate::{help, output::Output};
+use crate::{
+    global_arguments::{DEFAULT_STORE, STORE_VARIABLE},
+    help,
+    output::Output,
+};
 
 /// Names the shell that asks, where one does.
 const VARIABLE: &str = "ANNALS_COMPLETE";
@@ -182,10 +186,10 @@ fn store_of(words: impl Iterator<Item = OsString>) -> PathBuf {
             named = words.find(|word| word != "=").map(|word| word.to_string_lossy().into_owned());
         }
     }
-    match (named, env::var_os("ANNALS_STORE")) {
+    match (named, env::var_os(STORE_VARIABLE)) {
         (Some(named), _) => as_a_shell_takes_it(&named),
         (None, Some(store)) => PathBuf::from(store),
-        (None, None) => PathBuf::from("./annals-data"),
+        (None, None) => PathBuf::from(DEFAULT_STORE),
     }
 }
 

@@ -7,6 +7,12 @@ use tracing::Level;
 
 use crate::verbosity::Verbosity;
 
+/// Names the store where the command line doesn't.
+pub(crate) const STORE_VARIABLE: &str = "ANNALS_STORE";
+
+/// The store where nothing names one.
+pub(crate) const DEFAULT_STORE: &str = "./annals-data";
+
 /// What stands above the options that every command has.
 pub(crate) const EVERYWHERE: &str = "Options of every command";
 
