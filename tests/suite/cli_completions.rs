@@ -113,32 +113,50 @@ fn no_more_is_offered_than_somebody_reads_and_nothing_that_a_shell_acts_on() {
 #[test]
 fn bash_completes_with_what_it_is_given() -> Outcome {
     let place = with_orders();
+    place.prints(&["append", "shop:order-1", "--type", "Placed"]);
+    place.prints(&["append", "shop:order-2", "--type", "Placed"]);
+    fs::create_dir(place.path().join("sp ace:1"))?;
+    place.prints(&["--store", "sp ace:1/st", "append", "invoice-1", "--type", "InvoiceWritten"]);
     let script = r#"
         PATH="$(dirname "$0"):$PATH"
         source <("$0" completions bash)
+        replaced="$1"
+        shift
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_TYPE=9
         complete -p annals >&2
         for try in {1..100}; do
-            _clap_complete_annals annals "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+            _clap_complete_annals annals "$replaced" "${COMP_WORDS[COMP_CWORD - 1]}"
             [[ ${#COMPREPLY[@]} -gt 0 ]] && break
         done
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
-    for (words, expected) in [
-        (&["annals", "read", "order-"] as &[&str], "order-17\norder-18\n"),
-        (&["annals", "--store", "annals-data", "tail", "--category", "c"], "cart\n"),
-        (&["annals", "chec"], "checkpoints\n"),
+    // The words as bash takes the line apart, and what it replaces, without quotes.
+    for (line, replaced, expected) in [
+        ("annals|read|order-", "order-", "order-17\norder-18\n"),
+        ("annals|--store|annals-data|tail|--category|c", "c", "cart\n"),
+        ("annals|chec", "chec", "checkpoints\n"),
+        ("annals|read|--category|=|c", "c", "cart\n"),
+        ("annals|read|--category|=", "", "cart\norder\nshop:order\n"),
+        ("annals|read|--type|=|Pl", "Pl", "Placed\n"),
+        ("annals|append|a|--expect|=|no", "no", "no-stream\n"),
+        ("annals|read|shop", "shop", "shop:order-1\nshop:order-2\n"),
+        ("annals|read|shop|:|or", "or", "order-1\norder-2\n"),
+        ("annals|read|shop|:", "", "order-1\norder-2\n"),
+        ("annals|read|--store|=|sp\\ ace|:|1/st|i", "i", "invoice-1\n"),
+        ("annals|read|--store|'sp ace:1/st'|i", "i", "invoice-1\n"),
     ] {
+        let words: Vec<&str> = line.split('|').collect();
         let output = Command::new("bash")
             .args(["-c", script, env!("CARGO_BIN_EXE_annals")])
-            .args(words)
+            .arg(replaced)
+            .args(&words)
             .current_dir(place.path())
             .env_remove("ANNALS_STORE")
             .stdin(Stdio::null())
             .output()?;
         let told = String::from_utf8(output.stderr)?;
         assert!(told.contains("-F _clap_complete_annals annals"), "{told}");
-        assert_eq!(String::from_utf8(output.stdout)?, expected, "{words:?}: {told}");
+        assert_eq!(String::from_utf8(output.stdout)?, expected, "{line}: {told}");
     }
     Ok(())
 }

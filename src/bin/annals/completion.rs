@@ -5,12 +5,13 @@
 //! nothing is said of what goes wrong.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     env,
     ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process,
-    sync::mpsc,
+    sync::{OnceLock, mpsc},
     thread,
     time::Duration,
 };
@@ -20,10 +21,11 @@ use clap::{Args, ValueEnum};
 use clap_complete::{
     CompleteEnv,
     engine::{ArgValueCompleter, CompletionCandidate},
-    env::Shells,
+    env::{EnvCompleter, Fish, Powershell, Shells, Zsh},
 };
 
 use crate::{
+    completion_bash::{Line, WholeWords},
     global_arguments::{DEFAULT_STORE, STORE_VARIABLE},
     help,
     output::Output,
@@ -85,10 +87,13 @@ impl Shell {
     }
 }
 
+/// How each shell is told, and asks.
+const SHELLS: Shells<'static> = Shells(&[&WholeWords, &Zsh, &Fish, &Powershell]);
+
 /// Prints what a shell has to be told.
 pub(crate) fn run(arguments: &CompletionsArguments) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    if let Some(shell) = Shells::builtins().completer(arguments.shell.name()) {
+    if let Some(shell) = SHELLS.completer(arguments.shell.name()) {
         shell.write_registration(VARIABLE, "annals", "annals", "annals", &mut script)?;
     }
     let mut output = Output::new();
@@ -98,8 +103,10 @@ pub(crate) fn run(arguments: &CompletionsArguments) -> anyhow::Result<()> {
 
 /// Answers a shell and ends, if it is a shell that asks.
 pub(crate) fn answer() {
+    let Some(shell) = env::var_os(VARIABLE) else { return };
+    LINE.get_or_init(|| AskedLine::of(env::args_os(), &shell));
     let directory = env::current_dir().ok();
-    let asked = CompleteEnv::with_factory(help::command).var(VARIABLE);
+    let asked = CompleteEnv::with_factory(help::command).var(VARIABLE).shells(SHELLS);
     match asked.try_complete(env::args_os(), directory.as_deref()) {
         Ok(false) => {}
         Ok(true) => process::exit(0),
@@ -156,7 +163,10 @@ type Names = fn(&Reader, &str) -> annals::Result<BTreeSet<String>>;
 fn from_store(names: Names) -> ArgValueCompleter {
     ArgValueCompleter::new(move |beginning: &OsStr| {
         let Some(beginning) = beginning.to_str() else { return Vec::new() };
-        let names = names_in_time(store_of(env::args_os()), beginning.to_owned(), names);
+        let names = {
+            let Some(line) = LINE.get() else { return Vec::new() };
+            names_in_time(line.store(), beginning.to_owned(), names)
+        };
         let fitting = names.iter().filter(|name| name.starts_with(beginning) && is_typed_as_it_is(name));
         fitting.take(NAMES_MAX).map(CompletionCandidate::new).collect()
     })
@@ -173,42 +183,75 @@ fn names_in_time(store: PathBuf, beginning: String, names: Names) -> BTreeSet<St
     found.recv_timeout(PATIENCE).unwrap_or_default()
 }
 
-/// The store that the line names which is being completed: the words of it stand behind `--`.
-fn store_of(words: impl Iterator<Item = OsString>) -> PathBuf {
-    let mut words = words.skip_while(|word| word != "--").skip(1);
-    let mut named = None;
-    while let Some(word) = words.next() {
-        let word = word.to_string_lossy();
-        if let Some(value) = word.strip_prefix("--store=") {
-            named = Some(value.to_owned());
-        } else if word == "--store" {
-            // Bash takes `--store=DIR` for three words.
-            named = words.find(|word| word != "=").map(|word| word.to_string_lossy().into_owned());
-        }
+/// The line that is being completed, from the moment on at which a shell asks.
+static LINE: OnceLock<AskedLine> = OnceLock::new();
+
+/// The words of a line as they are typed, and how.
+struct AskedLine {
+    words: Vec<OsString>,
+    spelling: Spelling,
+}
+
+/// What is meant by a word on a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    /// Quotes, and a backslash that takes the meaning from what follows.
+    Posix,
+    /// Quotes alone: a backslash stands between directories.
+    Powershell,
+}
+
+impl AskedLine {
+    /// What a shell asks the program for with this command line.
+    fn of(command_line: impl Iterator<Item = OsString>, shell: &OsStr) -> Self {
+        let words = command_line.skip_while(|word| word != "--").skip(1).collect();
+        let words = if WholeWords.is(&shell.to_string_lossy()) { Line::of(words, 0).words } else { words };
+        let spelling = if shell == Powershell.name() { Spelling::Powershell } else { Spelling::Posix };
+        Self { words, spelling }
     }
-    match (named, env::var_os(STORE_VARIABLE)) {
-        (Some(named), _) => as_a_shell_takes_it(&named),
-        (None, Some(store)) => PathBuf::from(store),
-        (None, None) => PathBuf::from(DEFAULT_STORE),
+
+    /// The store that it names.
+    fn store(&self) -> PathBuf {
+        let mut words = self.words.iter().map(|word| word.to_string_lossy());
+        let mut named = None;
+        while let Some(word) = words.next() {
+            if let Some(value) = word.strip_prefix("--store=") {
+                named = Some(value.to_owned());
+            } else if word == "--store" {
+                named = words.next().map(Cow::into_owned);
+            }
+        }
+        match named {
+            Some(named) => as_a_shell_takes_it(&named, self.spelling),
+            None => env::var_os(STORE_VARIABLE).map_or_else(|| PathBuf::from(DEFAULT_STORE), PathBuf::from),
+        }
     }
 }
 
 /// A path as it is typed: perhaps in quotes, perhaps below the home directory. A shell gives the words of a line as they stand there.
-fn as_a_shell_takes_it(word: &str) -> PathBuf {
-    let quoted = |quote| word.strip_prefix(quote).map(|rest: &str| rest.strip_suffix(quote).unwrap_or(rest));
-    if let Some(path) = quoted('\'').or_else(|| quoted('"')) {
-        return PathBuf::from(path);
-    }
+fn as_a_shell_takes_it(word: &str, spelling: Spelling) -> PathBuf {
     match (word.strip_prefix("~/"), env::home_dir()) {
-        (Some(below), Some(home)) => home.join(below),
-        _ => Path::new(word).to_owned(),
+        (Some(below), Some(home)) => home.join(unquoted(below, spelling)),
+        _ => PathBuf::from(unquoted(word, spelling)),
     }
+}
+
+fn unquoted(word: &str, spelling: Spelling) -> String {
+    let words = match spelling {
+        // Quotes that are open yet end with the word.
+        Spelling::Posix => ["", "'", "\""].iter().find_map(|end| shlex::split(&format!("{word}{end}"))),
+        Spelling::Powershell => ['\'', '"'].iter().find_map(|quote| {
+            let inner = word.strip_prefix(*quote)?;
+            Some(vec![inner.strip_suffix(*quote).unwrap_or(inner).to_owned()])
+        }),
+    };
+    words.and_then(|words| words.into_iter().next()).unwrap_or_else(|| word.to_owned())
 }
 
 /// Whether every shell takes a name for itself: a completion isn't quoted, and what it holds must not be acted on.
 fn is_typed_as_it_is(name: &str) -> bool {
     let first = name.chars().next();
-    let is_harmless = |letter: char| letter.is_alphanumeric() || "-_./+@%".contains(letter);
+    let is_harmless = |letter: char| letter.is_alphanumeric() || "-_./+@%:".contains(letter);
     first.is_some_and(|letter| letter.is_alphanumeric() || letter == '_') && name.chars().all(is_harmless)
 }
 
@@ -218,27 +261,39 @@ mod tests {
 
     #[test]
     fn the_store_is_the_one_that_the_line_names() {
-        let store_of = |line: &str| store_of(line.split(' ').map(OsString::from));
+        let store_of = |shell: &str, line: &str| {
+            AskedLine::of(line.split('|').map(OsString::from), shell.as_ref()).store()
+        };
         for (line, expected) in [
-            ("annals -- annals --store shop.annals read o", "shop.annals"),
-            ("annals -- annals read --store=shop.annals o", "shop.annals"),
-            ("annals -- annals read --store = shop.annals o", "shop.annals"),
-            ("annals -- annals --store old read --store 'new' o", "new"),
-            ("annals -- annals --store \"/tmp/a read", "/tmp/a"),
+            ("annals|--|annals|--store|shop.annals|read|o", "shop.annals"),
+            ("annals|--|annals|read|--store=shop.annals|o", "shop.annals"),
+            ("annals|--|annals|--store|old|read|--store|'new'|o", "new"),
+            ("annals|--|annals|--store|\"/tmp/a|read", "/tmp/a"),
+            ("annals|--|annals|--store|'/tmp/a b|read", "/tmp/a b"),
         ] {
-            assert_eq!(store_of(line), PathBuf::from(expected), "{line}");
+            for shell in ["bash", "zsh", "fish", "powershell"] {
+                assert_eq!(store_of(shell, line), PathBuf::from(expected), "{shell}: {line}");
+            }
+        }
+        for (shell, line, expected) in [
+            ("bash", "annals|--|annals|read|--store|=|shop|:|1|o", "shop:1"),
+            ("bash", "annals|--|annals|--store|sp\\ ace/st|read|o", "sp ace/st"),
+            ("zsh", "annals|--|annals|--store=a\\'s\" \"st|read|o", "a's st"),
+            ("powershell", "annals|--|annals|--store|shop\\st|read|o", "shop\\st"),
+        ] {
+            assert_eq!(store_of(shell, line), PathBuf::from(expected), "{shell}: {line}");
         }
         let home = env::home_dir().expect("a home directory");
-        assert_eq!(store_of("annals -- annals read --store ~/shop o"), home.join("shop"));
+        assert_eq!(store_of("bash", "annals|--|annals|read|--store|~/my\\ shop|o"), home.join("my shop"));
     }
 
     #[test]
     fn names_that_a_shell_would_act_on_are_left_out() {
-        for name in ["order-17", "größe-1", "a.b_c/d", "user-a@b.example", "order-日本"] {
+        for name in ["order-17", "größe-1", "a.b_c/d", "user-a@b.example", "order-日本", "shop:order-1"] {
             assert!(is_typed_as_it_is(name), "{name}");
         }
         for name in
-            ["", "a b", "a;b", "$(id)", "-a", "~a", "a'b", "a`b", "a\u{1b}[2J", "a\\b", "a*", "@a", "a:b"]
+            ["", "a b", "a;b", "$(id)", "-a", "~a", "a'b", "a`b", "a\u{1b}[2J", "a\\b", "a*", "@a", ":a"]
         {
             assert!(!is_typed_as_it_is(name), "{name}");
         }

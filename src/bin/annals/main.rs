@@ -10,7 +10,7 @@
 //! append  read  tail  streams  categories  types  checkpoints  snapshot  projections  info  stats  import  export
 //! verify  repair  backup  restore  bench  selftest         the commands
 //! help  topics  help_text                                  what is explained
-//! completion                                               what shells complete
+//! completion  completion_bash                              what shells complete
 //! man  reference                                           the same as pages and as a document
 //! stats_report  stats_timeline                             what stats counts
 //! stats_chart  stats_svg                                   what stats draws
@@ -41,6 +41,7 @@ mod clock_text;
 mod colours;
 mod columns;
 mod completion;
+mod completion_bash;
 mod consumers_arguments;
 mod contract;
 mod epoch;
