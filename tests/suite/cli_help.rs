@@ -11,6 +11,9 @@ use annals::{EventStore, OnError, Projection, Runner, StoredEvent};
 
 use crate::{cli::Place, support::Outcome};
 
+/// How many events are stored at most for one that follows.
+const FOLLOWED_MAX: usize = 1_000;
+
 const COMMANDS: [&str; 22] = [
     "append",
     "read",
@@ -177,15 +180,21 @@ fn bash(place: &Place, script: &str) -> Outcome {
     Ok(())
 }
 
-/// Runs what would go on for ever until it has seen an event, of which there is one after the other.
+/// Runs what would go on for ever until it has seen an event, of which there is one after the other. It may begin late, and has to see one
+/// of so many that are stored while it runs.
 fn follow(place: &Place, example: &str) -> Outcome {
     let limited = example.replacen("--follow", "--follow --limit 1", 1);
     let mut child: Child = shell(place, &limited).spawn()?;
-    while child.try_wait()?.is_none() {
+    for _ in 0..FOLLOWED_MAX {
+        if let Some(status) = child.try_wait()? {
+            assert!(status.success(), "{limited}");
+            return Ok(());
+        }
         place.prints(&["append", "order-17", "--type", "OrderPaid"]);
     }
-    assert!(child.wait()?.success(), "{limited}");
-    Ok(())
+    child.kill()?;
+    child.wait()?;
+    panic!("{limited} has seen none of {FOLLOWED_MAX} events");
 }
 
 /// Runs the examples of one text, one after the other.
