@@ -111,10 +111,12 @@ impl Shown {
     }
 }
 
+const STOPPED: &str = "stopped before the store was open";
+
 /// What is said of an opening that was stopped, with as many segments read as are to be read; none: it hasn't come to that.
 fn opening_stopped(segments: Option<(u64, u64)>, indexes: Indexes) -> String {
     let Some((segments, segments_total)) = segments else {
-        return "stopped before the store was open".to_owned();
+        return format!("{STOPPED}: no event was read or written; the same command begins anew");
     };
     let next = match indexes {
         Indexes::Kept => "the next command goes on there",
@@ -123,7 +125,7 @@ fn opening_stopped(segments: Option<(u64, u64)>, indexes: Indexes) -> String {
         }
     };
     let total = count(segments_total, "segment");
-    format!("stopped before the store was open: indexes of {segments} of {total} are made anew; {next}")
+    format!("{STOPPED}: indexes of {segments} of {total} are made anew; {next}")
 }
 
 /// Says how to name another store where there is none.
@@ -153,6 +155,7 @@ mod tests {
             in_memory.contains("of 0 of 1 segment are made anew; the next command begins anew"),
             "{in_memory}"
         );
-        assert_eq!(opening_stopped(None, Indexes::Kept), "stopped before the store was open");
+        let not_begun = opening_stopped(None, Indexes::Kept);
+        assert!(not_begun.ends_with("the same command begins anew"), "{not_begun}");
     }
 }
