@@ -86,11 +86,15 @@ pub(crate) fn open_locked(
         read: options.read,
         mode: epoch_mode(options.durability),
     };
-    let segment = Segment::open(&**disk, path, last, OpenMode::ReadWrite)?;
-    let begun = open_begun(&files, &segment, &mark);
+    let opened = Segment::open(&**disk, path, last, OpenMode::ReadWrite);
+    let begun = opened.as_ref().ok().and_then(|segment| open_begun(&files, segment, &mark));
     let mut progress = ReadProgress::new(options);
-    progress.expect_last(last, unindexed_from(begun.as_ref())..segment.prepared());
+    if let Ok(segment) = &opened {
+        progress.expect_last(last, unindexed_from(begun.as_ref())..segment.prepared());
+    }
     let loaded = load(&files, &meta, &numbers, &mut progress)?;
+    // Behind what is wrong with those before it.
+    let segment = opened?;
     let (before, sealed_timestamp) = loaded.sealed.end();
     check_link(&segment, &meta, before.as_ref())?;
     let known =
