@@ -18,7 +18,6 @@ use crate::{
     format::{control::StoreMeta, layout::bytes},
     index::{
         files::{Access, IndexFiles},
-        loading::{Loaded, load},
         read_progress::ReadProgress,
         scanning::add_record,
         sealed::SealedIndex,
@@ -35,7 +34,7 @@ use crate::{
         view::SegmentView,
         visiting::visit_frame,
     },
-    opening::{new_tail, open_begun, settle, unindexed_from},
+    opening::{Found, find, new_tail, settle},
     options::{Options, ReadMode},
     position::LogOffset,
     stream::is_system,
@@ -84,7 +83,8 @@ impl Chase {
         standing: Standing,
     ) -> Result<(Self, Arc<Committed>)> {
         let read = options.read;
-        let Found { loaded, segment, begun, mut progress } = find(&disk, store, options, &meta, standing)?;
+        let Found { loaded, segment, begun, mut progress } =
+            find_beside_writer(&disk, store, options, &meta, standing)?;
         progress.begin(segment.header.number);
         let beginning = ChainEnd::beginning(&segment.header);
         let end = begun.as_ref().map_or(beginning, SealedIndex::chain_end);
@@ -352,18 +352,8 @@ impl Chase {
     }
 }
 
-/// What the index's files say, and what is left to read.
-struct Found {
-    loaded: Loaded,
-    /// The last one.
-    segment: Segment,
-    /// The index file of its beginning.
-    begun: Option<SealedIndex>,
-    progress: ReadProgress,
-}
-
-/// Loads the index of all segments but the last. A writer may seal segments meanwhile.
-fn find(
+/// Loads the index of all segments but the last, and opens that. A writer may seal segments meanwhile.
+fn find_beside_writer(
     disk: &Arc<dyn Disk>,
     store: &Path,
     options: &Options,
@@ -379,16 +369,10 @@ fn find(
     };
     loop {
         let (numbers, last) = list_segments(&**disk, store, meta)?;
-        let segment = Segment::open(&**disk, store, last, OpenMode::Read)?;
         let mark = Mark::read(&**disk, store, meta.store_id)?;
-        let begun = open_begun(&files, &segment, &mark);
-        let mut progress = ReadProgress::new(options);
-        progress.expect_last(last, unindexed_from(begun.as_ref())..committed_until(&segment, standing));
-        match load(&files, meta, &numbers, &mut progress) {
-            Ok(loaded) => {
-                check_link(&segment, meta, loaded.sealed.end().0.as_ref())?;
-                return Ok(Found { loaded, segment, begun, progress });
-            }
+        let end = |segment: &Segment| committed_until(segment, standing);
+        match find(&files, meta, &numbers, (last, OpenMode::Read), &mark, options, end) {
+            Ok(found) => return Ok(found),
             // The directory may be of a segment that came behind the list.
             Err(_) if list_segments(&**disk, store, meta)?.1 != last => {}
             Err(error) => return Err(error),

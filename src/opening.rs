@@ -86,17 +86,10 @@ pub(crate) fn open_locked(
         read: options.read,
         mode: epoch_mode(options.durability),
     };
-    let opened = Segment::open(&**disk, path, last, OpenMode::ReadWrite);
-    let begun = opened.as_ref().ok().and_then(|segment| open_begun(&files, segment, &mark));
-    let mut progress = ReadProgress::new(options);
-    if let Ok(segment) = &opened {
-        progress.expect_last(last, unindexed_from(begun.as_ref())..segment.prepared());
-    }
-    let loaded = load(&files, &meta, &numbers, &mut progress)?;
-    // Behind what is wrong with those before it.
-    let segment = opened?;
+    let found =
+        find(&files, &meta, &numbers, (last, OpenMode::ReadWrite), &mark, options, Segment::prepared)?;
+    let Found { loaded, segment, begun, mut progress } = found;
     let (before, sealed_timestamp) = loaded.sealed.end();
-    check_link(&segment, &meta, before.as_ref())?;
     let known =
         Known { before, indexed: begun.as_ref().map(SealedIndex::chain_end), durable: loaded.durable };
     let mut tail = new_tail(&segment, begun.as_ref());
@@ -123,16 +116,45 @@ pub(crate) fn open_locked(
 
 /// The index file of the last segment's beginning, as the last closing left it, if it can be used: what it is
 /// of was durable then.
-pub(crate) fn open_begun(files: &IndexFiles, segment: &Segment, mark: &Mark) -> Option<SealedIndex> {
+fn open_begun(files: &IndexFiles, segment: &Segment, mark: &Mark) -> Option<SealedIndex> {
     let index = files.open_index_of(segment).ok()?;
     let end = index.chain_end();
     let was_durable = mark.durable().is_some_and(|durable| segment.log_offset(end.file_offset) <= durable);
     (was_durable && end.seal.is_none() && end.file_offset <= segment.prepared()).then_some(index)
 }
 
-/// From where in its file the last segment has to be read.
-pub(crate) fn unindexed_from(begun: Option<&SealedIndex>) -> u64 {
-    begun.map_or(0, |begun| begun.chain_end().file_offset)
+/// What the index's files say, and what is left to read.
+pub(crate) struct Found {
+    pub(crate) loaded: Loaded,
+    /// The last one, which goes on from the others.
+    pub(crate) segment: Segment,
+    /// The index file of its beginning.
+    pub(crate) begun: Option<SealedIndex>,
+    pub(crate) progress: ReadProgress,
+}
+
+/// Loads the index of all segments but the last, and opens that. `end` is up to where in its file it has to be read at most.
+pub(crate) fn find(
+    files: &IndexFiles,
+    meta: &StoreMeta,
+    numbers: &[u64],
+    (last, mode): (u64, OpenMode),
+    mark: &Mark,
+    options: &Options,
+    end: impl FnOnce(&Segment) -> u64,
+) -> Result<Found> {
+    // First, to say how much there is to read; but what is wrong with the others is told before what is wrong with it.
+    let opened = Segment::open(&*files.disk, &files.store, last, mode);
+    let begun = opened.as_ref().ok().and_then(|segment| open_begun(files, segment, mark));
+    let mut progress = ReadProgress::new(options);
+    if let Ok(segment) = &opened {
+        let indexed = begun.as_ref().map_or(0, |begun| begun.chain_end().file_offset);
+        progress.expect_last(last, indexed..end(segment));
+    }
+    let loaded = load(files, meta, numbers, &mut progress)?;
+    let segment = opened?;
+    check_link(&segment, meta, loaded.sealed.end().0.as_ref())?;
+    Ok(Found { loaded, segment, begun, progress })
 }
 
 /// The index in memory of what comes behind the index file.

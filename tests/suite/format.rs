@@ -7,7 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use annals::{Creation, Durability, Error, EventData, EventStore, ExpectedVersion, Options, SimDisk};
+use annals::{
+    Creation, Durability, Error, EventData, EventStore, ExpectedVersion, Follower, Options, SimDisk,
+};
 
 use crate::{
     log_bytes::{DATA, fix_checksum_at_8, fix_frame, fix_record, frames, last_frame, put_u16, put_u32},
@@ -133,6 +135,14 @@ impl Closed {
             }
             other => panic!("corruption was expected: {other}"),
         }
+    }
+
+    /// Also for a follower, in the same words.
+    #[track_caller]
+    fn is_corrupt_for_all(&self, file: &str, reason_part: &str) {
+        self.is_corrupt(file, reason_part);
+        let followed = Follower::open(self.path()).expect_err("a follower refuses it as well");
+        assert_eq!(followed.to_string(), self.refusal().to_string());
     }
 
     #[track_caller]
@@ -294,24 +304,24 @@ fn a_missing_segment_is_named__F23() {
 fn a_segment_under_another_number_is_named__F23() {
     let closed = Closed::of_three_segments();
     closed.write(SEGMENT_4, &closed.read(SEGMENT_3));
-    closed.is_corrupt(SEGMENT_3, "segment 4 is there");
+    closed.is_corrupt_for_all(SEGMENT_3, "segment 4 is there");
 
     let closed = Closed::of_three_segments();
     closed.write(SEGMENT_2, &closed.read(SEGMENT_1));
-    closed.is_corrupt(SEGMENT_2, "another number");
+    closed.is_corrupt_for_all(SEGMENT_2, "another number");
 
     let closed = Closed::of_three_segments();
     let (one, two) = (closed.read(SEGMENT_1), closed.read(SEGMENT_2));
     closed.write(SEGMENT_1, &two);
     closed.write(SEGMENT_2, &one);
-    closed.is_corrupt(SEGMENT_1, "another number");
+    closed.is_corrupt_for_all(SEGMENT_1, "another number");
 }
 
 #[test]
 fn a_segment_of_another_store_is_named__F23() {
     let (closed, other) = (Closed::of_three_segments(), Closed::of_three_segments());
     closed.write(SEGMENT_2, &other.read(SEGMENT_2));
-    closed.is_corrupt(SEGMENT_2, "another store");
+    closed.is_corrupt_for_all(SEGMENT_2, "another store");
 }
 
 #[test]
@@ -322,7 +332,7 @@ fn a_segment_that_does_not_go_on_is_named__F23() {
             segment[field] ^= 1;
             fix_checksum_at_8(segment, 512);
         });
-        closed.is_corrupt(SEGMENT_2, "the segment doesn't go on from the one before it");
+        closed.is_corrupt_for_all(SEGMENT_2, "the segment doesn't go on from the one before it");
     }
 }
 

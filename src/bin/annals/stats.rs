@@ -1,12 +1,12 @@
 //! `annals stats`: what a store is made of, how it grew, and how long its streams are.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use annals::{Reader, SegmentInfo, StoreSizes, StreamLengths};
 
 use crate::{
     arguments::Format,
-    interrupt::Stop,
+    interrupt::{Stop, Stopped},
     opening,
     output::Output,
     progress::Bar,
@@ -59,7 +59,7 @@ impl Statistics {
         let mut found = Vec::with_capacity(segments_total);
         for segment in segments {
             if stop.is_asked() {
-                return Err(Stopped::AtSegment { segments: found.len(), segments_total }.into());
+                return Err(stopped(&format!("{} of {segments_total} segments", found.len())).into());
             }
             found.push(segment?);
             bar.set_position(found.len() as u64);
@@ -72,7 +72,8 @@ impl Statistics {
             bar.set_position(progress.steps);
             stop.flow()
         })?;
-        let lengths = lengths.ok_or(Stopped::AtStream { steps: at.0, steps_total: at.1 })?;
+        let lengths =
+            lengths.ok_or_else(|| stopped(&format!("{} of {} segments and streams", at.0, at.1)))?;
         Ok(Self { segments: found, sizes, lengths, life: Life::of(store)? })
     }
 
@@ -82,28 +83,10 @@ impl Statistics {
     }
 }
 
-/// It was asked to end before it was done.
-#[derive(Debug)]
-enum Stopped {
-    AtSegment { segments: usize, segments_total: usize },
-    AtStream { steps: u64, steps_total: u64 },
+/// How far it came.
+fn stopped(done: &str) -> Stopped {
+    Stopped(format!("stopped after {done}: nothing was printed or written"))
 }
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AtSegment { segments, segments_total } => {
-                write!(formatter, "stopped after {segments} of {segments_total} segments")?;
-            }
-            Self::AtStream { steps, steps_total } => {
-                write!(formatter, "stopped after {steps} of {steps_total} segments and streams")?;
-            }
-        }
-        formatter.write_str(": nothing was printed or written")
-    }
-}
-
-impl std::error::Error for Stopped {}
 
 fn print_charts(output: &mut Output, store: &Reader, statistics: &Statistics) -> anyhow::Result<()> {
     let columns = stats_chart::columns();

@@ -1,12 +1,13 @@
 //! `annals verify`: every byte of the store, read and compared.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use annals::{Damage, Extent, Listed, Position, PositionRange, Progress, Verification};
 
 use crate::{
     arguments::{Format, VerifyArguments},
     failure::Damaged,
+    interrupt::Stopped,
     opening,
     output::{self, Output, OutputError, count},
     progress::showing_progress,
@@ -31,26 +32,17 @@ pub(crate) fn run(store: &Path, arguments: &VerifyArguments) -> anyhow::Result<(
     }
     printed?;
     match reached {
-        Some(reached) if verification.extent == Extent::Stopped => Err(Stopped(reached).into()),
+        Some(reached) if verification.extent == Extent::Stopped => Err(stopped(reached).into()),
         _ => Ok(()),
     }
 }
 
-/// It was asked to end before it was done.
-#[derive(Debug)]
-struct Stopped(Progress);
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Progress { bytes, bytes_total, .. } = self.0;
-        write!(
-            formatter,
-            "stopped after {bytes} of {bytes_total} bytes: what follows wasn't looked at; verify again to look at all of it"
-        )
-    }
+fn stopped(reached: Progress) -> Stopped {
+    let Progress { bytes, bytes_total, .. } = reached;
+    Stopped(format!(
+        "stopped after {bytes} of {bytes_total} bytes: what follows wasn't looked at; verify again to look at all of it"
+    ))
 }
-
-impl std::error::Error for Stopped {}
 
 fn print(store: &Path, format: Format, verification: &Verification) -> Result<(), OutputError> {
     let mut output = Output::new();
