@@ -209,9 +209,6 @@ mod snapshot_faults;
 mod snapshot_policies;
 #[path = "suite/snapshots.rs"]
 mod snapshots;
-#[cfg(feature = "tracing")]
-#[path = "suite/spans.rs"]
-mod spans;
 #[path = "suite/statistics.rs"]
 mod statistics;
 #[path = "suite/streams.rs"]

@@ -122,6 +122,10 @@ fn a_store_that_is_open_elsewhere_ends_with_5() {
     let begin = Instant::now();
     place.fails(5, &["append", "a", "--type", "T", "--wait", "300ms"]);
     assert!(begin.elapsed() >= Duration::from_millis(300), "it didn't wait for the lock");
+    let said = place.fails(5, &["append", "a", "--type", "T", "--wait", "1100ms"]);
+    let [waits, gave_up] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+    assert!(waits.ends_with(": waiting, for as long as --wait says"), "{said}");
+    assert!(gave_up.ends_with(": end that, or wait for it"), "{said}");
     store.close().expect("closed");
 }
 
@@ -183,11 +187,18 @@ fn an_import_goes_on_when_nobody_reads_what_it_tells() {
 fn output_that_cannot_be_written_is_a_failure() {
     let place = Place::new();
     place.prints(&["append", "a", "--type", "T"]);
-    let full = OpenOptions::new().write(true).open("/dev/full").expect("the device");
-    let mut command = place.command(&["read", "a"]);
-    let child = command.stdout(full).stderr(Stdio::piped()).spawn().expect("the program runs");
-    let output = child.wait_with_output().expect("it ends");
-    let said = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(said.starts_with("annals: can't write to standard output\n  because: "), "{said}");
+    for arguments in
+        [&["read", "a"] as &[&str], &["help"], &["help", "start"], &["read", "--help"], &["--version"]]
+    {
+        let full = OpenOptions::new().write(true).open("/dev/full").expect("the device");
+        let mut command = place.command(arguments);
+        let child = command.stdout(full).stderr(Stdio::piped()).spawn().expect("the program runs");
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(
+            said.starts_with("annals: can't write to standard output\n  because: "),
+            "{arguments:?}: {said}"
+        );
+    }
 }

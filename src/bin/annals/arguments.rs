@@ -119,7 +119,7 @@ impl Arguments {
             }
             Self::of(&matches)
         });
-        given.unwrap_or_else(|error| help::advised(error).exit())
+        given.unwrap_or_else(|error| help::end_with(&help::advised(error)))
     }
 
     /// What was given, if it makes sense together.

@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// The exit codes; `annals help exit-codes` has the same list. Code 2, a wrong command line, is clap's.
+const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const CONFLICT: u8 = 3;
 const NOT_FOUND: u8 = 4;
@@ -66,8 +67,8 @@ impl std::error::Error for NotFound {}
 
 /// Says what went wrong: the message, and below it one line for each reason behind it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    if error.downcast_ref::<OutputError>().is_some_and(OutputError::is_broken_pipe) {
-        // Who read has what they wanted: `annals read --all | head`.
+    let code = exit_code(error);
+    if code == DONE {
         return ExitCode::SUCCESS;
     }
     let mut message = String::from("annals: ");
@@ -84,7 +85,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     message.push('\n');
     // Where standard error is closed, the exit code has to say it alone.
     write(&message);
-    ExitCode::from(exit_code(error))
+    ExitCode::from(code)
 }
 
 /// Says what went wrong, and ends the program at once.
@@ -167,6 +168,10 @@ fn advice_against_refusal(error: &io::Error) -> Option<&'static str> {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref::<OutputError>().is_some_and(OutputError::is_broken_pipe) {
+        // Who read has what they wanted: `annals read --all | head`.
+        return DONE;
+    }
     if error.downcast_ref::<Damaged>().is_some() {
         return CORRUPT;
     }

@@ -14,8 +14,8 @@ use clap::{
 
 use crate::{
     arguments::Arguments,
-    colours, help_text,
-    output::{self, Output},
+    colours, failure, help_text,
+    output::{self, Output, OutputError},
     topics::{TOPICS, Topic},
 };
 
@@ -82,7 +82,18 @@ pub(crate) fn run(arguments: &HelpArguments) -> anyhow::Result<()> {
     let words = ["annals"].into_iter().chain(path).chain(["--help"]);
     match command().try_get_matches_from(words) {
         Ok(_) => Ok(()),
-        Err(shown) => shown.exit(),
+        Err(shown) => end_with(&shown),
+    }
+}
+
+/// Shows what clap has to say, help or what is wrong with a command line, and ends the program.
+pub(crate) fn end_with(shown: &Error) -> ! {
+    if shown.use_stderr() {
+        shown.exit();
+    }
+    match shown.print().and_then(|()| io::stdout().flush()) {
+        Ok(()) => process::exit(0),
+        Err(error) => failure::end_with(&OutputError::from(error).into()),
     }
 }
 

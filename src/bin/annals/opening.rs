@@ -16,6 +16,9 @@ use crate::{
     progress::Bar,
 };
 
+/// How long nothing is said while another process has the store.
+const SILENT_WAIT: Duration = Duration::from_secs(1);
+
 /// Opens the store to write to it; where there is none, one is made.
 pub(crate) fn for_writing(path: &Path, arguments: &WritingArguments) -> anyhow::Result<EventStore> {
     for_writing_by(path, arguments, Arc::new(SystemClock))
@@ -27,16 +30,33 @@ pub(crate) fn for_writing_by(
     arguments: &WritingArguments,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<EventStore> {
-    let options =
-        Options::new().durability(arguments.durability.into()).lock_wait(arguments.waiting.wait).clock(clock);
+    let options = Options::new().durability(arguments.durability.into()).clock(clock);
     let options = options.on_schema_warning(|violation| failure::tell(&format!("warning: {violation}")));
-    Ok(showing_progress(options, Indexes::Kept, |options| EventStore::open_with(path, options))?)
+    Ok(wait_and_open(path, &options, arguments.waiting.wait)?)
 }
 
 /// Opens a store that is there to change it.
 pub(crate) fn for_changing(path: &Path, wait: Duration) -> anyhow::Result<EventStore> {
-    let options = Options::new().creation(Creation::Never).lock_wait(wait);
-    explain_missing(showing_progress(options, Indexes::Kept, |options| EventStore::open_with(path, options)))
+    explain_missing(wait_and_open(path, &Options::new().creation(Creation::Never), wait))
+}
+
+/// Opens the store when no other process has it for writing any more, and says it if that takes long.
+fn wait_and_open(path: &Path, options: &Options, wait: Duration) -> annals::Result<EventStore> {
+    let open = |wait| {
+        let options = options.clone().lock_wait(wait);
+        showing_progress(options, Indexes::Kept, |options| EventStore::open_with(path, options))
+    };
+    let longer = wait.saturating_sub(SILENT_WAIT);
+    match open(wait.min(SILENT_WAIT)) {
+        Err(Error::Locked { path, holder }) if !longer.is_zero() => {
+            let path = path.display();
+            failure::tell(&format!(
+                "{path} is open for writing by {holder}: waiting, for as long as --wait says"
+            ));
+            open(longer)
+        }
+        opened => opened,
+    }
 }
 
 /// Opens a store that is there to read from it, whether somebody writes to it or not.
