@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Which occurrences of a call are met in the short form: the first, and each so many behind it.
-const SAMPLE_SHORT: u64 = 150;
+const SAMPLE_SHORT: u64 = 400;
 
 enum Suite {
     /// All that needs no file system of its own, briefly.
