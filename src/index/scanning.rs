@@ -17,11 +17,19 @@ use crate::{
         segment::Segment,
         visiting::visit_frame,
     },
+    position::Version,
     stream::{category_of, check_name},
 };
 
 /// Why a record is refused with a stream of a name that no store takes.
 pub(crate) const INVALID_NAME: &str = "an event's stream has an invalid name";
+
+/// The largest version that an event can have: no log can have as many events, and the streams that are gone through when a store is
+/// verified have a bit of their own in its place.
+pub(crate) const VERSION_MAX: Version = Version::new(u64::MAX >> 1);
+
+/// Why a record is refused with a larger one.
+pub(crate) const VERSION_TOO_LARGE: &str = "an event's version is larger than one can be";
 
 /// Adds the next event of a segment to its index, which believes the log that it goes on from those before.
 pub(crate) fn add_record(
@@ -46,6 +54,9 @@ pub(crate) fn add_record_behind(
     let event = &record.event;
     if event.position != index.next_position() {
         return Err("an event's position doesn't go on from the one before it");
+    }
+    if event.version > VERSION_MAX {
+        return Err(VERSION_TOO_LARGE);
     }
     let key = StreamKey::of(event.stream, store_id);
     let id_hash = (record.id_origin == IdOrigin::Caller).then(|| match &event.id {

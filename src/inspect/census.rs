@@ -17,7 +17,7 @@ use crate::{
         files::IndexFiles,
         key::StreamKey,
         memory::{LINK_UNKNOWN, MemoryIndex, StreamBefore, StreamRun},
-        scanning::{add_record_behind, segment_number},
+        scanning::{VERSION_MAX, VERSION_TOO_LARGE, add_record_behind, segment_number},
         sealed::SealedIndex,
     },
     inspect::{
@@ -28,7 +28,7 @@ use crate::{
         newer::is_of_newer_version,
         report::{Damage, Finding, FindingKind, Verification},
         salvage::seeming_id,
-        stream_table::{StreamTable, VERSION_MAX},
+        stream_table::StreamTable,
         survey::{Survey, Tally},
         walk::OpenSegment,
     },
@@ -235,8 +235,7 @@ impl<'a> Census<'a> {
             let file_offset = frame.file_offset + bytes(FRAME_HEADER_BYTES + at);
             match record::decode_checked(&payload[at..]) {
                 Ok(record) if record.event.version > VERSION_MAX => {
-                    let reason = "an event's version is larger than one can be";
-                    self.not_understood(walked, file_offset, &payload[at..], reason);
+                    self.not_understood(walked, file_offset, &payload[at..], VERSION_TOO_LARGE);
                 }
                 Ok(record) => self.event(walked, file_offset, &record)?,
                 Err(reason) => self.not_understood(walked, file_offset, &payload[at..], reason),

@@ -2,7 +2,10 @@
 
 use hashbrown::{HashTable, hash_table::Entry};
 
-use crate::{index::key::StreamKey, position::Version};
+use crate::{
+    index::{key::StreamKey, scanning::VERSION_MAX},
+    position::Version,
+};
 
 /// In how many tables the streams are. Each grows by itself, so that growing never needs the room of all of them twice.
 const SHARDS: usize = 64;
@@ -10,8 +13,7 @@ const SHARDS: usize = 64;
 /// A stream is known of which no event was read: an index file, or the directory, names it.
 const UNSEEN: u64 = 1 << 63;
 
-/// The largest version that is kept. A log can't have as many events.
-pub(crate) const VERSION_MAX: Version = Version::new(UNSEEN - 1);
+const _: () = assert!(VERSION_MAX.get() == UNSEEN - 1, "a version leaves the bit free");
 
 /// What a stream is at a place in the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,7 +10,7 @@ use crate::{
     },
     inspect::{
         newer::{WRITTEN_ANEW, is_of_newer_version},
-        stream_table::{StreamTable, VERSION_MAX},
+        stream_table::StreamTable,
     },
     log::scan::ScannedFrame,
     position::Version,
@@ -72,9 +72,6 @@ impl Judge {
         for (file_offset, record) in frame.records() {
             let refusal = |reason| Refusal { file_offset, reason, is_of_backup: false };
             let record = record.map_err(refusal)?;
-            if record.event.version > VERSION_MAX {
-                return Err(refusal("an event's version is larger than one can be"));
-            }
             u32::try_from(file_offset).map_err(|_| refusal("a segment is longer than one can be"))?;
             let before = |key| before(&self.streams, key);
             add_record_behind(segment, store_id, file_offset, &record, before).map_err(refusal)?;

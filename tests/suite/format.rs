@@ -238,6 +238,18 @@ fn a_frame_at_another_offset_is_refused__F22() {
 }
 
 #[test]
+fn an_event_of_a_version_that_no_stream_can_reach_is_refused__F28() {
+    let closed = Closed::new(Durability::Fsync);
+    closed.change(SEGMENT_1, |segment| {
+        let last = last_frame(segment, DATA);
+        segment[last.payload() + 23] |= 1 << 7;
+        fix_record(segment, last.payload());
+        fix_frame(segment, last);
+    });
+    closed.is_corrupt_for_all(SEGMENT_1, "an event's version is larger than one can be");
+}
+
+#[test]
 fn a_frame_that_leaves_one_out_is_refused__F22() {
     let closed = Closed::new(Durability::Fsync);
     closed.change(SEGMENT_1, |segment| {
