@@ -40,6 +40,15 @@ fn a_backup_is_a_store_and_is_restored_as_it_was() {
 }
 
 #[test]
+fn writing_to_a_backup_is_warned_of() {
+    let place = with_backup();
+    let written = place.run(&["--store", "saved", "append", "a", "--type", "T"]);
+    assert!(written.stderr.starts_with("annals: warning: saved is a backup: "), "{}", written.stderr);
+    let said = place.fails(1, &["backup", "saved"]);
+    assert!(said.contains("history"), "{said}");
+}
+
+#[test]
 fn without_a_destination_the_store_itself_is_restored() {
     let place = with_backup();
     let all = exported(&place, "annals-data");

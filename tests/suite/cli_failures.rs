@@ -187,18 +187,26 @@ fn an_import_goes_on_when_nobody_reads_what_it_tells() {
 fn output_that_cannot_be_written_is_a_failure() {
     let place = Place::new();
     place.prints(&["append", "a", "--type", "T"]);
-    for arguments in
-        [&["read", "a"] as &[&str], &["help"], &["help", "start"], &["read", "--help"], &["--version"]]
-    {
+    let print_to_full = |arguments: &[&str]| {
         let full = OpenOptions::new().write(true).open("/dev/full").expect("the device");
         let mut command = place.command(arguments);
         let child = command.stdout(full).stderr(Stdio::piped()).spawn().expect("the program runs");
         let output = child.wait_with_output().expect("it ends");
         let said = String::from_utf8(output.stderr).expect("UTF-8");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        said
+    };
+    for arguments in
+        [&["read", "a"] as &[&str], &["help"], &["help", "start"], &["read", "--help"], &["--version"]]
+    {
+        let said = print_to_full(arguments);
         assert!(
             said.starts_with("annals: can't write to standard output\n  because: "),
             "{arguments:?}: {said}"
         );
     }
+    assert_eq!(
+        print_to_full(&["append", "a", "--type", "T"]),
+        "annals: can't write to standard output, but the append is stored: a, version 2, position 2; don't append it again\n"
+    );
 }

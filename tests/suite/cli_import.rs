@@ -186,6 +186,19 @@ fn an_event_can_bring_its_own_time_which_never_goes_back__X11() {
 }
 
 #[test]
+fn an_import_that_stops_says_how_many_times_it_raised() {
+    let place = Place::new();
+    let lines = [
+        r#"{"stream":"a","type":"T","occurredAt":"2025-11-21T08:30:00Z"}"#,
+        r#"{"stream":"a","type":"T","occurredAt":"2025-11-20T08:30:00Z"}"#,
+        r#"{"stream":"a"}"#,
+    ];
+    let said = place.fails_with(1, &["import", "-", "--time-from", "occurredAt"], &lines.join("\n"));
+    let raised = "with 2 events before it stored; 1 was earlier than the one before it, and got its time; mend the line";
+    assert!(said.contains(raised), "{said}");
+}
+
+#[test]
 fn an_export_comes_in_with_the_times_it_had() {
     let place = Place::new();
     place.prints_with(&["import", "-", "--time-from", "occurredAt"], &history());

@@ -162,6 +162,19 @@ fn it_goes_on_behind_its_checkpoint() {
 }
 
 #[test]
+fn a_checkpoint_of_a_name_without_events_is_warned_of() {
+    let place = Place::new();
+    append(&place, "order-1");
+    let tail = |words: &[&str]| place.run(&[&["tail", "--checkpoint", "mailer"], words].concat()).stderr;
+    assert_eq!(tail(&["--category", "order", "--type", "T"]), "");
+    assert_eq!(
+        tail(&["--category", "ordre", "--type", "T", "--type", "Q"]),
+        "annals: no event is of category \"ordre\" yet, and the checkpoint passes all others\n\
+         annals: no event is of type \"Q\" yet, and the checkpoint passes all others\n"
+    );
+}
+
+#[test]
 fn a_stream_can_have_a_checkpoint_too() {
     let place = Place::new();
     for stream in ["a", "b", "a"] {

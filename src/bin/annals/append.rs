@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use annals::{Appended, ContentType, EventData, StreamId, Version};
-use anyhow::Context;
+use annals::{Appended, ContentType, EventData, Position, StreamId, Version};
+use anyhow::{Context, anyhow};
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     contract::{DATA_WHEN_NONE_GIVEN, Incoming, MetadataObject},
     input::{Lines, Source, parse_json},
     opening,
-    output::{self, Output},
+    output::{self, Output, OutputError},
 };
 
 /// A batch is one commit, which has no more bytes than this.
@@ -28,7 +28,19 @@ pub(crate) fn run(store: &Path, arguments: &AppendArguments) -> anyhow::Result<(
     let appended = store.append(&arguments.stream, arguments.expect, events)?;
     let printed = print(arguments, count, &appended);
     store.close()?;
-    printed
+    printed.map_err(|error| not_printed(error, arguments, &appended))
+}
+
+/// Says that the events are stored, where that was to be printed and couldn't be: who takes it for a failure stores them twice.
+fn not_printed(error: OutputError, arguments: &AppendArguments, appended: &Appended) -> anyhow::Error {
+    if error.is_broken_pipe() || appended.position == Position::NONE {
+        return error.into();
+    }
+    let Appended { version, position, .. } = appended;
+    let stream = &arguments.stream;
+    anyhow!(
+        "{error}, but the append is stored: {stream}, version {version}, position {position}; don't append it again"
+    )
 }
 
 /// The event that the options describe.
@@ -82,7 +94,7 @@ struct Report<'a> {
     repeated: bool,
 }
 
-fn print(arguments: &AppendArguments, count: usize, appended: &Appended) -> anyhow::Result<()> {
+fn print(arguments: &AppendArguments, count: usize, appended: &Appended) -> Result<(), OutputError> {
     let Appended { version, position, .. } = *appended;
     let report = Report {
         stream: arguments.stream.as_str(),
@@ -92,7 +104,7 @@ fn print(arguments: &AppendArguments, count: usize, appended: &Appended) -> anyh
         first_position: appended.first_position.get(),
         repeated: appended.repeated,
     };
-    Ok(Output::new().report(arguments.format, &report, |output, report| {
+    Output::new().report(arguments.format, &report, |output, report| {
         let stream = output::safe(report.stream);
         let remark = if report.repeated { " (was there already)" } else { "" };
         match count {
@@ -102,5 +114,5 @@ fn print(arguments: &AppendArguments, count: usize, appended: &Appended) -> anyh
             0 => output.line(format_args!("{stream}: nothing to append, version {version}")),
             _ => output.line(format_args!("{stream}: version {version}, position {position}{remark}")),
         }
-    })?)
+    })
 }

@@ -71,8 +71,9 @@ pub(crate) fn parse_occurred_at(text: &str) -> Result<OccurredAt, String> {
     if pieces.time_zone_annotation().is_some() {
         return Err(format!("{wanted} (a zone's name in brackets isn't kept)"));
     }
-    let (Some(time), Some(offset)) = (pieces.time(), pieces.to_numeric_offset()) else {
-        return Err(wanted.to_owned());
+    let Some(time) = pieces.time() else { return Err(wanted.to_owned()) };
+    let Some(offset) = pieces.to_numeric_offset() else {
+        return Err(format!("{wanted}: its offset is missing"));
     };
     if offset.seconds() % SECONDS_PER_MINUTE != 0 {
         return Err(format!("{wanted} (an offset is whole minutes)"));

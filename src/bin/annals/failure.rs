@@ -131,7 +131,7 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
         }
         Error::Io { source, .. } | Error::OutcomeUnknown { source, .. } => match source.kind() {
             io::ErrorKind::PermissionDenied => {
-                Some("run it as the user who owns the store's files, or have them give you access")
+                Some("run it as a user who has access to that path, or have its owner give it to you")
             }
             _ => advice_against_refusal(source),
         },
@@ -160,9 +160,9 @@ fn advice_against_refusal(error: &io::Error) -> Option<&'static str> {
             Some("make room on that disk and try again; what is stored stays, and can be read meanwhile")
         }
         Kind::ReadOnlyFilesystem => Some("mount that disk for writing; what is stored can be read meanwhile"),
-        Kind::NotFound => {
-            Some("look at the path: a file that is read must be there, and the directory that one is made in")
-        }
+        Kind::NotFound => Some(
+            "check the path: a file that is read must exist, and so must the directory in which something is made",
+        ),
         _ => None,
     }
 }

@@ -81,8 +81,9 @@ fn stopped(line: u64, told: &Told) -> Stopped {
         1 => format!("1 event up to line {line} is"),
         lines => format!("{lines} events up to line {line} are"),
     };
+    let raised = told.raised();
     Stopped(format!(
-        "the import was stopped: {stored} stored; import again to go on: what is stored isn't doubled"
+        "the import was stopped: {stored} stored{raised}; import again to go on: what is stored isn't doubled"
     ))
 }
 
@@ -366,6 +367,15 @@ impl Told {
         }
     }
 
+    /// What is said of times that are no longer the lines' own.
+    fn raised(&self) -> String {
+        match self.times_raised {
+            None | Some(0) => String::new(),
+            Some(1) => "; 1 was earlier than the one before it, and got its time".to_owned(),
+            Some(raised) => format!("; {raised} were earlier than the one before them, and got its time"),
+        }
+    }
+
     /// The import goes on where nobody reads what it tells.
     fn print(&mut self, format: Format, output: &mut Output) {
         if format == Format::Text || self.mute.is_some() {
@@ -402,9 +412,9 @@ fn whole(
         behind => format!(", and {behind} behind it"),
     };
     let Refused { line, reason } = refused;
-    let advice = advice(&reason, mappings, told.lines);
+    let (raised, advice) = (told.raised(), advice(&reason, mappings, told.lines));
     Err(reason.context(format!(
-        "the import stopped at line {line}, with {before} before it stored{behind}; {advice}"
+        "the import stopped at line {line}, with {before} before it stored{behind}{raised}; {advice}"
     )))
 }
 
@@ -412,6 +422,8 @@ fn whole(
 fn advice(reason: &anyhow::Error, mappings: &[Mapping], lines_stored: u64) -> &'static str {
     if !is_the_lines_fault(reason) {
         "import again: what is stored isn't doubled"
+    } else if mappings.is_empty() && lines_stored == 0 {
+        "mend the line and import again; lines of another program are taken with --map FIELD=PATH"
     } else if mappings.is_empty() {
         "mend the line and import again: what is stored isn't doubled"
     } else if lines_stored == 0 {
@@ -445,11 +457,7 @@ fn conclude(format: Format, told: Told) -> anyhow::Result<()> {
     if format == Format::Text {
         let streams = u64::try_from(told.streams_added_to.len()).unwrap_or(u64::MAX);
         let were = if told.repeated == 1 { "was" } else { "were" };
-        let raised = match told.times_raised {
-            None | Some(0) => String::new(),
-            Some(1) => "; 1 was earlier than the one before it, and got its time".to_owned(),
-            Some(raised) => format!("; {raised} were earlier than the one before them, and got its time"),
-        };
+        let raised = told.raised();
         let mut output = Output::new();
         output.line(format_args!(
             "imported {} into {} ({} {were} already there){raised}",

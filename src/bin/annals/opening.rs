@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use annals::{Clock, Creation, Error, EventStore, Follower, OpeningProgress, Options, ReadMode, SystemClock};
+use annals::{
+    BACKUP_MANIFEST, Clock, Creation, Error, EventStore, Follower, OpeningProgress, Options, ReadMode,
+    SystemClock,
+};
 
 use crate::{
     arguments::WritingArguments,
@@ -42,6 +45,12 @@ pub(crate) fn for_changing(path: &Path, wait: Duration) -> anyhow::Result<EventS
 
 /// Opens the store when no other process has it for writing any more, and says it if that takes long.
 fn wait_and_open(path: &Path, options: &Options, wait: Duration) -> annals::Result<EventStore> {
+    if path.join(BACKUP_MANIFEST).exists() {
+        failure::tell(&format!(
+            "warning: {} is a backup: with what is written to it, it goes another way than its store, whose next backup into it is refused",
+            path.display()
+        ));
+    }
     let open = |wait| {
         let options = options.clone().lock_wait(wait);
         showing_progress(options, Indexes::Kept, |options| EventStore::open_with(path, options))

@@ -65,6 +65,24 @@ impl Selection {
         Ok(())
     }
 
+    /// Says which names have no event yet, since a checkpoint goes past all that isn't of them.
+    pub(crate) fn tell_of_unknown_names(&self, store: &Reader) -> annals::Result<()> {
+        let asked = [
+            ("category", &self.category, store.categories()?),
+            ("type", &self.event_type, store.event_types()?),
+        ];
+        for (kind, asked, known) in asked {
+            for name in
+                asked.iter().filter(|name| !name.starts_with('$') && known.iter().all(|it| it.name != **name))
+            {
+                failure::tell(&format!(
+                    "no event is of {kind} {name:?} yet, and the checkpoint passes all others"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn narrow<B: Bound>(&self, mut query: Query<B>) -> Query<B> {
         for event_type in &self.event_type {
             query = query.event_type(event_type);

@@ -18,6 +18,9 @@ pub(crate) fn run(store: &Path, arguments: &TailArguments) -> anyhow::Result<()>
         None => (None, None),
     };
     let store = opening::for_reading(store)?;
+    if saving.is_some() {
+        arguments.selection.tell_of_unknown_names(&store)?;
+    }
     let subscription = subscribe(&store, arguments, saved)?;
     if arguments.follow {
         let canceller = subscription.canceller();
