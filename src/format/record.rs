@@ -195,6 +195,11 @@ pub(crate) fn length(bytes: &[u8]) -> Result<usize, &'static str> {
     Ok(length)
 }
 
+/// The position that the record at the beginning of `bytes` says, which has its fixed part.
+pub(crate) fn position(bytes: &[u8]) -> Position {
+    Position::new(get_u64(bytes, POSITION))
+}
+
 /// The records in a buffer that this program encoded itself, one after the other.
 pub(crate) fn split(mut encoded: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {

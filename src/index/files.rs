@@ -10,7 +10,9 @@ use crate::{
     disk::contract::{Disk, OpenMode},
     error::{Error, Result},
     format::{
+        frame::FrameKind,
         layout::bytes,
+        record::{self, RECORD_FIXED_BYTES},
         segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader},
     },
     index::{
@@ -19,10 +21,12 @@ use crate::{
         sealed::SealedIndex,
     },
     log::{
-        scan::is_end_of_chain,
+        scan::{ChainEnd, LastFrame, last_frame},
         segment::{Segment, index_path},
+        window::Window,
     },
     options::ReadMode,
+    position::Position,
     trace,
 };
 
@@ -67,15 +71,22 @@ impl IndexFiles {
         if is_its { Ok(index) } else { Err(IndexFault::Damaged("it is of another segment")) }
     }
 
-    /// Opens the index file of a segment, which must end where a frame of this log does.
+    /// Opens the index file of a segment, which must end where a frame of this log does, with that frame's last event: what is
+    /// appended goes on from what it says.
     pub(crate) fn open_index_of(&self, segment: &Segment) -> IndexResult<SealedIndex> {
         let index = self.open_index(&segment.header)?;
-        let is_its = is_end_of_chain(&*segment.file, &segment.header, &index.chain_end());
-        if is_its.map_err(IndexFault::Io)? {
-            Ok(index)
-        } else {
-            Err(IndexFault::Damaged("it is of another log"))
-        }
+        let end = index.chain_end();
+        let last = last_frame(&*segment.file, &segment.header, &end).map_err(IndexFault::Io)?;
+        let is_its = match last {
+            None => end == ChainEnd::beginning(&segment.header),
+            Some(last) => {
+                last.header.epoch == end.epoch
+                    && last.header.mode == end.mode
+                    && (last.header.kind == FrameKind::Seal) == end.seal.is_some()
+                    && next_position(segment, &last, &index)? == Some(end.next_position)
+            }
+        };
+        if is_its { Ok(index) } else { Err(IndexFault::Damaged("it is of another log")) }
     }
 
     /// Opens the stream directory.
@@ -133,4 +144,21 @@ pub(crate) fn index_error(path: &Path, fault: IndexFault) -> Error {
 /// The answer of a part that is in memory, which never fails.
 pub(crate) fn from_memory<T>(answer: IndexResult<T>) -> Result<T> {
     answer.map_err(|fault| index_error(Path::new("the index in memory"), fault))
+}
+
+/// The position behind a segment's last frame, in which the index finds the last event; none if that doesn't end the frame.
+fn next_position(segment: &Segment, last: &LastFrame, index: &SealedIndex) -> IndexResult<Option<Position>> {
+    if last.header.kind != FrameKind::Data {
+        return Ok(Some(last.header.first_position));
+    }
+    let Some(file_offset) = index.last_event_offset()? else { return Ok(None) };
+    if file_offset < last.file_offset {
+        return Ok(None);
+    }
+    let mut window = Window::new(0);
+    let file_bytes = segment.file.len().map_err(IndexFault::Io)?;
+    let record = window.get_with_zeros(&*segment.file, file_offset, RECORD_FIXED_BYTES, file_bytes);
+    let record = record.map_err(IndexFault::Io)?;
+    let ends = record::length(record).is_ok_and(|length| file_offset + bytes(length) == last.payload_end());
+    Ok(ends.then(|| record::position(record).next()))
 }

@@ -91,6 +91,13 @@ impl SealedIndex {
         (self.header.events > 0).then_some(self.header.times)
     }
 
+    /// Where the last event stands in the segment's file; none if there is no event.
+    pub(crate) fn last_event_offset(&self) -> IndexResult<Option<u64>> {
+        let Some(number) = self.header.events.checked_sub(1) else { return Ok(None) };
+        let place = self.place_at(&mut self.section(SealedSection::Offsets), number)?;
+        Ok(Some(place.get() - self.header.base.get()))
+    }
+
     fn section(&self, section: SealedSection) -> SectionReader<'_> {
         self.file.section(section as usize)
     }

@@ -265,10 +265,33 @@ pub(crate) fn is_end_of_chain(
     header: &SegmentHeader,
     end: &ChainEnd,
 ) -> io::Result<bool> {
-    let first = bytes(SEGMENT_HEADER_BYTES);
-    if end.file_offset == first {
+    if end.file_offset == bytes(SEGMENT_HEADER_BYTES) {
         return Ok(end.chain == header.chain);
     }
+    Ok(last_frame(file, header, end)?.is_some())
+}
+
+/// A frame, and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct LastFrame {
+    pub(crate) header: FrameHeader,
+    pub(crate) file_offset: u64,
+}
+
+impl LastFrame {
+    /// Where its payload ends in the file.
+    pub(crate) fn payload_end(&self) -> u64 {
+        self.file_offset + bytes(FRAME_HEADER_BYTES) + u64::from(self.header.payload_bytes)
+    }
+}
+
+/// The frame that ends there, and whose checksum the chain has there; none if there is no such frame.
+pub(crate) fn last_frame(
+    file: &dyn DiskFile,
+    header: &SegmentHeader,
+    end: &ChainEnd,
+) -> io::Result<Option<LastFrame>> {
+    let first = bytes(SEGMENT_HEADER_BYTES);
     let file_bytes = file.len()?;
     let mut window = Window::new(0);
     let mut behind = end.file_offset;
@@ -284,12 +307,13 @@ pub(crate) fn is_end_of_chain(
                 && found.store_id == header.store_id
             {
                 // Any other that seems to end here is an event's data.
-                return has_payload(file, &found, at, file_bytes);
+                let is_whole = has_payload(file, &found, at, file_bytes)?;
+                return Ok(is_whole.then_some(LastFrame { header: found, file_offset: at }));
             }
         }
         behind = start;
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Whether a file that ends within a frame lacks nothing but zeros of it, which a cut may leave off; of one that goes on, that isn't

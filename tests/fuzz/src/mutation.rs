@@ -83,6 +83,10 @@ fn change_files(files: &mut Vec<PackedFile>, room: usize, random: &mut Random) {
         }
         (Some(file), _) => {
             let room = room.min(usize::from(u16::MAX)) + file.packed.len();
+            if room == 0 {
+                // libFuzzer changes no bytes where there may be none.
+                return;
+            }
             let before = file.packed.len();
             file.packed.resize(room, 0);
             let after = libfuzzer_sys::fuzzer_mutate(&mut file.packed, before, room);
