@@ -15,6 +15,9 @@ use crate::{
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// How [`Error::Locked`]'s holder begins where it is this process, in front of what `writer.pid` says.
+pub(crate) const HELD_HERE: &str = "this very ";
+
 /// What went wrong, where, and what to do. The source, where there is one, isn't part of the message.
 ///
 /// Errors are cheap to clone: all callers of one failed write get the same.
@@ -171,7 +174,8 @@ pub enum Error {
     Locked {
         /// The store's directory.
         path: PathBuf,
-        /// Who has it, as far as it is known.
+        /// Who has it, as far as it is known: `process 4711 (shop)`, or `this very process 4711 (shop)` where the program that
+        /// asks has the store open already.
         holder: String,
     },
 

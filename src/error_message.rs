@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     backup_error::BACKUP_MANIFEST,
     cursor::Cursor,
-    error::Error,
+    error::{Error, HELD_HERE},
     position::{ExpectedVersion, Position, Version},
     stream::StreamId,
 };
@@ -135,11 +135,14 @@ impl Error {
     /// The messages about files and directories, and about what failed with them.
     fn fmt_of_file(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Locked { path, holder } => write!(
-                formatter,
-                "{} is open for writing by {holder}: end that, or wait for it",
-                path.display()
-            ),
+            Self::Locked { path, holder } => {
+                let remedy = if holder.starts_with(HELD_HERE) {
+                    "share that store, in an Arc, or close it first"
+                } else {
+                    "end that, or wait for it"
+                };
+                write!(formatter, "{} is open for writing by {holder}: {remedy}", path.display())
+            }
             Self::NotAStore { path, reason } => {
                 write!(formatter, "{} is not an Annals store: {reason}", path.display())
             }

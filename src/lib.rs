@@ -55,7 +55,8 @@
 //!
 //! One [`EventStore`] at a time writes; it holds the directory's lock, and a second one is told who has it ([`Error::Locked`]) or waits
 //! ([`Options::lock_wait`]). Its methods take `&self`: threads share it by reference, or in an
-//! [`Arc`](std::sync::Arc), which [`Arc::into_inner`](std::sync::Arc::into_inner) takes it out of to be closed. What it derefs to, and what cloning it gives, is a [`Reader`].
+//! [`Arc`](std::sync::Arc), which [`Arc::into_inner`](std::sync::Arc::into_inner) takes it out of to be closed, once every clone and
+//! every [`Repository`] that has one is dropped. What it derefs to, and what cloning it gives, is a [`Reader`].
 //! Any number of `Reader`s in the process and of [`Follower`]s in others read beside it, and wait for nobody. Nothing here needs an async runtime; what waits blocks its thread, or is awaited
 //! on yours ([`EventStore::submit`], the feature `async`).
 //!

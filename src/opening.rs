@@ -7,12 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     committed::{Committed, CommittedState},
     disk::contract::{DirectoryLock, Disk, EntryKind, OpenMode},
-    error::{Error, Result},
+    error::{Error, HELD_HERE, Result},
     format::{control::StoreMeta, frame::EpochMode},
     index::{
         files::{Access, IndexFiles},
@@ -42,6 +43,10 @@ const LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// How much of writer.pid is shown, in bytes.
 const HOLDER_BYTES_MAX: usize = 200;
+
+/// The stores that this process has open for writing, by their ids: what writer.pid says of a process doesn't tell, since two
+/// containers that share a disk may each have a process of that number and name.
+static OPEN_HERE: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
 /// A store that is open, before its threads.
 #[derive(Debug)]
@@ -111,7 +116,7 @@ pub(crate) fn open_locked(
     let head = Head::open(&**disk, path, meta.store_id, epoch, reached);
     let core = Core::new(log, Arc::clone(&committed), head, options.durability, last_timestamp);
     trace::info("opened", path, format_args!("{} events", committed.head()));
-    Ok(Opened { core, committed, lock })
+    Ok(Opened { core, committed, lock: Box::new(HeldHere::new(meta.store_id, lock)) })
 }
 
 /// The index file of the last segment's beginning, as the last closing left it, if it can be used: what it is
@@ -255,7 +260,50 @@ pub(crate) fn write_holder(disk: &dyn Disk, store: &Path) {
     }
 }
 
+/// The lock of a store that is open for writing in this process, which is noted for as long.
+#[derive(Debug)]
+struct HeldHere {
+    store_id: u64,
+    process: u32,
+    _lock: Box<dyn DirectoryLock>,
+}
+
+impl HeldHere {
+    fn new(store_id: u64, lock: Box<dyn DirectoryLock>) -> Self {
+        OPEN_HERE.lock().push(store_id);
+        Self { store_id, process: std::process::id(), _lock: lock }
+    }
+}
+
+impl DirectoryLock for HeldHere {}
+
+impl Drop for HeldHere {
+    fn drop(&mut self) {
+        // A forked child has nothing of it, and may find the list locked by a thread that it hasn't got.
+        if self.process == std::process::id() {
+            let mut open = OPEN_HERE.lock();
+            // One entry: a copy of a store, opened beside it, has the same id.
+            if let Some(place) = open.iter().position(|id| *id == self.store_id) {
+                open.swap_remove(place);
+            }
+        }
+    }
+}
+
+/// Who has the store, as the note says, and whether that is this process.
 fn read_holder(disk: &dyn Disk, store: &Path) -> String {
+    let note = read_note(disk, store);
+    let is_named = note.starts_with(&format!("process {} (", std::process::id()));
+    let is_open_here = || {
+        creation::read_meta(disk, store)
+            .ok()
+            .flatten()
+            .is_some_and(|meta| OPEN_HERE.lock().contains(&meta.store_id))
+    };
+    if is_named && is_open_here() { format!("{HELD_HERE}{note}") } else { note }
+}
+
+fn read_note(disk: &dyn Disk, store: &Path) -> String {
     let read = || -> io::Result<String> {
         let file = disk.open(&holder_path(store), OpenMode::Read)?;
         let mut note = [0; HOLDER_BYTES_MAX];

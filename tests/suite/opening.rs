@@ -119,6 +119,31 @@ fn a_second_writer_is_told_who_has_the_store__X27_C18() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn who_opens_a_store_twice_in_one_process_is_told_to_share_it__X27() -> Outcome {
+    let (store, directory) = store().into_parts();
+    let told = |path: &Path| EventStore::open(path).map(|_| ()).expect_err("locked").to_string();
+    let message = told(store.path());
+    let here = format!("is open for writing by this very process {} (", std::process::id());
+    assert!(message.contains(&here), "{message}");
+    assert!(message.ends_with("): share that store, in an Arc, or close it first"), "{message}");
+
+    // A note that names this process isn't enough: one in another container may have its number.
+    let other = directory.path().join("other");
+    EventStore::open(&other)?.close()?;
+    let lock = fs::File::open(&other)?;
+    lock.lock()?;
+    let message = told(&other);
+    let named = format!("is open for writing by process {} (", std::process::id());
+    assert!(message.contains(&named) && message.ends_with("): end that, or wait for it"), "{message}");
+
+    // And one that names another process isn't this one, though the store is open here.
+    fs::write(store.path().join("writer.pid"), "process 1234567890 (shop)\n")?;
+    let message = told(store.path());
+    assert!(message.ends_with("by process 1234567890 (shop): end that, or wait for it"), "{message}");
+    Ok(())
+}
+
 /// Tells when a lock is tried and another has it.
 #[derive(Debug)]
 struct Refusals(Sender<()>);
