@@ -1,14 +1,15 @@
 //! All that docs/guide.md shows, as one program: the box office of a theatre.
 
 use std::{
-    collections::BTreeMap, convert::Infallible, error::Error, fmt, path::Path, sync::Arc, time::Duration,
+    collections::BTreeMap, convert::Infallible, error::Error, fmt, fs, path::Path, sync::Arc, thread,
+    time::Duration,
 };
 
 use annals::{
-    Aggregate, Bincode, Commit, Context, Delivery, Durability, EventData, EventStore, EventTypeDefinition,
-    EveryNEvents, ExecuteError, ExpectedVersion, Follower, Given, Handle, Options, Output, Position,
-    ProcessManager, Projection, Query, Repository, Retry, Runner, SavedCursor, StoredEvent, StreamId,
-    Upcasters, Validation, Version, naming_hint, project,
+    Aggregate, Bincode, Commit, Context, Cursor, Delivery, Durability, EventData, EventStore,
+    EventTypeDefinition, EveryNEvents, ExecuteError, ExpectedVersion, Follower, Given, Handle, Options,
+    Output, Position, ProcessManager, Projection, Query, Repository, Retry, Runner, SavedCursor, SimDisk,
+    StoredEvent, StreamId, Upcasters, Validation, Version, naming_hint, project,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,8 @@ fn main() -> Outcome {
     subscribe(path)?;
     read_models(path)?;
     answer_events(path)?;
-    from_another_process(path)
+    from_another_process(path)?;
+    on_a_simulated_disk()
 }
 
 fn open_and_append(path: &Path) -> Outcome {
@@ -216,6 +218,10 @@ fn commands(path: &Path) -> Outcome {
     let commit = shows.add_to(Commit::new(), &premiere, [leave], &context)?;
     store.commit(shows.add_to(commit, &matinee, [enter], &context)?)?;
 
+    // Who holds the store in an `Arc`, and so a repository, lets go of it first.
+    drop((shows, patient));
+    Arc::into_inner(store).ok_or("somebody still has the store")?.close()?;
+
     test_an_aggregate();
     Ok(())
 }
@@ -332,6 +338,19 @@ fn subscribe(path: &Path) -> Outcome {
     }
     store.save_checkpoint("mailer", subscription.cursor())?;
     assert_eq!(mails, 5);
+
+    let subscription = store.subscribe(Query::all().category("show"));
+    let canceller = subscription.canceller();
+    let printer = thread::spawn(move || -> annals::Result<()> {
+        for delivery in subscription {
+            if let Delivery::Event(event) = delivery? {
+                println!("{} {}", event.stream, event.event_type);
+            }
+        }
+        Ok(())
+    });
+    canceller.cancel(); // it is woken if it waits, and its loop ends
+    printer.join().map_err(|_| "the printer panicked")??;
     Ok(())
 }
 
@@ -408,5 +427,33 @@ fn from_another_process(path: &Path) -> Outcome {
     let follower = Follower::open(path)?;
     let last = follower.wait_beyond(Position::NONE, Duration::from_secs(10))?;
     assert_eq!(last, follower.last_position());
+
+    let file = Path::new("printer.cursor");
+    let saved = if file.exists() { fs::read_to_string(file)?.parse()? } else { Cursor::START };
+    let mut subscription = follower.subscribe(Query::all().category("show").after_cursor(saved));
+    let canceller = subscription.canceller(); // for who is to end it, such as the handler of a signal
+    while let Some(delivery) = subscription.next().transpose()? {
+        match delivery {
+            Delivery::Event(event) => println!("{} {}", event.stream, event.event_type),
+            _ => canceller.cancel(), // all is caught up; a program that goes on has nothing to do here
+        }
+        // Whole or not at all, wherever the program ends: a new file takes the old one's place.
+        fs::write("printer.cursor.new", subscription.cursor().to_string())?;
+        fs::rename("printer.cursor.new", file)?;
+    }
+    Ok(())
+}
+
+fn on_a_simulated_disk() -> Outcome {
+    let disk = SimDisk::new(1);
+    let open =
+        || EventStore::open_on(Arc::new(disk.mount()), "/theatre", Options::new().segment_bytes(32 << 10));
+    let play = StreamId::new("play-hamlet")?;
+
+    let store = open()?;
+    store.append(&play, ExpectedVersion::NoStream, [EventData::new("PlayStaged", "")])?;
+    disk.power_cut(); // the store is dead, and so is what it hadn't synced
+    drop(store);
+    assert_eq!(open()?.stream_version(&play)?, Version::new(1));
     Ok(())
 }

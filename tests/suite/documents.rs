@@ -94,6 +94,16 @@ fn a_process_manager_answers_each_order_once() -> Outcome {
     check_example("process_manager")
 }
 
+#[test]
+fn what_stood_for_personal_data_says_nothing_when_they_are_forgotten() -> Outcome {
+    check_example("personal_data")
+}
+
+#[test]
+fn an_append_and_what_comes_are_awaited_without_a_runtime_of_ours() -> Outcome {
+    check_example("awaiting")
+}
+
 /// The guide shows parts of programs that are built and run: each of its blocks stands in one of them, line by line.
 #[test]
 fn every_block_of_the_guide_is_part_of_an_example_that_runs() -> Outcome {
