@@ -40,7 +40,8 @@
 //!   another was first, and uses snapshots; [`Given`] tests it.
 //! - [`Projection`] is what a program makes of the events, [`ProcessManager`] what answers them with others; a [`Runner`] gives
 //!   them each event, on a thread of their own, and keeps how far they have come.
-//! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth.
+//! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth. It
+//!   is what the program of its time made of the events: see [`Aggregate::STATE_VERSION`].
 //! - [`backup`] copies a store while it is written to, and [`restore`] brings it back, as of any moment.
 //! - [`verify`] checks every byte of a store, and [`repair`] makes a damaged one whole as far as that goes; [`PowerCuts`] tests
 //!   programs against power cuts, on a [`SimDisk`].
