@@ -10,32 +10,32 @@ use uuid::Uuid;
 /// A text of a person's, as an event has it.
 #[derive(Clone, PartialEq, Serialize, Deserialize, Debug)]
 struct Sealed {
-    person: Uuid,
-    token: Uuid,
+    person: String,
+    token: String,
 }
 
 /// What opens it. Here a map, so that the program can be run; in use a table, in a database that deletes rows when it is
 /// told to, and outlives the program.
 #[derive(Default)]
 struct Vault {
-    texts: BTreeMap<(Uuid, Uuid), String>,
+    texts: BTreeMap<(String, String), String>,
 }
 
 impl Vault {
     /// Keeps the text. To be called before the event is made that has what comes back.
-    fn seal(&mut self, person: Uuid, text: &str) -> Sealed {
-        let token = Uuid::now_v7();
-        self.texts.insert((person, token), text.to_owned());
+    fn seal(&mut self, person: &str, text: &str) -> Sealed {
+        let (person, token) = (person.to_owned(), Uuid::now_v7().to_string());
+        self.texts.insert((person.clone(), token.clone()), text.to_owned());
         Sealed { person, token }
     }
 
     /// The text; none if its person was forgotten.
     fn open(&self, sealed: &Sealed) -> Option<&str> {
-        self.texts.get(&(sealed.person, sealed.token)).map(String::as_str)
+        self.texts.get(&(sealed.person.clone(), sealed.token.clone())).map(String::as_str)
     }
 
-    fn forget(&mut self, person: Uuid) {
-        self.texts.retain(|(of, _), _| *of != person);
+    fn forget(&mut self, person: &str) {
+        self.texts.retain(|(of, _), _| of != person);
     }
 }
 
@@ -50,16 +50,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut vault = Vault::default();
 
     // The stream is named by a number that was drawn, and not by an e-mail address: names can't be forgotten.
-    let person = Uuid::now_v7();
-    let guest = StreamId::from_parts("guest", &person.to_string())?;
-    let registered = GuestEvent::GuestRegistered { name: vault.seal(person, "Ann Miller") };
+    let person = Uuid::now_v7().to_string();
+    let guest = StreamId::from_parts("guest", &person)?;
+    let registered = GuestEvent::GuestRegistered { name: vault.seal(&person, "Ann Miller") };
     store.append(&guest, ExpectedVersion::NoStream, [EventData::encode(&registered)?])?;
 
     let event = store.read_stream(&guest).next().ok_or("a guest")??;
     let GuestEvent::GuestRegistered { name } = event.decode()?;
     assert_eq!(vault.open(&name), Some("Ann Miller"));
 
-    vault.forget(person);
+    vault.forget(&person);
     assert_eq!(vault.open(&name), None, "the event is there, and says no more who it was");
     store.close()?;
     Ok(())
