@@ -136,12 +136,12 @@ impl Error {
     fn fmt_of_file(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked { path, holder } => {
-                let remedy = if holder.starts_with(HELD_HERE) {
-                    "share that store, in an Arc, or close it first"
-                } else {
-                    "end that, or wait for it"
-                };
-                write!(formatter, "{} is open for writing by {holder}: {remedy}", path.display())
+                write!(
+                    formatter,
+                    "{} is open for writing by {holder}: {}",
+                    path.display(),
+                    what_frees(holder)
+                )
             }
             Self::NotAStore { path, reason } => {
                 write!(formatter, "{} is not an Annals store: {reason}", path.display())
@@ -193,6 +193,15 @@ impl Error {
             ),
             _ => Ok(()),
         }
+    }
+}
+
+/// What lets another writer open a store that this one has.
+fn what_frees(holder: &str) -> &'static str {
+    if holder.starts_with(HELD_HERE) {
+        "share that store, in an Arc, or close it first"
+    } else {
+        "end that, or wait for it"
     }
 }
 

@@ -1,7 +1,7 @@
 //! All that docs/guide.md shows, as one program: the box office of a theatre.
 
 use std::{
-    collections::BTreeMap, convert::Infallible, error::Error, fmt, fs, path::Path, sync::Arc, thread,
+    collections::BTreeMap, convert::Infallible, error::Error, fmt, path::Path, sync::Arc, thread,
     time::Duration,
 };
 
@@ -341,16 +341,18 @@ fn subscribe(path: &Path) -> Outcome {
 
     let subscription = store.subscribe(Query::all().category("show"));
     let canceller = subscription.canceller();
-    let printer = thread::spawn(move || -> annals::Result<()> {
+    let counter = thread::spawn(move || -> annals::Result<u64> {
+        let mut reservations = 0;
         for delivery in subscription {
             if let Delivery::Event(event) = delivery? {
-                println!("{} {}", event.stream, event.event_type);
+                reservations += u64::from(event.event_type == "SeatsReserved");
             }
         }
-        Ok(())
+        Ok(reservations)
     });
     canceller.cancel(); // it is woken if it waits, and its loop ends
-    printer.join().map_err(|_| "the printer panicked")??;
+    let reservations = counter.join().map_err(|_| "the counter panicked")??;
+    assert!(reservations <= 5);
     Ok(())
 }
 
@@ -428,19 +430,20 @@ fn from_another_process(path: &Path) -> Outcome {
     let last = follower.wait_beyond(Position::NONE, Duration::from_secs(10))?;
     assert_eq!(last, follower.last_position());
 
-    let file = Path::new("printer.cursor");
-    let saved = if file.exists() { fs::read_to_string(file)?.parse()? } else { Cursor::START };
-    let mut subscription = follower.subscribe(Query::all().category("show").after_cursor(saved));
+    // In use, a row of your database.
+    let (mut reservations, mut kept) = (0, Cursor::START.to_string());
+
+    let mut subscription = follower.subscribe(Query::all().category("show").after_cursor(kept.parse()?));
     let canceller = subscription.canceller(); // for who is to end it, such as the handler of a signal
     while let Some(delivery) = subscription.next().transpose()? {
         match delivery {
-            Delivery::Event(event) => println!("{} {}", event.stream, event.event_type),
+            Delivery::Event(event) => reservations += u64::from(event.event_type == "SeatsReserved"),
             _ => canceller.cancel(), // all is caught up; a program that goes on has nothing to do here
         }
-        // Whole or not at all, wherever the program ends: a new file takes the old one's place.
-        fs::write("printer.cursor.new", subscription.cursor().to_string())?;
-        fs::rename("printer.cursor.new", file)?;
+        kept = subscription.cursor().to_string();
     }
+    let news = follower.read(Query::all().category("show").after_cursor(kept.parse()?));
+    assert_eq!((reservations, news.count()), (5, 0));
     Ok(())
 }
 
