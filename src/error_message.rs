@@ -1,6 +1,6 @@
 //! What each error says: what, where, and what to do.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use crate::{
     backup_error::BACKUP_MANIFEST,
@@ -135,14 +135,7 @@ impl Error {
     /// The messages about files and directories, and about what failed with them.
     fn fmt_of_file(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Locked { path, holder } => {
-                write!(
-                    formatter,
-                    "{} is open for writing by {holder}: {}",
-                    path.display(),
-                    what_frees(holder)
-                )
-            }
+            Self::Locked { path, holder } => formatter.write_str(&locked_message(path, holder)),
             Self::NotAStore { path, reason } => {
                 write!(formatter, "{} is not an Annals store: {reason}", path.display())
             }
@@ -196,13 +189,13 @@ impl Error {
     }
 }
 
-/// What lets another writer open a store that this one has.
-fn what_frees(holder: &str) -> &'static str {
-    if holder.starts_with(HELD_HERE) {
+fn locked_message(path: &Path, holder: &str) -> String {
+    let remedy = if holder.starts_with(HELD_HERE) {
         "share that store, in an Arc, or close it first"
     } else {
         "end that, or wait for it"
-    }
+    };
+    format!("{} is open for writing by {holder}: {remedy}", path.display())
 }
 
 fn conflict_message(stream: &StreamId, expected: ExpectedVersion, actual: Version) -> String {
