@@ -171,7 +171,8 @@ pub enum Error {
     Locked {
         /// The store's directory.
         path: PathBuf,
-        /// Who has it, as far as it is known.
+        /// Who has it, as far as it is known: `process 4711 (shop)`. It may be this very process: then share the store that is
+        /// open, in an [`Arc`](std::sync::Arc).
         holder: String,
     },
 

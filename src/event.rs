@@ -74,7 +74,8 @@ pub struct EventData {
 }
 
 impl EventData {
-    /// An event with a payload of bytes.
+    /// An event with a payload of bytes, of which nothing is said ([`ContentType::BYTES`]), also where they are JSON:
+    /// [`json`](Self::json) says so, and so does [`with_content_type`](Self::with_content_type).
     pub fn new(event_type: impl Into<String>, data: impl Into<Vec<u8>>) -> Self {
         Self {
             id: None,
@@ -97,7 +98,8 @@ impl EventData {
         Ok(Self::new(event_type, encode_json(data)?).with_content_type(ContentType::JSON))
     }
 
-    /// The same event with this id.
+    /// The same event with this id, by which an append can be repeated: in one stream an id names one event for ever. Another
+    /// stream may have an event of the same id.
     #[must_use]
     pub fn with_id(mut self, id: impl Into<EventId>) -> Self {
         self.id = Some(id.into());

@@ -40,7 +40,8 @@
 //!   another was first, and uses snapshots; [`Given`] tests it.
 //! - [`Projection`] is what a program makes of the events, [`ProcessManager`] what answers them with others; a [`Runner`] gives
 //!   them each event, on a thread of their own, and keeps how far they have come.
-//! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth.
+//! - [`Snapshot`] is a state that was kept, so that not all events have to be read again: a cache, never the truth. It
+//!   is what the program of its time made of the events: see [`Aggregate::STATE_VERSION`].
 //! - [`backup`] copies a store while it is written to, and [`restore`] brings it back, as of any moment.
 //! - [`verify`] checks every byte of a store, and [`repair`] makes a damaged one whole as far as that goes; [`PowerCuts`] tests
 //!   programs against power cuts, on a [`SimDisk`].
@@ -55,7 +56,8 @@
 //!
 //! One [`EventStore`] at a time writes; it holds the directory's lock, and a second one is told who has it ([`Error::Locked`]) or waits
 //! ([`Options::lock_wait`]). Its methods take `&self`: threads share it by reference, or in an
-//! [`Arc`](std::sync::Arc), which [`Arc::into_inner`](std::sync::Arc::into_inner) takes it out of to be closed. What it derefs to, and what cloning it gives, is a [`Reader`].
+//! [`Arc`](std::sync::Arc), which [`Arc::into_inner`](std::sync::Arc::into_inner) takes it out of to be closed, once every clone and
+//! every [`Repository`] that has one is dropped. What it derefs to, and what cloning it gives, is a [`Reader`].
 //! Any number of `Reader`s in the process and of [`Follower`]s in others read beside it, and wait for nobody. Nothing here needs an async runtime; what waits blocks its thread, or is awaited
 //! on yours ([`EventStore::submit`], the feature `async`).
 //!

@@ -213,7 +213,8 @@ impl Options {
         self
     }
 
-    /// How old events are read, of which a program understands only newer forms; for a store and for a follower.
+    /// How old events are read, of which a program understands only newer forms; for a store and for a follower. Snapshots
+    /// that were taken before know nothing of a new step: see [`Upcasters`].
     #[must_use]
     pub fn upcasters(mut self, upcasters: Upcasters) -> Self {
         self.upcasters = Arc::new(upcasters);

@@ -145,8 +145,9 @@ impl EventStore {
 
     /// Appends events to a stream, all or none, and waits until they are stored.
     ///
-    /// Events with ids of their caller may be appended again: if all are there already, in this order, that
-    /// is a success, and nothing is written. No events: only the expected version is checked.
+    /// Events with ids of their caller may be appended again: if all are there already in this stream, in this order, that
+    /// is a success, and nothing is written. Ids are looked for in the stream alone: in two streams the same id is two
+    /// events. No events: only the expected version is checked.
     ///
     /// # Durability
     ///

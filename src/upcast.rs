@@ -36,6 +36,11 @@ use crate::{
 /// version must be: as the source of a step, as the target of one, or by [`knows`](Self::knows). An event with another
 /// version can't be read; the error is [`Error::UnknownSchemaVersion`](crate::Error::UnknownSchemaVersion).
 ///
+/// What was made of events before isn't made anew. A snapshot has the state that the old reading led to, and the events before it
+/// aren't read again: who adds a step by which old events mean something else raises
+/// [`Aggregate::STATE_VERSION`](crate::Aggregate::STATE_VERSION), which passes over the snapshots that there are, and
+/// [rebuilds](crate::RunningProjection::rebuild) the projections that it concerns.
+///
 /// ```
 /// use annals::{EventData, EventStore, ExpectedVersion, Invalid, Options, Query, StreamId, Upcasters};
 /// use serde_json::{Value, json};

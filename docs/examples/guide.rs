@@ -1,14 +1,15 @@
 //! All that docs/guide.md shows, as one program: the box office of a theatre.
 
 use std::{
-    collections::BTreeMap, convert::Infallible, error::Error, fmt, path::Path, sync::Arc, time::Duration,
+    collections::BTreeMap, convert::Infallible, error::Error, fmt, path::Path, sync::Arc, thread,
+    time::Duration,
 };
 
 use annals::{
-    Aggregate, Bincode, Commit, Context, Delivery, Durability, EventData, EventStore, EventTypeDefinition,
-    EveryNEvents, ExecuteError, ExpectedVersion, Follower, Given, Handle, Options, Output, Position,
-    ProcessManager, Projection, Query, Repository, Retry, Runner, SavedCursor, StoredEvent, StreamId,
-    Upcasters, Validation, Version, naming_hint, project,
+    Aggregate, Bincode, Commit, Context, Cursor, Delivery, Durability, EventData, EventStore,
+    EventTypeDefinition, EveryNEvents, ExecuteError, ExpectedVersion, Follower, Given, Handle, Options,
+    Output, Position, ProcessManager, Projection, Query, Repository, Retry, Runner, SavedCursor, SimDisk,
+    StoredEvent, StreamId, Upcasters, Validation, Version, naming_hint, project,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,8 @@ fn main() -> Outcome {
     subscribe(path)?;
     read_models(path)?;
     answer_events(path)?;
-    from_another_process(path)
+    from_another_process(path)?;
+    on_a_simulated_disk()
 }
 
 fn open_and_append(path: &Path) -> Outcome {
@@ -216,6 +218,10 @@ fn commands(path: &Path) -> Outcome {
     let commit = shows.add_to(Commit::new(), &premiere, [leave], &context)?;
     store.commit(shows.add_to(commit, &matinee, [enter], &context)?)?;
 
+    // Who holds the store in an `Arc`, and so a repository, lets go of it first.
+    drop((shows, patient));
+    Arc::into_inner(store).ok_or("somebody still has the store")?.close()?;
+
     test_an_aggregate();
     Ok(())
 }
@@ -332,6 +338,21 @@ fn subscribe(path: &Path) -> Outcome {
     }
     store.save_checkpoint("mailer", subscription.cursor())?;
     assert_eq!(mails, 5);
+
+    let subscription = store.subscribe(Query::all().category("show"));
+    let canceller = subscription.canceller();
+    let counter = thread::spawn(move || -> annals::Result<u64> {
+        let mut reservations = 0;
+        for delivery in subscription {
+            if let Delivery::Event(event) = delivery? {
+                reservations += u64::from(event.event_type == "SeatsReserved");
+            }
+        }
+        Ok(reservations)
+    });
+    canceller.cancel(); // it is woken if it waits, and its loop ends
+    let reservations = counter.join().map_err(|_| "the counter panicked")??;
+    assert!(reservations <= 5);
     Ok(())
 }
 
@@ -408,5 +429,34 @@ fn from_another_process(path: &Path) -> Outcome {
     let follower = Follower::open(path)?;
     let last = follower.wait_beyond(Position::NONE, Duration::from_secs(10))?;
     assert_eq!(last, follower.last_position());
+
+    // In use, a row of your database.
+    let (mut reservations, mut kept) = (0, Cursor::START.to_string());
+
+    let mut subscription = follower.subscribe(Query::all().category("show").after_cursor(kept.parse()?));
+    let canceller = subscription.canceller(); // for who is to end it, such as the handler of a signal
+    while let Some(delivery) = subscription.next().transpose()? {
+        match delivery {
+            Delivery::Event(event) => reservations += u64::from(event.event_type == "SeatsReserved"),
+            _ => canceller.cancel(), // all is caught up; a program that goes on has nothing to do here
+        }
+        kept = subscription.cursor().to_string();
+    }
+    let news = follower.read(Query::all().category("show").after_cursor(kept.parse()?));
+    assert_eq!((reservations, news.count()), (5, 0));
+    Ok(())
+}
+
+fn on_a_simulated_disk() -> Outcome {
+    let disk = SimDisk::new(1);
+    let open =
+        || EventStore::open_on(Arc::new(disk.mount()), "/theatre", Options::new().segment_bytes(32 << 10));
+    let play = StreamId::new("play-hamlet")?;
+
+    let store = open()?;
+    store.append(&play, ExpectedVersion::NoStream, [EventData::new("PlayStaged", "")])?;
+    disk.power_cut(); // the store is dead, and so is what it hadn't synced
+    drop(store);
+    assert_eq!(open()?.stream_version(&play)?, Version::new(1));
     Ok(())
 }

@@ -2,19 +2,21 @@
 
 use std::error::Error;
 
-use annals::{EventData, EventStore, ExpectedVersion, Query, StreamId};
+use annals::{EventData, EventId, EventStore, ExpectedVersion, Query, StreamId};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let store = EventStore::open("shop.annals")?; // a directory, made if it isn't there
     let order = StreamId::new("order-17")?;
 
-    // A new stream: that nobody else has made it is checked at the moment when the event is stored.
-    let placed = EventData::json("OrderPlaced", &serde_json::json!({ "item": "book", "cents": 1999 }))?;
+    // A new stream: that nobody else has made it is checked at the moment when the event is stored. An event with an id is
+    // stored once in its stream: run again, the program finds what it stored before.
+    let placed = EventData::json("OrderPlaced", &serde_json::json!({ "item": "book", "cents": 1999 }))?
+        .with_id(EventId::new("place-17")?);
     let appended = store.append(&order, ExpectedVersion::NoStream, [placed])?;
 
     // The next event, for the version that was seen. If somebody else was first, that is a conflict.
     let paid = EventData::json("OrderPaid", &serde_json::json!({ "cents": 1999 }))?;
-    store.append(&order, appended.version, [paid.clone()])?;
+    store.append(&order, appended.version, [paid.clone().with_id(EventId::new("pay-17")?)])?;
     if let Err(error) = store.append(&order, appended.version, [paid]) {
         assert!(error.is_conflict());
         assert_eq!(error.to_string(), "Expected version 1, but current is 2 (stream \"order-17\")");

@@ -68,8 +68,10 @@ pub trait Aggregate: Default {
     /// ones: else each would begin with the other's states, or pass them over and replace them.
     const STATE_TYPE: &'static str = Self::CATEGORY;
 
-    /// The version of the state's own form, as snapshots keep it. Raise it when the fields change, or what `apply` makes
-    /// of events: snapshots of another version are ignored then.
+    /// The version of the state, as snapshots keep it. Raise it when the fields change, when `apply` makes something else of
+    /// events, and when [`Upcasters`](crate::Upcasters) or a changed type do: a snapshot has in it what the program of
+    /// its time made of the events before it, and those aren't read again. Snapshots of another version are passed over, and
+    /// the state is made of the events anew.
     const STATE_VERSION: u32 = 1;
 
     /// Takes an event in.

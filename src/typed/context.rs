@@ -135,7 +135,8 @@ impl Context {
         self
     }
 
-    /// The same context, with the address that the command came from (custom key `ipAddress`).
+    /// The same context, with the address that the command came from (custom key `ipAddress`). It is stored with each event,
+    /// readable, and can't be taken out again.
     #[must_use]
     pub fn ip_address(self, address: impl Into<String>) -> Self {
         self.with(IP_ADDRESS_KEY, address.into())

@@ -12,6 +12,10 @@ use crate::typed::retry::{Retry, random_number};
 /// else. Where another was first to write what a process manager's output relies on, that is made anew up to 30 times before
 /// it counts as a failed try.
 ///
+/// A panic is never tried again and never left out. On a runner's own thread it ends the runner, with
+/// [`RunError::Panicked`](crate::RunError::Panicked); [`Runner::run_to_end`](crate::Runner::run_to_end) and
+/// [`run_process_to_end`](crate::Runner::run_process_to_end) let it through to their caller.
+///
 /// ```
 /// use std::time::Duration;
 ///

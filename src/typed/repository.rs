@@ -369,7 +369,8 @@ where
     S::Target: AsRef<Reader>,
 {
     /// The same, with snapshots: loading begins with one, and a save takes one when the policy says so. States are written
-    /// as JSON.
+    /// as JSON. The events before a snapshot aren't read again, neither by a mended `apply` nor through new upcasters:
+    /// [`Aggregate::STATE_VERSION`] passes older ones over.
     #[must_use]
     pub fn snapshots(self, policy: impl SnapshotPolicy + 'static) -> Self {
         self.snapshots_with::<Json>(policy)

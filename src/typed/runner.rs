@@ -179,6 +179,10 @@ impl Runner {
     /// # Errors
     ///
     /// Why it couldn't go on. What it did before is saved, unless it is the saving that failed.
+    ///
+    /// # Panics
+    ///
+    /// Where the projection does: the panic is the caller's.
     pub fn run_to_end<P: Projection>(&self, projection: &mut P) -> Result<ProjectionProgress, RunError> {
         self.work_here(|control| run(&self.settings, Projecting(projection), control, Until::End))
     }

@@ -47,11 +47,25 @@ fn the_readme_shows_what_the_command_line_does() -> Outcome {
 }
 
 #[test]
-fn the_readmes_program_is_the_example_and_runs() -> Outcome {
+fn the_readmes_program_is_the_example_and_runs_again_and_again() -> Outcome {
     let readme = fs::read_to_string("README.md")?;
     let example = fs::read_to_string("docs/examples/shop.rs")?;
     assert!(readme.contains(&format!("```rust\n{example}```\n")), "README.md shows docs/examples/shop.rs");
-    check_example("shop")
+    let directory = tempfile::tempdir()?;
+    run_example("shop", directory.path())?;
+    let after_one_run = events_of(&directory.path().join("shop.annals"))?;
+    assert_eq!(after_one_run.len(), 2);
+    run_example("shop", directory.path())?;
+    assert_eq!(
+        events_of(&directory.path().join("shop.annals"))?,
+        after_one_run,
+        "run again, it adds nothing"
+    );
+    Ok(())
+}
+
+fn events_of(store: &Path) -> annals::Result<Vec<annals::StoredEvent>> {
+    annals::Follower::open(store)?.read_all().collect()
 }
 
 #[test]
@@ -78,6 +92,16 @@ fn a_read_model_in_sqlite_is_made_and_made_again__B12() -> Outcome {
 #[test]
 fn a_process_manager_answers_each_order_once() -> Outcome {
     check_example("process_manager")
+}
+
+#[test]
+fn what_stood_for_personal_data_says_nothing_when_they_are_forgotten() -> Outcome {
+    check_example("personal_data")
+}
+
+#[test]
+fn an_append_and_what_comes_are_awaited_without_a_runtime_of_ours() -> Outcome {
+    check_example("awaiting")
 }
 
 /// The guide shows parts of programs that are built and run: each of its blocks stands in one of them, line by line.
