@@ -55,6 +55,7 @@ mod help;
 mod help_text;
 mod identity;
 mod import;
+mod import_advice;
 mod info;
 mod input;
 mod interrupt;
