@@ -46,6 +46,9 @@ fn writing_to_a_backup_is_warned_of() {
     assert!(written.stderr.starts_with("annals: warning: saved is a backup: "), "{}", written.stderr);
     let said = place.fails(1, &["backup", "saved"]);
     assert!(said.contains("history"), "{said}");
+    // It is one warning, though the checkpoint is looked at, and saved.
+    let followed = place.run(&["--store", "saved", "tail", "--checkpoint", "mailer"]);
+    assert_eq!((followed.code, followed.stderr.matches("saved is a backup").count()), (Some(0), 1));
 }
 
 #[test]

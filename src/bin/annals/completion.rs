@@ -162,11 +162,8 @@ type Names = fn(&Reader, &str) -> annals::Result<BTreeSet<String>>;
 
 fn from_store(names: Names) -> ArgValueCompleter {
     ArgValueCompleter::new(move |beginning: &OsStr| {
-        let Some(beginning) = beginning.to_str() else { return Vec::new() };
-        let names = {
-            let Some(line) = LINE.get() else { return Vec::new() };
-            names_in_time(line.store(), beginning.to_owned(), names)
-        };
+        let (Some(beginning), Some(line)) = (beginning.to_str(), LINE.get()) else { return Vec::new() };
+        let names = names_in_time(line.store(), beginning.to_owned(), names);
         let fitting = names.iter().filter(|name| name.starts_with(beginning) && is_typed_as_it_is(name));
         fitting.take(NAMES_MAX).map(CompletionCandidate::new).collect()
     })

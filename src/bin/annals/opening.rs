@@ -35,22 +35,32 @@ pub(crate) fn for_writing_by(
 ) -> anyhow::Result<EventStore> {
     let options = Options::new().durability(arguments.durability.into()).clock(clock);
     let options = options.on_schema_warning(|violation| failure::tell(&format!("warning: {violation}")));
+    warn_of_backup(path);
     Ok(wait_and_open(path, &options, arguments.waiting.wait)?)
 }
 
 /// Opens a store that is there to change it.
 pub(crate) fn for_changing(path: &Path, wait: Duration) -> anyhow::Result<EventStore> {
+    warn_of_backup(path);
+    for_changing_again(path, wait)
+}
+
+/// The same, of one that this command has changed or looked at before.
+pub(crate) fn for_changing_again(path: &Path, wait: Duration) -> anyhow::Result<EventStore> {
     explain_missing(wait_and_open(path, &Options::new().creation(Creation::Never), wait))
 }
 
-/// Opens the store when no other process has it for writing any more, and says it if that takes long.
-fn wait_and_open(path: &Path, options: &Options, wait: Duration) -> annals::Result<EventStore> {
+fn warn_of_backup(path: &Path) {
     if path.join(BACKUP_MANIFEST).exists() {
         failure::tell(&format!(
             "warning: {} is a backup: with what is written to it, it goes another way than its store, whose next backup into it is refused",
             path.display()
         ));
     }
+}
+
+/// Opens the store when no other process has it for writing any more, and says it if that takes long.
+fn wait_and_open(path: &Path, options: &Options, wait: Duration) -> annals::Result<EventStore> {
     let open = |wait| {
         let options = options.clone().lock_wait(wait);
         showing_progress(options, Indexes::Kept, |options| EventStore::open_with(path, options))

@@ -82,7 +82,7 @@ impl<'a> Saving<'a> {
             return Ok(());
         }
         self.tried = Instant::now();
-        let store = opening::for_changing(self.store, wait)?;
+        let store = opening::for_changing_again(self.store, wait)?;
         store.save_checkpoint(self.name, cursor)?;
         self.saved = cursor;
         Ok(store.close()?)

@@ -1,6 +1,6 @@
 //! Which events are asked for: the options that `read` and `tail` share, and the queries that they make.
 
-use annals::{Bound, GroupMember, Position, Query, Reader, StreamId, Version};
+use annals::{Bound, GroupMember, NameCount, Position, Query, Reader, StreamId, Version};
 use clap::Args;
 
 use crate::{completion, failure};
@@ -67,20 +67,8 @@ impl Selection {
 
     /// Says which names have no event yet, since a checkpoint goes past all that isn't of them.
     pub(crate) fn tell_of_unknown_names(&self, store: &Reader) -> annals::Result<()> {
-        let asked = [
-            ("category", &self.category, store.categories()?),
-            ("type", &self.event_type, store.event_types()?),
-        ];
-        for (kind, asked, known) in asked {
-            for name in
-                asked.iter().filter(|name| !name.starts_with('$') && known.iter().all(|it| it.name != **name))
-            {
-                failure::tell(&format!(
-                    "no event is of {kind} {name:?} yet, and the checkpoint passes all others"
-                ));
-            }
-        }
-        Ok(())
+        tell_of_unknown("category", &self.category, || store.categories())?;
+        tell_of_unknown("type", &self.event_type, || store.event_types())
     }
 
     fn narrow<B: Bound>(&self, mut query: Query<B>) -> Query<B> {
@@ -92,4 +80,21 @@ impl Selection {
         }
         query
     }
+}
+
+/// The names that are known are only looked up where some are asked for: each segment has its own.
+fn tell_of_unknown(
+    kind: &str,
+    asked: &[String],
+    known: impl FnOnce() -> annals::Result<Vec<NameCount>>,
+) -> annals::Result<()> {
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let known = known()?;
+    let is_unknown = |name: &&String| !name.starts_with('$') && known.iter().all(|it| it.name != **name);
+    for name in asked.iter().filter(is_unknown) {
+        failure::tell(&format!("no event is of {kind} {name:?} yet, and the checkpoint passes all others"));
+    }
+    Ok(())
 }
