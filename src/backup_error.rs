@@ -12,7 +12,7 @@ pub const BACKUP_MANIFEST: &str = "backup.manifest";
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// The directory is no backup that can be restored.
+    /// The directory is no backup that can be restored, or used to repair the store.
     NotABackup {
         /// The directory.
         path: PathBuf,
@@ -71,7 +71,7 @@ impl fmt::Display for BackupError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotABackup { path, reason } => {
-                write!(formatter, "{} is no backup that can be restored: {reason}", path.display())
+                write!(formatter, "{} can't be used as a backup: {reason}", path.display())
             }
             Self::DestinationTaken { path, reason } => {
                 write!(formatter, "nothing was written to {}: {reason}", path.display())

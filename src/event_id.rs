@@ -33,7 +33,11 @@ impl EventId {
     /// [`Invalid`] if it is empty, longer than 255 bytes, or has a control character.
     pub fn new(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() {
-            return Err(Invalid::new("event id", text, "it is empty"));
+            return Err(Invalid::new(
+                "event id",
+                text,
+                "it is empty: give it 1 to 255 bytes, or give none, and the store makes one",
+            ));
         }
         if text.len() > EVENT_ID_BYTES_MAX {
             return Err(Invalid::too_large("event id", text, text.len(), EVENT_ID_BYTES_MAX));

@@ -101,7 +101,7 @@ pub(crate) fn category_of(name: &[u8]) -> &[u8] {
 /// The rules for the names of streams and event types, which later go into a terminal and into indexes.
 pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), Invalid> {
     if name.is_empty() {
-        return Err(Invalid::new(what, name, "it is empty"));
+        return Err(Invalid::new(what, name, "it is empty: give it 1 to 2,048 bytes"));
     }
     if name.len() > NAME_BYTES_MAX {
         return Err(Invalid::too_large(what, name, name.len(), NAME_BYTES_MAX));
@@ -109,7 +109,11 @@ pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), Invalid> 
     // Most names are plain. Without a stop at the first byte that isn't, the processor looks at several at a time.
     let is_plain = name.bytes().fold(true, |is_plain, byte| is_plain & (b' '..=b'~').contains(&byte));
     if !is_plain && name.chars().any(char::is_control) {
-        return Err(Invalid::new(what, name, "it has a control character"));
+        return Err(Invalid::new(
+            what,
+            name,
+            "it has a control character, as a line end or a tab is: leave it out",
+        ));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    backup_error::BACKUP_MANIFEST,
+    backup_error::{BACKUP_MANIFEST, BackupError},
     disk::{
         contract::{DirectoryLock, Disk},
         os::OsDisk,
@@ -129,7 +129,7 @@ pub fn plan_repair_on(
 ///
 /// [`Error::RepairNotAllowed`] where something is to be changed, and the options name no backup and don't accept a loss; or events
 /// would be taken out of the log, and the options don't accept that. [`Error::Locked`] while a writer has the store;
-/// [`Error::NotAStore`], also for a backup that is none of this store; [`Error::NotRepairable`] for a directory of
+/// [`Error::NotAStore`]; [`BackupError::NotABackup`] for a backup that is none of this store; [`Error::NotRepairable`] for a directory of
 /// backups, for damage that no repair knows a cure for, and where a newer version seems to have written to the log;
 /// [`Error::RepairStopped`] if `progress` says so; [`Error::NewerFormat`], [`Error::Io`].
 pub fn repair(path: impl AsRef<Path>, options: &RepairOptions, progress: Tell<'_>) -> Result<Repaired> {
@@ -413,7 +413,7 @@ const OTHER_HISTORY: &str =
 
 /// The error for a directory that isn't a backup of the store.
 fn no_backup(backup: &Path, reason: &str) -> Error {
-    Error::NotAStore { path: backup.to_owned(), reason: format!("it is no backup of this store: {reason}") }
+    Error::Backup(BackupError::NotABackup { path: backup.to_owned(), reason: reason.to_owned() })
 }
 
 /// The error for a store that a newer version has written to: what this one takes for damage may be events.
@@ -435,8 +435,13 @@ fn still_damaged(store: &Path, found: &Verification) -> Error {
 
 /// The segments of a directory that is a store with the same id and the same history.
 fn open_backup(files: &IndexFiles, backup: &Path, own: &Files, inspected: &Inspected) -> Result<Files> {
-    check_directory(&*files.disk, backup, Creation::Never)?;
-    let meta = creation::read_meta(&*files.disk, backup)?.ok_or_else(|| creation::no_meta(backup))?;
+    let as_backup = |error| match error {
+        Error::NotAStore { reason, .. } => no_backup(backup, &reason),
+        error => error,
+    };
+    check_directory(&*files.disk, backup, Creation::Never).map_err(as_backup)?;
+    let meta = creation::read_meta(&*files.disk, backup)?;
+    let meta = meta.ok_or_else(|| as_backup(creation::no_meta(backup)))?;
     if meta.store_id != files.store_id {
         return Err(no_backup(backup, "it is another store"));
     }

@@ -1,7 +1,7 @@
 //! What a runner and those who watch and command it share.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread::{self, ThreadId},
     time::{Duration, Instant},
 };
@@ -59,6 +59,8 @@ pub(crate) struct Control {
     /// Whether something was ordered since the runner has subscribed; to look at without the lock. Others set it, and
     /// only the runner takes it back: an order may be called off when the subscription is cancelled already.
     has_orders: AtomicBool,
+    /// The position of the event that the projection has in its hands; 0: it is at something else.
+    handling: AtomicU64,
     shared: Mutex<Shared>,
     changed: Condvar,
 }
@@ -100,6 +102,7 @@ impl Control {
     pub(crate) fn new() -> Self {
         Self {
             has_orders: AtomicBool::new(false),
+            handling: AtomicU64::new(Position::NONE.get()),
             shared: Mutex::new(Shared {
                 stops: false,
                 pauses: false,
@@ -129,6 +132,19 @@ impl Control {
     /// Whether something was ordered since it has subscribed. It may be called off again.
     pub(crate) fn has_orders(&self) -> bool {
         self.has_orders.load(Ordering::Acquire)
+    }
+
+    /// Does with an event what the projection does, and has it known meanwhile which one it is: a panic doesn't say.
+    pub(crate) fn while_handling<T>(&self, position: Position, handle: impl FnOnce() -> T) -> T {
+        self.handling.store(position.get(), Ordering::Relaxed);
+        let handled = handle();
+        self.handling.store(Position::NONE.get(), Ordering::Relaxed);
+        handled
+    }
+
+    /// The event that the projection has in its hands, or that it panicked over; none: it is at something else.
+    pub(crate) fn handling(&self) -> Option<Position> {
+        Some(Position::new(self.handling.load(Ordering::Relaxed))).filter(|it| *it != Position::NONE)
     }
 
     pub(crate) fn order(&self) -> Order {

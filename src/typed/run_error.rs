@@ -73,6 +73,8 @@ pub enum RunError {
     Panicked {
         /// The runner's name.
         name: String,
+        /// The event that it was handling; none if it was at something else.
+        position: Option<Position>,
         /// What it said.
         message: String,
     },
@@ -151,8 +153,12 @@ impl fmt::Display for RunError {
             Self::NotRunning { name } => {
                 write!(formatter, "projection {name:?} has stopped: start it again")
             }
-            Self::Panicked { name, message } => {
-                write!(formatter, "projection {name:?} panicked ({message}): mend it and start it again")
+            Self::Panicked { name, position, message } => {
+                let place = position.map(|position| format!(" at position {position}")).unwrap_or_default();
+                write!(
+                    formatter,
+                    "projection {name:?} panicked{place} ({message}): mend it and start it again"
+                )
             }
         }
     }

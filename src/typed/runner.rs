@@ -244,6 +244,7 @@ impl Runner {
             let run = AssertUnwindSafe(|| work(&settings, &mut subject, &shared));
             let outcome = catch_unwind(run).map_err(|panic| RunError::Panicked {
                 name: settings.name.clone(),
+                position: shared.handling(),
                 message: message_of(&*panic),
             });
             drop(membership);

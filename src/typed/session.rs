@@ -223,7 +223,10 @@ impl<'a, W: Work> Session<'a, W> {
         }
         let mut is_handled = false;
         while !is_handled && !self.skips.has(place) {
-            match self.work.handle(&event, self.settings.reader()) {
+            let handled = self
+                .control
+                .while_handling(place.position, || self.work.handle(&event, self.settings.reader()));
+            match handled {
                 Ok(()) => is_handled = true,
                 Err(error) => {
                     let failure = Failure {

@@ -170,7 +170,7 @@ fn what_is_refused_is_told_with_what_to_do() {
             &["--store", "annals-data/", "backup", "./annals-data/segments"],
             "it is in the store that is to be backed up",
         ),
-        (4, &["restore", "other", "new"], "is no backup that can be restored"),
+        (4, &["restore", "other", "new"], "can't be used as a backup"),
         (4, &["restore", "missing", "new"], "nothing is there"),
         (4, &["--store", "missing", "backup", "new"], "there is no store to read"),
     ] {

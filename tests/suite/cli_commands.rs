@@ -210,4 +210,7 @@ fn the_store_is_named_by_option_or_environment() {
     assert!(run(place.command(&["append", "a", "--type", "T", "--store", "two"]).env("ANNALS_STORE", "one")));
     assert!(place.path().join("one").is_dir() && place.path().join("two").is_dir());
     assert_eq!(place.prints(&["--store", "one", "read", "a"]).lines().count(), 1);
+    assert!(run(place.command(&["append", "a", "--type", "T"]).env("ANNALS_STORE", "")));
+    assert!(place.path().join("annals-data").is_dir(), "a variable that is set to nothing names none");
+    place.fails(2, &["read", "a", "--store", ""]);
 }

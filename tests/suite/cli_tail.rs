@@ -76,6 +76,10 @@ fn without_follow_it_prints_what_is_there_and_ends__C07() {
     assert_eq!(seen(&place.prints(&["tail", "--all", "--limit", "1"])), ["a-1/1"]);
     assert_eq!(place.prints(&["tail", "--type", "U"]), "");
     assert_eq!(seen(&place.prints(&["tail", "a-1", "--from", "1h ago"])), ["a-1/1", "a-1/2"]);
+    assert_eq!(seen(&place.prints(&["tail", "-n", "2"])), ["a-1/2", "a-2/1"]);
+    assert_eq!(seen(&place.prints(&["tail", "--category", "a", "--last", "9"])), ["a-1/1", "a-1/2", "a-2/1"]);
+    assert_eq!(seen(&place.prints(&["tail", "a-1", "-n", "1"])), ["a-1/2"]);
+    assert_eq!(place.prints(&["tail", "-n", "0"]), "");
     let events = json_lines(&place.prints(&["tail", "--format", "json"]));
     assert_eq!(events, place.json(&["read", "--all", "--format", "json"]));
 }
@@ -87,12 +91,16 @@ fn it_follows_what_comes_until_it_is_interrupted__B11() {
     let mut everything = Following::start(&place, &[]);
     let mut stream = Following::start(&place, &["b-1"]);
     let mut category = Following::start(&place, &["--category", "a", "--from", "2"]);
-    assert_eq!(everything.next(), "a-1/1");
+    let mut newest = Following::start(&place, &["-n", "1"]);
+    let mut of_stream = Following::start(&place, &["b-1", "--last", "5"]);
+    assert_eq!((everything.next(), newest.next()), ("a-1/1".to_owned(), "a-1/1".to_owned()));
     append(&place, "b-1");
+    assert_eq!((newest.next(), of_stream.next()), ("b-1/1".to_owned(), "b-1/1".to_owned()));
     assert_eq!((everything.next(), stream.next()), ("b-1/1".to_owned(), "b-1/1".to_owned()));
     append(&place, "a-2");
     assert_eq!((everything.next(), category.next()), ("a-2/1".to_owned(), "a-2/1".to_owned()));
-    for following in [everything, stream, category] {
+    assert_eq!(newest.next(), "a-2/1");
+    for following in [everything, stream, category, newest, of_stream] {
         following.interrupt();
     }
 }

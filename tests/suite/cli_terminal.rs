@@ -112,7 +112,7 @@ fn colours_are_shown_where_and_when_they_are_wanted() {
 fn help_and_mistakes_have_colours_by_the_same_option() {
     let place = Place::new();
     let coloured = |arguments: &[&str]| shows(&place, 80, arguments).contains('\u{1b}');
-    for arguments in [&["help", "read"] as &[&str], &["read", "--help"], &["raed"]] {
+    for arguments in [&["help", "read"] as &[&str], &["read", "--help"], &["raed"], &["read", "a"]] {
         assert!(coloured(arguments), "{arguments:?}");
         assert!(!coloured(&[&["--color", "never"], arguments].concat()), "{arguments:?}");
     }
@@ -321,7 +321,7 @@ fn shown_interrupted(place: &Place, arguments: &[&str], prepare: impl Fn()) -> S
     let stopped = (0..TRIES_MAX).find_map(|_| {
         prepare();
         let (own, other) = terminal(80).expect("a terminal");
-        let mut command = command(place, arguments);
+        let mut command = command(place, &[&["--color", "never"], arguments].concat());
         command.stdout(Stdio::null()).stderr(other);
         let (shown, code) = shown_on(own, command, interrupt);
         (code == Some(1)).then_some(shown)

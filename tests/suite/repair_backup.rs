@@ -9,8 +9,8 @@ use std::{
 };
 
 use annals::{
-    BackupOptions, Error, Linking, Options, RepairOptions, RepairStep, SEGMENT_BYTES_MIN, SimDisk, backup_on,
-    repair_on,
+    BackupError, BackupOptions, Error, Linking, Options, RepairOptions, RepairStep, SEGMENT_BYTES_MIN,
+    SimDisk, backup_on, repair_on,
 };
 
 use crate::{
@@ -174,9 +174,9 @@ fn a_backup_of_another_store_is_refused() -> Outcome {
     flip(&patient, 20, 90);
     let before = files_of(&patient.disk);
     let refused = repair(&patient.disk, &RepairOptions::new().backup("/backup")).expect_err("another store");
-    assert!(refused.to_string().contains("it is no backup of this store"), "{refused}");
+    assert!(refused.to_string().contains("can't be used as a backup: it is another store"), "{refused}");
     let refused = repair(&patient.disk, &RepairOptions::new().backup("/nowhere")).expect_err("nothing there");
-    assert!(matches!(refused, Error::NotAStore { .. }), "{refused}");
+    assert!(matches!(refused, Error::Backup(BackupError::NotABackup { .. })), "{refused}");
     assert!(files_of(&patient.disk) == before, "something was changed");
     Ok(())
 }
@@ -217,6 +217,10 @@ fn a_directory_of_backups_isnt_repaired() {
     assert!(files_of(&patient.disk) == before, "something was changed");
 }
 
+fn is_no_backup(error: &Error, backup: &str) -> bool {
+    matches!(error, Error::Backup(BackupError::NotABackup { path, .. }) if path == Path::new(backup))
+}
+
 #[test]
 fn a_backup_that_is_none_is_an_error_where_the_store_is_whole_too() -> Outcome {
     let patient = Patient::new(End::Closed);
@@ -227,7 +231,7 @@ fn a_backup_that_is_none_is_an_error_where_the_store_is_whole_too() -> Outcome {
     let before = files_of(&patient.disk);
     for (backup, reason) in [("/nowhere", "nothing is there"), ("/backup", "it is another store")] {
         let refused = repair(&patient.disk, &accepting().backup(backup)).expect_err("it is no backup");
-        assert!(matches!(&refused, Error::NotAStore { path, .. } if path == Path::new(backup)), "{refused}");
+        assert!(is_no_backup(&refused, backup), "{refused}");
         assert!(refused.to_string().contains(reason), "{refused}");
     }
     assert!(files_of(&patient.disk) == before, "something was changed");

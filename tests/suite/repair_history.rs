@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use annals::{Error, Linking, Position, RepairOptions, RestoreOptions, SimDisk, StoredEvent, restore_on};
+use annals::{
+    BackupError, Error, Linking, Position, RepairOptions, RestoreOptions, SimDisk, StoredEvent, restore_on,
+};
 
 use crate::{
     log_bytes::{EPOCH, FramePlace, frames},
@@ -71,7 +73,7 @@ impl Parted {
         let before = files_of(&self.disk);
         for options in [RepairOptions::new(), accepting()] {
             let refused = repair(&self.disk, &options.backup("/backup")).expect_err("another history");
-            assert!(matches!(refused, Error::NotAStore { .. }), "{refused}");
+            assert!(matches!(refused, Error::Backup(BackupError::NotABackup { .. })), "{refused}");
             assert!(refused.to_string().contains("its history is another one"), "{refused}");
         }
         assert!(files_of(&self.disk) == before, "something was changed");

@@ -42,7 +42,10 @@ fn category_and_id_make_the_text__C03_X12_X13() -> Outcome {
 #[test]
 fn an_empty_stream_id_is_refused__C18() {
     let invalid = StreamId::new("").expect_err("it is empty");
-    assert_eq!((invalid.what, invalid.reason.as_str()), ("stream id", "it is empty"));
+    assert_eq!(
+        (invalid.what, invalid.reason.as_str()),
+        ("stream id", "it is empty: give it 1 to 2,048 bytes")
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
     clock_text, colours,
     completion::{self, CompletionsArguments},
     consumers_arguments::{CheckpointsArguments, ProjectionsArguments},
-    global_arguments::{self, DEFAULT_STORE, EVERYWHERE, GlobalArguments, STORE_VARIABLE},
+    global_arguments::{self, DEFAULT_STORE, EVERYWHERE, GlobalArguments, STORE_VARIABLE, StoreParser},
     help::{self, HelpArguments},
     input::{JsonArgument, Source},
     line_time::TimeSource,
@@ -43,6 +43,7 @@ pub(crate) struct Arguments {
         global = true,
         env = STORE_VARIABLE,
         default_value = DEFAULT_STORE,
+        value_parser = StoreParser,
         value_name = "DIR",
         value_hint = ValueHint::DirPath,
         help_heading = EVERYWHERE

@@ -1,12 +1,15 @@
 //! The colours of the program's text.
 
-use anstream::AutoStream;
+use anstream::{AutoStream, stream::RawStream};
 use anstyle::{Ansi256Color, AnsiColor, Effects, Style};
 use clap::builder::Styles;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What can be told apart on light and on dark, and from each other: each contrasts with white and with black by more than 3.5.
 const TYPE_COLOURS: [u8; 8] = [32, 28, 130, 134, 30, 162, 100, 63];
+
+/// What says that something failed; clap's has the same.
+pub(crate) const FAILURE: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 
 /// What stands beside the news.
 pub(crate) const DIM: Style = Style::new().effects(Effects::DIMMED);
@@ -29,9 +32,26 @@ impl Colour {
     /// What standard output is to have: as `--color` says, and where that leaves it open, as `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and the
     /// terminal do.
     pub(crate) fn of_output() -> Self {
-        match AutoStream::choice(&std::io::stdout()) {
+        Self::of(&std::io::stdout())
+    }
+
+    /// What standard error is to have.
+    pub(crate) fn of_messages() -> Self {
+        Self::of(&std::io::stderr())
+    }
+
+    fn of(stream: &impl RawStream) -> Self {
+        match AutoStream::choice(stream) {
             anstream::ColorChoice::Never => Self::Plain,
             _ => Self::Shown,
+        }
+    }
+
+    /// The text in a style, where there are colours.
+    pub(crate) fn paint(self, style: Style, text: &str) -> String {
+        match self {
+            Self::Shown => format!("{style}{text}{style:#}"),
+            Self::Plain => text.to_owned(),
         }
     }
 }

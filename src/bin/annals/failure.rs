@@ -10,6 +10,7 @@ use std::{
 use annals::{BACKUP_MANIFEST, BackupError, Error};
 
 use crate::{
+    colours::{self, Colour},
     output::{self, OutputError},
     verbosity,
 };
@@ -71,7 +72,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if code == DONE {
         return ExitCode::SUCCESS;
     }
-    let mut message = String::from("annals: ");
+    let mut message = Colour::of_messages().paint(colours::FAILURE, "annals:");
+    message.push(' ');
     for (depth, part) in error.chain().enumerate() {
         if depth > 0 {
             message.push_str("\n  because: ");

@@ -1,8 +1,15 @@
 //! What can be asked of every command: colour, and how much is told.
 
-use std::ffi::OsString;
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 
-use clap::{ArgAction, Args, ColorChoice, ValueEnum};
+use clap::{
+    Arg, ArgAction, Args, ColorChoice, Command, Error, ValueEnum,
+    builder::{PathBufValueParser, TypedValueParser},
+    parser::ValueSource,
+};
 use tracing::Level;
 
 use crate::verbosity::Verbosity;
@@ -15,6 +22,31 @@ pub(crate) const DEFAULT_STORE: &str = "./annals-data";
 
 /// What stands above the options that every command has.
 pub(crate) const EVERYWHERE: &str = "Options of every command";
+
+/// The store's directory. A variable that is set to nothing names none.
+#[derive(Clone)]
+pub(crate) struct StoreParser;
+
+impl TypedValueParser for StoreParser {
+    type Value = PathBuf;
+
+    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<PathBuf, Error> {
+        PathBufValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn parse_ref_(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+        source: ValueSource,
+    ) -> Result<PathBuf, Error> {
+        if source == ValueSource::EnvVariable && value.is_empty() {
+            return Ok(DEFAULT_STORE.into());
+        }
+        self.parse_ref(command, argument, value)
+    }
+}
 
 #[derive(Args, Debug)]
 pub(crate) struct GlobalArguments {

@@ -109,7 +109,7 @@ impl LayoutArguments {
 }
 
 const TAIL_EXAMPLES: &str = "Examples:
-  annals tail --follow
+  annals tail -n 20 --follow
   annals tail order-17 --from now --follow
   annals tail --category order --type OrderPaid --from '2h ago' --format json
   annals tail --category order --checkpoint mailer --follow --format json | mailer
@@ -134,6 +134,15 @@ pub(crate) struct TailArguments {
     /// With --checkpoint this counts only as long as the checkpoint isn't there.
     #[arg(long, value_name = "N|start|now|TIME", value_parser = clock_text::parse_beginning, add = completion::words(&["start", "now", "today", "yesterday"]))]
     pub(crate) from: Option<Beginning>,
+    /// Begin with the last N of the events that are asked for and are there.
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        conflicts_with_all = ["from", "checkpoint"],
+        value_parser = numbers::parse::<u64>
+    )]
+    pub(crate) last: Option<u64>,
     /// Go on with what comes, until Ctrl-C.
     #[arg(short, long)]
     pub(crate) follow: bool,

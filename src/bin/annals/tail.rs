@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use annals::{Cursor, Delivery, Position, Query, Reader, StreamId, Subscription, Version};
+use annals::{Bound, Cursor, Delivery, EventRef, Position, Query, Reader, StreamId, Subscription, Version};
 
 use crate::{
     clock_text::Beginning, event_text::EventPrinter, failure, interrupt::at_interrupt, opening,
@@ -48,7 +48,7 @@ fn subscribe(
     let limit = arguments.limit.unwrap_or(u64::MAX);
     Ok(match &arguments.selection.stream {
         Some(stream) => store.subscribe(of_stream(store, stream, arguments, saved)?.limit(limit)),
-        None => store.subscribe(of_all(store, arguments, saved).limit(limit)),
+        None => store.subscribe(of_all(store, arguments, saved)?.limit(limit)),
     })
 }
 
@@ -64,6 +64,12 @@ fn of_stream(
         store.read(Query::all().including_system().after_cursor(cursor)).try_next()?;
         return Ok(query.after(store.stream_version_as_of(stream, cursor.position)?));
     }
+    if let Some(count) = arguments.last {
+        return Ok(match first_of_last(store, &query, count, |event| event.version)? {
+            Some(version) => query.from(version),
+            None => query.after(store.stream_version(stream)?),
+        });
+    }
     Ok(match arguments.from {
         None | Some(Beginning::Start) => query,
         Some(Beginning::Now) => query.after(store.stream_version(stream)?),
@@ -72,15 +78,40 @@ fn of_stream(
     })
 }
 
-fn of_all(store: &Reader, arguments: &TailArguments, saved: Option<Cursor>) -> Query<Position> {
+fn of_all(
+    store: &Reader,
+    arguments: &TailArguments,
+    saved: Option<Cursor>,
+) -> anyhow::Result<Query<Position>> {
     let query = arguments.selection.of_all();
-    match (saved, arguments.from) {
+    if let Some(count) = arguments.last {
+        return Ok(match first_of_last(store, &query, count, |event| event.position)? {
+            Some(position) => query.from(position),
+            None => query.after(store.last_position()),
+        });
+    }
+    Ok(match (saved, arguments.from) {
         (Some(cursor), _) => query.after_cursor(cursor),
         (None, None | Some(Beginning::Start)) => query,
         (None, Some(Beginning::Now)) => query.after(store.last_position()),
         (None, Some(Beginning::Number(position))) => query.from(Position::new(position)),
         (None, Some(Beginning::Time(time))) => query.since(time),
+    })
+}
+
+/// Where the last so many events that a query asks for begin; none if there is none.
+fn first_of_last<B: Bound>(
+    store: &Reader,
+    query: &Query<B>,
+    count: u64,
+    place: impl Fn(&EventRef<'_>) -> B,
+) -> anyhow::Result<Option<B>> {
+    let mut newest = store.read(query.clone().backwards().limit(count));
+    let mut first = None;
+    while let Some(event) = newest.try_next()? {
+        first = Some(place(&event));
     }
+    Ok(first)
 }
 
 /// Whether more is to come.
