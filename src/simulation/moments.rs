@@ -28,12 +28,14 @@ pub enum SimulatedMoment {
     Marking,
     /// It is closed: a sync, a file that is cut to its end, durable.mark, index file and stream directory.
     Closing,
+    /// It is opened behind a closing, whose cut of the file may be on its way to the disk still, and appended to.
+    Reopening,
 }
 
 impl SimulatedMoment {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Creation, Self::SegmentChange, Self::Indexing, Self::Marking, Self::Closing];
+    pub const ALL: [Self; 6] =
+        [Self::Creation, Self::SegmentChange, Self::Indexing, Self::Marking, Self::Closing, Self::Reopening];
 }
 
 /// How a program ends.
@@ -110,6 +112,12 @@ fn live_to(
     match moment {
         SimulatedMoment::Indexing => append_until(run, &mut session, &mut random, SEGMENTS)?,
         SimulatedMoment::Closing => append_until(run, &mut session, &mut random, SEGMENTS - 1)?,
+        SimulatedMoment::Reopening => {
+            session.run_job(Job::Grow, &mut run.history);
+            session.close(&mut run.history);
+            let reopened = run.open(&options)?;
+            session = reopened.map_err(|error| format!("a closed store doesn't open: {error}"))?;
+        }
         SimulatedMoment::Creation | SimulatedMoment::SegmentChange | SimulatedMoment::Marking => {}
     }
     run.disk.cut_at(nth);
@@ -132,6 +140,11 @@ fn live_to(
         }
         SimulatedMoment::Closing => {
             session.close(&mut run.history);
+        }
+        SimulatedMoment::Reopening => {
+            let stream = StreamId::new("a").map_err(|invalid| invalid.to_string())?;
+            let tags = tags_of_one_length(&mut random).take(1).collect();
+            session.append_commits(vec![vec![(stream, ExpectedVersion::Any, tags)]], &mut run.history)?;
         }
     }
     Ok(())

@@ -230,7 +230,7 @@ fn a_backup_that_is_killed_leaves_the_older_one_and_is_completed_by_the_next() {
     let place = Place::new();
     let store = EventStore::open_with(place.store(), small_segments()).expect("a store");
     let mut appended = 0;
-    for round in 0..60_usize {
+    for round in 0..30_usize {
         for _ in 0..40 {
             let event = annals::EventData::new("T", vec![7; 100]);
             store.append(&stream("a"), annals::ExpectedVersion::Any, [event]).expect("appended");

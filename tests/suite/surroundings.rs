@@ -78,7 +78,7 @@ fn a_second_program_is_told_who_has_the_store_whichever_link_it_came_by__F30() -
     let store = EventStore::open(&path)?;
     std::os::unix::fs::symlink(&path, &link)?;
     for way in [&path, &link] {
-        let refused = annals(way, &["append", "order-1", "--type", "OrderPaid"])?;
+        let refused = annals(way, &["append", "order-1", "--type", "OrderPaid", "--wait", "0"])?;
         let told = String::from_utf8(refused.stderr)?;
         assert_eq!(refused.status.code(), Some(5), "{told}");
         assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
