@@ -74,9 +74,12 @@ impl Job {
     fn write(&self) -> Outcome<()> {
         let store = EventStore::open_with(&self.store, self.options())?;
         let next = AtomicU64::new(self.first);
-        thread::scope(|scope| {
-            let writers: Vec<_> =
-                (0..self.threads).map(|_| scope.spawn(|| self.append(&store, &next))).collect();
+        thread::scope(|scope| -> Outcome<()> {
+            let mut writers = Vec::new();
+            for _ in 0..self.threads {
+                // Where the system has no room for another thread, this says so; `spawn` would panic.
+                writers.push(thread::Builder::new().spawn_scoped(scope, || self.append(&store, &next))?);
+            }
             writers.into_iter().try_for_each(|writer| writer.join().map_err(|_| "a thread panicked")?)
         })?;
         Ok(store.close()?)
