@@ -242,6 +242,26 @@ fn a_missing_segment_is_named_though_its_index_is_there__F23() {
     assert!(error.to_string().contains(&format!("{:012}.log", answers.count.2)), "{error}");
 }
 
+/// What durable.mark doesn't call durable is read, whatever an index file says of it.
+#[test]
+fn the_index_of_the_last_segment_is_believed_as_far_as_durable_mark_says__F24() -> Outcome {
+    let (disk, _) = patient();
+    let last = index_files(&disk).into_iter().filter(|path| path.extension() == Some("idx".as_ref())).max();
+    let log = last.ok_or("an index file")?.with_extension("log");
+    let mut content = disk.read_file(&log).ok_or("a segment")?;
+    let first_event = content.windows(100).position(|part| part == [b'x'; 100]).ok_or("an event")?;
+    content[first_event] ^= 1;
+    disk.write_file(&log, content)?;
+    let open = || EventStore::open_on(Arc::new(disk.snapshot(1)), STORE, options());
+    let store = open()?;
+    assert!(store.read_all().any(|event| event.is_err()), "it is found where it is read");
+    drop(store);
+    disk.remove_file(Path::new(STORE).join("durable.mark"))?;
+    let refused = open().expect_err("the segment is read");
+    assert!(matches!(&refused, Error::Corrupt { path, .. } if *path == log), "{refused}");
+    Ok(())
+}
+
 #[test]
 fn opening_says_how_far_it_is_where_it_has_to_read_segments() {
     let (disk, answers) = patient();
