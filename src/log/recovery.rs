@@ -287,10 +287,11 @@ fn settle_tail(
         write_zeros(segment, end.file_offset, bytes_end)?;
         sync(segment)?;
     }
-    // After a failed sync the system may show bytes and a length that the disk never got, and call them clean.
-    set_length_again(segment, end.file_offset)?;
+    // After a failed sync the system may show bytes and a length that the disk never got, and call them clean; also the zeros
+    // behind the log's end, which what comes is told from damage by.
+    let length = set_length_again(segment, end.file_offset)?;
     let start = facts.durable.max(segment.log_offset(bytes(SEGMENT_HEADER_BYTES)));
-    write_again(segment, segment.file_offset(start), end.file_offset)?;
+    write_again(segment, segment.file_offset(start), length)?;
     sync(segment)?;
     // Frames of this segment that were durable came behind the sync of its name and of all before it.
     let frames_begin = segment.log_offset(bytes(SEGMENT_HEADER_BYTES));
@@ -306,13 +307,13 @@ fn sync(segment: &Segment) -> Result<()> {
 }
 
 /// Makes the system write the file's length, which stays as it is, but for a valid frame that ends in zeros
-/// which the length had lost.
-fn set_length_again(segment: &Segment, end: u64) -> Result<()> {
+/// which the length had lost. Returns it.
+fn set_length_again(segment: &Segment, end: u64) -> Result<u64> {
     let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?.max(end);
     for length in [length + SECTOR_BYTES, length] {
         segment.file.set_len(length).map_err(|error| Error::io("set the length of", &segment.path, error))?;
     }
-    Ok(())
+    Ok(length)
 }
 
 fn write_zeros(segment: &Segment, start: u64, end: u64) -> Result<()> {

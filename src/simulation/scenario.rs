@@ -315,25 +315,36 @@ impl Run {
     /// What is to go wrong in the next opening.
     fn plan_faults(&mut self, random: &mut Random) {
         self.disk.clear_faults();
-        match random.below(6) {
-            0 | 1 => self.disk.cut_at(1 + random.below(CUT_MAX) as u64),
-            2 => {
-                let left = [
-                    SyncFailure::StaysDirty,
-                    SyncFailure::ForgetsDirty,
-                    SyncFailure::RevertsCache,
-                    SyncFailure::ComesLate,
-                ][random.below(4)];
-                let nth = 1 + random.below(20) as u64;
-                let fault = Fault::new(io::ErrorKind::Other).on(DiskOperation::Sync).at(nth).leaving(left);
-                self.disk.fail(fault);
-            }
+        match random.below(7) {
+            0 | 1 => self.plan_cut(random),
+            2 => self.plan_failing_sync(random),
+            // The power goes amid what a sync that failed has left.
             3 => {
+                self.plan_failing_sync(random);
+                self.plan_cut(random);
+            }
+            4 => {
                 let full = Fault::new(io::ErrorKind::StorageFull).on(DiskOperation::Write);
                 self.disk.fail(full.at(1 + random.below(30) as u64));
             }
             _ => {}
         }
+    }
+
+    fn plan_cut(&self, random: &mut Random) {
+        self.disk.cut_at(1 + random.below(CUT_MAX) as u64);
+    }
+
+    fn plan_failing_sync(&self, random: &mut Random) {
+        let left = [
+            SyncFailure::StaysDirty,
+            SyncFailure::ForgetsDirty,
+            SyncFailure::RevertsCache,
+            SyncFailure::ComesLate,
+        ][random.below(4)];
+        let nth = 1 + random.below(20) as u64;
+        let fault = Fault::new(io::ErrorKind::Other).on(DiskOperation::Sync).at(nth).leaving(left);
+        self.disk.fail(fault);
     }
 
     /// Ends an opening as the world does: by a power cut, or by a kill with the system going on.

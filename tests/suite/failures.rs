@@ -165,6 +165,34 @@ fn what_a_failed_sync_of_zeros_left_on_the_disk_doesnt_come_back_behind_a_seal__
     Ok(())
 }
 
+/// Behind the log's end the disk has zeros, which rules 5 and 6 of recovery rest on; the system may show zeros that it hasn't.
+#[test]
+fn behind_an_opening_the_disk_has_zeros_whatever_sync_of_the_one_before_failed__F10() -> Outcome {
+    let options = synced().segment_bytes(64 << 10);
+    let segment = "/store/segments/000000000001.log";
+    let mut refused = 0;
+    for (seed, nth) in (0..64).zip((1..=8).cycle()) {
+        let disk = prepared(seed, &options);
+        let mut content = disk.read_file(segment).expect("the first segment");
+        let end = content.len();
+        // Behind the sector in which the chain ends, as a frame leaves it whose header didn't arrive.
+        content.resize(end.next_multiple_of(512), 0);
+        content.extend([0xAA; 2000]);
+        disk.write_file(segment, content)?;
+        let fault = Fault::new(ErrorKind::Other).on(DiskOperation::Sync).at(nth);
+        disk.fail(fault.leaving(SyncFailure::ForgetsDirty));
+        refused += u64::from(open(&disk, &options).is_err());
+        disk.clear_faults();
+        let store = open(&disk, &options)?;
+        disk.power_cut();
+        drop(store);
+        let left = disk.read_file(segment).expect("the first segment");
+        assert!(left[end..].iter().all(|byte| *byte == 0), "{seed}, sync {nth}: something came back");
+    }
+    assert!(refused > 0, "a sync of an opening failed");
+    Ok(())
+}
+
 #[test]
 fn where_the_writers_sync_failed_the_background_doesnt_try_it_again__F10() -> Outcome {
     let options = buffered();
