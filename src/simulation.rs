@@ -8,6 +8,7 @@
 //! answers    whether everything else that can be asked gets the answers that the log gives
 //! session    one opening of the store: turns of the writer, jobs of the background, its end
 //! watcher    a follower beside the store: what it shows must stay
+//! mishaps    what goes wrong in an opening
 //! scenario   lives by a seed
 //! loops      a cut at every operation of a life, and of the recovery behind it
 //! moments    a cut at every operation of one thing that the store does, in every style
@@ -21,6 +22,7 @@ pub(crate) mod errors;
 pub(crate) mod failure;
 pub(crate) mod history;
 pub(crate) mod loops;
+pub(crate) mod mishaps;
 pub(crate) mod moments;
 pub(crate) mod reference;
 pub(crate) mod scenario;

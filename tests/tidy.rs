@@ -238,6 +238,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "simulation/answers",
             "simulation/session",
             "simulation/watcher",
+            "simulation/mishaps",
             "simulation/scenario",
             "simulation/loops",
             "simulation/moments",

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
-    io,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,12 +12,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     background::Job,
-    disk::sim::{
-        faults::{DiskOperation, Fault, SyncFailure},
-        random::Random,
-        simulated::SimDisk,
-        survival::CutStyle,
-    },
+    disk::sim::{random::Random, simulated::SimDisk, survival::CutStyle},
     error::Error,
     format::segment_header::SegmentHeader,
     inspect::{report::Verification, verify::verify_on},
@@ -27,6 +21,7 @@ use crate::{
     simulation::{
         failure::{BrokenPromise, Promise},
         history::{History, promise_of},
+        mishaps::plan_faults,
         session::{Reading, STORE, Session, options},
         watcher::Watcher,
     },
@@ -37,9 +32,6 @@ const OPENINGS_MAX: usize = 4;
 
 /// How many things happen in one opening.
 const STEPS_MAX: usize = 12;
-
-/// At which operation of an opening the power is cut at the latest, where it is cut in its midst.
-const CUT_MAX: usize = 70;
 
 /// How many further outcomes of a power cut are looked at.
 const OTHER_OUTCOMES: usize = 2;
@@ -267,7 +259,7 @@ impl Run {
     /// One opening, from a reopening that may be cut to an end of any kind.
     fn live(&mut self, random: &mut Random, durability: Durability) -> Result<(), BrokenPromise> {
         let segment_bytes = SEGMENT_BYTES_MIN << random.below(3);
-        self.plan_faults(random);
+        plan_faults(&self.disk, random);
         self.is_always_synced &= durability == Durability::Fsync;
         let options = options(durability, segment_bytes);
         let mut session = match self.open(&options)? {
@@ -310,41 +302,6 @@ impl Run {
             }
         }
         self.end(random, syncs_failed)
-    }
-
-    /// What is to go wrong in the next opening.
-    fn plan_faults(&mut self, random: &mut Random) {
-        self.disk.clear_faults();
-        match random.below(7) {
-            0 | 1 => self.plan_cut(random),
-            2 => self.plan_failing_sync(random),
-            // The power goes amid what a sync that failed has left.
-            3 => {
-                self.plan_failing_sync(random);
-                self.plan_cut(random);
-            }
-            4 => {
-                let full = Fault::new(io::ErrorKind::StorageFull).on(DiskOperation::Write);
-                self.disk.fail(full.at(1 + random.below(30) as u64));
-            }
-            _ => {}
-        }
-    }
-
-    fn plan_cut(&self, random: &mut Random) {
-        self.disk.cut_at(1 + random.below(CUT_MAX) as u64);
-    }
-
-    fn plan_failing_sync(&self, random: &mut Random) {
-        let left = [
-            SyncFailure::StaysDirty,
-            SyncFailure::ForgetsDirty,
-            SyncFailure::RevertsCache,
-            SyncFailure::ComesLate,
-        ][random.below(4)];
-        let nth = 1 + random.below(20) as u64;
-        let fault = Fault::new(io::ErrorKind::Other).on(DiskOperation::Sync).at(nth).leaving(left);
-        self.disk.fail(fault);
     }
 
     /// Ends an opening as the world does: by a power cut, or by a kill with the system going on.
