@@ -32,6 +32,14 @@ pub(crate) struct Found {
     pub(crate) last_position: u64,
 }
 
+/// What was told that wasn't known before.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct New {
+    pub(crate) commits: u64,
+    /// Backups that go further than the one before.
+    pub(crate) backups: u64,
+}
+
 /// What a backup may have that the store has not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Beyond {
@@ -58,26 +66,28 @@ pub(crate) fn judge(told: &[Told], excused: &[Refusal]) -> Outcome<()> {
 
 impl Ledger {
     /// Notes what was told by programs for which nothing was made to fail: an error, if one was refused anything.
-    pub(crate) fn note(&mut self, told: &[Told]) -> Outcome<()> {
+    pub(crate) fn note(&mut self, told: &[Told]) -> Outcome<New> {
         self.note_excusing(told, &[])
     }
 
     /// Notes what was told by programs that may have been refused something for these reasons.
-    pub(crate) fn note_excusing(&mut self, told: &[Told], excused: &[Refusal]) -> Outcome<()> {
+    pub(crate) fn note_excusing(&mut self, told: &[Told], excused: &[Refusal]) -> Outcome<New> {
         judge(told, excused)?;
+        let mut new = New::default();
         for told in told {
             match told {
                 Told::Stored { number, position } => {
-                    self.stored.insert(*number, *position);
+                    new.commits += u64::from(self.stored.insert(*number, *position).is_none());
                 }
                 Told::Shown { position } => self.shown = self.shown.max(*position),
                 Told::BackedUp { position } => {
+                    new.backups += u64::from(*position > self.backed_up);
                     self.backed_up = self.backed_up.max(*position);
                 }
                 Told::Begun | Told::Closed | Told::Failed { .. } | Told::Wrong { .. } => {}
             }
         }
-        Ok(())
+        Ok(new)
     }
 
     /// How many commits are stored, by what was told.

@@ -13,7 +13,7 @@ use crate::{
     Outcome,
     child::{Refusal, Running, Told},
     job::{Job, Role},
-    ledger::{Beyond, Found, Ledger, judge},
+    ledger::{Beyond, Found, Ledger, New, judge},
     mix::mix,
     mounting::{self, Volume},
     say,
@@ -71,8 +71,9 @@ pub(crate) struct PowerCuts {
 struct Counts {
     cuts: AtomicU64,
     in_recovery: AtomicU64,
-    /// Commits that were told to be durable before a cut.
+    /// Commits that were told to be durable before the next cut, each of them once.
     stored: AtomicU64,
+    /// Backups that were told to be made before the next cut, and go further than the one before.
     backups: AtomicU64,
     /// Commits that were told to be durable while the file system was being shut down, and are gone: what no power cut does.
     told_meanwhile: AtomicU64,
@@ -210,15 +211,14 @@ impl Patient {
         let late = end_behind_cut(writer)?.split_off(told.len());
         copier.map(end_behind_cut).transpose()?;
         self.mount_again(counts)?;
-        self.note(&job, &told)?;
+        self.note(&job, &told, counts)?;
         if let Some(backed_up) = before {
-            self.note_backups(&job, &backed_up, has_store)?;
+            self.note_backups(&job, &backed_up, has_store, counts)?;
         }
         if self.below(4) == 0 {
             self.cut_in_recovery(&job, counts)?;
         }
-        let found = self.check(counts)?;
-        counts.stored.fetch_add(self.ledger.commits(), Ordering::SeqCst);
+        let found = self.check()?;
         if !is_buffered {
             let is_gone = |told: &&Told| matches!(told, Told::Stored { number, .. } if !found.commits.contains_key(number));
             let gone = late.iter().filter(is_gone).count();
@@ -229,20 +229,24 @@ impl Patient {
     }
 
     /// Notes what a writer told before the power went.
-    fn note(&mut self, job: &Job, told: &[Told]) -> Outcome<()> {
+    fn note(&mut self, job: &Job, told: &[Told], counts: &Counts) -> Outcome<()> {
         // With Buffered, what was told and not synced may be gone; a store that was closed has all.
         let is_certain = !job.is_buffered || told.iter().any(|told| matches!(told, Told::Closed));
-        let noted = if is_certain { self.ledger.note(told) } else { judge(told, &[]) };
-        Ok(noted.map_err(|error| format!("the writer: {error}"))?)
+        let noted =
+            if is_certain { self.ledger.note(told) } else { judge(told, &[]).map(|()| New::default()) };
+        let new = noted.map_err(|error| format!("the writer: {error}"))?;
+        counts.stored.fetch_add(new.commits, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Notes what was told of backups before the power went. `has_store`: whether there was a store when the first of them began.
-    fn note_backups(&mut self, job: &Job, told: &[Told], has_store: bool) -> Outcome<()> {
+    fn note_backups(&mut self, job: &Job, told: &[Told], has_store: bool, counts: &Counts) -> Outcome<()> {
         let no_store = (!has_store).then_some(Refusal::NoStore);
         let other_history = (self.beyond == Beyond::LostEvents).then_some(Refusal::OtherHistory);
         let excused: Vec<_> = no_store.into_iter().chain(other_history).collect();
         let noted = self.ledger.note_excusing(told, &excused);
-        noted.map_err(|error| format!("a backup: {error}"))?;
+        let new = noted.map_err(|error| format!("a backup: {error}"))?;
+        counts.backups.fetch_add(new.backups, Ordering::SeqCst);
         if job.is_buffered {
             self.beyond = Beyond::LostEvents;
         } else if told.iter().any(|told| matches!(told, Told::BackedUp { .. })) {
@@ -252,11 +256,8 @@ impl Patient {
         Ok(())
     }
 
-    fn check(&self, counts: &Counts) -> Outcome<Found> {
+    fn check(&self) -> Outcome<Found> {
         let found = self.ledger.check(&self.store())?;
-        if self.backup().join("backup.manifest").exists() {
-            counts.backups.fetch_add(1, Ordering::SeqCst);
-        }
         self.ledger.check_backup(&self.backup(), &found, self.beyond)?;
         Ok(found)
     }
