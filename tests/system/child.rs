@@ -2,19 +2,25 @@
 
 use std::{
     env,
+    error::Error,
     ffi::OsString,
     io::{self, BufRead, BufReader, Write},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
+    time::Duration,
 };
 
+use annals::BackupError;
 use serde::{Deserialize, Serialize};
 
 use crate::{Outcome, job::Job};
 
 /// The hidden argument before a job.
 const ARGUMENT: &str = "--job";
+
+/// Who tells nothing for so long hangs: then the run ends, rather than never.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a process tells.
 #[derive(Clone, Serialize, Deserialize, Debug)]
@@ -30,9 +36,52 @@ pub(crate) enum Told {
     /// The store is closed.
     Closed,
     /// Something was refused.
-    Failed { why: String },
+    Failed { refusal: Refusal, why: String },
     /// Something isn't as it must be.
     Wrong { what: String },
+}
+
+/// Why something was refused, as far as that may be nobody's fault.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub(crate) enum Refusal {
+    /// No store is there yet.
+    NoStore,
+    /// A backup has events that the store hasn't, or hasn't any more.
+    OtherHistory,
+    /// Any other: where nothing is made to fail, a mistake of the store's.
+    Other,
+}
+
+impl Refusal {
+    /// Where calls are made to fail, anything may be refused.
+    #[cfg(target_os = "linux")]
+    pub(crate) const ANY: &[Self] = &[Self::NoStore, Self::OtherHistory, Self::Other];
+
+    fn of(error: &(dyn Error + Send + Sync + 'static)) -> Self {
+        match error.downcast_ref() {
+            Some(annals::Error::NotAStore { .. }) => Self::NoStore,
+            Some(annals::Error::Backup(BackupError::OtherHistory { .. })) => Self::OtherHistory,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Told {
+    /// That an error refused something.
+    pub(crate) fn failed(error: &(dyn Error + Send + Sync + 'static)) -> Self {
+        let mut why = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            why = format!("{why}: {cause}");
+            source = cause.source();
+        }
+        Self::Failed { refusal: Refusal::of(error), why }
+    }
+
+    /// Whether a program that told this at last has come to an end by itself.
+    pub(crate) fn is_last(&self) -> bool {
+        matches!(self, Self::Closed | Self::Failed { .. })
+    }
 }
 
 /// Tells the process that started this one: one write, so that half of it is never taken for all.
@@ -81,9 +130,13 @@ impl Running {
     /// Waits until it has told so many things more, or has ended.
     pub(crate) fn wait_for(&mut self, count: u64) -> Outcome<()> {
         for _ in 0..count {
-            match self.output.recv() {
+            match self.output.recv_timeout(PATIENCE) {
                 Ok(told) => self.told.push(told?),
-                Err(_) => break,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.child.kill()?;
+                    return Err(format!("it hung, having told at last: {:?}", self.told.last()).into());
+                }
             }
         }
         Ok(())
@@ -97,10 +150,23 @@ impl Running {
         Ok(self.told.clone())
     }
 
-    /// Kills it, and returns all that it has told.
+    /// Kills it, and returns all that it has told. An error, if it had ended already without a word of its end: it has panicked, or
+    /// the system has killed it.
     pub(crate) fn kill(mut self) -> Outcome<Vec<Told>> {
+        let ended = self.child.try_wait()?;
+        let (told, _) = self.put_down()?;
+        match (ended, told.last()) {
+            (Some(status), last) if !last.is_some_and(Told::is_last) => {
+                Err(format!("it ended without a word ({status}), having told at last: {last:?}").into())
+            }
+            _ => Ok(told),
+        }
+    }
+
+    /// Kills it, if it hasn't ended yet, and returns all that it has told, and how it ended.
+    pub(crate) fn put_down(mut self) -> Outcome<(Vec<Told>, ExitStatus)> {
         self.child.kill()?;
-        self.end().map(|(told, _)| told)
+        self.end()
     }
 
     /// Waits for its end, and returns all that it has told, and how it ended.

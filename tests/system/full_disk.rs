@@ -17,12 +17,17 @@ pub(crate) fn run() -> Outcome<()> {
     if let Some(obstacle) = mounting::obstacle(&[]) {
         return say(format!("full disk: skipped, {obstacle}"));
     }
-    let (mut disks, mut commits) = (0, 0);
+    let (mut disks, mut commits, mut used) = (0, 0, 0);
     for bytes in DISK_BYTES.step_by(STEP_BYTES) {
         let directory = tempfile::tempdir()?;
-        commits +=
+        let (before, after) =
             live(directory.path(), bytes).map_err(|error| format!("a disk of {bytes} bytes: {error}"))?;
-        disks += 1;
+        (disks, commits) = (disks + 1, commits + after);
+        used += u64::from(before > 0);
+    }
+    // On the smallest there is no room for a store.
+    if used < disks / 2 {
+        return Err(format!("only {used} of {disks} disks took a commit before they were full").into());
     }
     say(format!("full disk: {disks} disks filled, {commits} commits stored, 0 lost"))
 }
@@ -36,8 +41,8 @@ struct Known {
     has_unknown: bool,
 }
 
-/// Fills a disk, and goes on when it has room again. Returns how many commits it took.
-fn live(at: &Path, bytes: u64) -> Outcome<u64> {
+/// Fills a disk, and goes on when it has room again. Returns how many commits it took before, and in all.
+fn live(at: &Path, bytes: u64) -> Outcome<(u64, u64)> {
     let _memory = Memory::mount(at, bytes)?;
     let (store_path, ballast) = (at.join("store"), at.join("ballast"));
     fs::write(&ballast, vec![1; BALLAST_BYTES])?;
@@ -65,7 +70,7 @@ fn live(at: &Path, bytes: u64) -> Outcome<u64> {
     store.commit(work::commit(commits))?;
     check(store.reader(), Known { commits: commits + 1, has_unknown: false })?;
     store.close()?;
-    Ok(commits + 1)
+    Ok((known.commits, commits + 1))
 }
 
 fn open(store: &Path) -> annals::Result<EventStore> {

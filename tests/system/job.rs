@@ -56,12 +56,12 @@ impl Job {
             Role::Write => self.write(),
             Role::Follow => self.follow(),
             Role::BackUp => self.back_up(),
-            Role::Open => EventStore::open_with(&self.store, self.options())?.close().map_err(Into::into),
+            Role::Open => self.open(),
             Role::Repair => self.repair(),
         };
         match done {
             Ok(()) => tell(&Told::Closed),
-            Err(error) => tell(&Told::Failed { why: error.to_string() }),
+            Err(error) => tell(&Told::failed(&*error)),
         }
     }
 
@@ -98,7 +98,7 @@ impl Job {
                     save_beside(store, number)?;
                 }
                 Err(error) => {
-                    tell(&Told::Failed { why: error.to_string() })?;
+                    tell(&Told::failed(&error))?;
                     check_failed(store, number, &error)?;
                 }
             }
@@ -119,6 +119,10 @@ impl Job {
             last = reached;
             tell(&Told::Shown { position: last.get() })?;
         }
+    }
+
+    fn open(&self) -> Outcome<()> {
+        Ok(EventStore::open_with(&self.store, self.options())?.close()?)
     }
 
     fn repair(&self) -> Outcome<()> {

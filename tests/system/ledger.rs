@@ -8,7 +8,11 @@ use std::{
 
 use annals::{EventStore, Follower, Options, Query, ReadMode, Reader, Version, verify};
 
-use crate::{Outcome, child::Told, work::Reading};
+use crate::{
+    Outcome,
+    child::{Refusal, Told},
+    work::Reading,
+};
 
 /// What a program told before it ended, of all programs that wrote a store.
 #[derive(Default)]
@@ -28,21 +32,62 @@ pub(crate) struct Found {
     pub(crate) last_position: u64,
 }
 
+/// What was told that wasn't known before.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct New {
+    pub(crate) commits: u64,
+    /// Backups that go further than the one before.
+    pub(crate) backups: u64,
+}
+
+/// What a backup may have that the store has not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Beyond {
+    /// Nothing: it is a beginning of the store.
+    Nothing,
+    /// Events that were not synced when the power went.
+    #[cfg(target_os = "linux")]
+    LostEvents,
+}
+
+/// An error, if a program found something wrong itself, or was refused what it mustn't be.
+pub(crate) fn judge(told: &[Told], excused: &[Refusal]) -> Outcome<()> {
+    for told in told {
+        match told {
+            Told::Wrong { what } => return Err(what.clone().into()),
+            Told::Failed { refusal, why } if !excused.contains(refusal) => {
+                return Err(format!("refused, though nothing was made to fail: {why}").into());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 impl Ledger {
-    /// Notes what was told; an error, if a program found something wrong itself.
-    pub(crate) fn note(&mut self, told: &[Told]) -> Outcome<()> {
+    /// Notes what was told by programs for which nothing was made to fail: an error, if one was refused anything.
+    pub(crate) fn note(&mut self, told: &[Told]) -> Outcome<New> {
+        self.note_excusing(told, &[])
+    }
+
+    /// Notes what was told by programs that may have been refused something for these reasons.
+    pub(crate) fn note_excusing(&mut self, told: &[Told], excused: &[Refusal]) -> Outcome<New> {
+        judge(told, excused)?;
+        let mut new = New::default();
         for told in told {
             match told {
                 Told::Stored { number, position } => {
-                    self.stored.insert(*number, *position);
+                    new.commits += u64::from(self.stored.insert(*number, *position).is_none());
                 }
                 Told::Shown { position } => self.shown = self.shown.max(*position),
-                Told::BackedUp { position } => self.backed_up = self.backed_up.max(*position),
-                Told::Wrong { what } => return Err(what.clone().into()),
-                Told::Begun | Told::Closed | Told::Failed { .. } => {}
+                Told::BackedUp { position } => {
+                    new.backups += u64::from(*position > self.backed_up);
+                    self.backed_up = self.backed_up.max(*position);
+                }
+                Told::Begun | Told::Closed | Told::Failed { .. } | Told::Wrong { .. } => {}
             }
         }
-        Ok(())
+        Ok(new)
     }
 
     /// How many commits are stored, by what was told.
@@ -107,8 +152,8 @@ impl Ledger {
         }
     }
 
-    /// Checks a backup, if one was made: it is a store, and a beginning of what was found.
-    pub(crate) fn check_backup(&self, backup: &Path, found: &Found) -> Outcome<()> {
+    /// Checks a backup, if one was made: it is a store, and a beginning of what was found, except for what it may have beyond.
+    pub(crate) fn check_backup(&self, backup: &Path, found: &Found, beyond: Beyond) -> Outcome<()> {
         // The very first one has its store.meta last.
         if !backup.join("store.meta").exists() {
             return if self.backed_up == 0 { Ok(()) } else { Err("LOST: a whole backup".into()) };
@@ -126,11 +171,14 @@ impl Ledger {
                 format!("the backup ends at {}, not at {}", saved.last_position, self.backed_up).into()
             );
         }
-        let is_beginning = saved
-            .commits
-            .iter()
-            .all(|(number, position)| found.commits.get(number).is_none_or(|there| there == position));
-        if is_beginning { Ok(()) } else { Err("the backup isn't a beginning of the store".into()) }
+        match found_otherwise(&saved, found, beyond) {
+            Some((number, position)) => {
+                let place = format!("commit {number} at position {position}");
+                Err(format!("the backup isn't a beginning of the store: {place} isn't the same in both")
+                    .into())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Believes what was found from now on, of a store that may have lost its last moments, or that a backup wasn't made of.
@@ -138,6 +186,22 @@ impl Ledger {
         self.stored.clone_from(&found.commits);
         self.shown = found.last_position;
     }
+}
+
+/// A commit that a backup has and the store hasn't, at its position, or the other way round before the backup's end.
+fn found_otherwise(saved: &Found, found: &Found, beyond: Beyond) -> Option<(u64, u64)> {
+    let differs = |there: Option<&u64>, position: &u64| match beyond {
+        Beyond::Nothing => there != Some(position),
+        // The store may have others in the place of those it lost.
+        #[cfg(target_os = "linux")]
+        Beyond::LostEvents => there.is_some_and(|there| there != position),
+    };
+    let is_covered = |(_, position): &(&u64, &u64)| **position <= saved.last_position;
+    let more = saved.commits.iter().find(|(number, at)| differs(found.commits.get(number), at));
+    let fewer = || {
+        found.commits.iter().filter(is_covered).find(|(number, at)| differs(saved.commits.get(number), at))
+    };
+    more.or_else(fewer).map(|(number, position)| (*number, *position))
 }
 
 /// Reads everything, and checks that it is whole commits, each event as it was appended, without a gap.

@@ -11,9 +11,9 @@ use std::{
 
 use crate::{
     Outcome,
-    child::{Running, Told},
+    child::{Refusal, Running, Told},
     job::{Job, Role},
-    ledger::{Found, Ledger},
+    ledger::{Beyond, Found, Ledger, New, judge},
     mix::mix,
     mounting::{self, Volume},
     say,
@@ -28,6 +28,9 @@ const CUTS_A_STORE: u64 = 12;
 
 /// How often it is told how far the run is, in cuts.
 const TELL_CUTS: u64 = 2_000;
+
+/// So many cuts, and something was stored and backed up before one of them.
+const CUTS_TELLING: u64 = 100;
 
 /// Room for the numbers of a life's commits.
 const NUMBERS_A_CUT: u64 = 1 << 20;
@@ -68,8 +71,9 @@ pub(crate) struct PowerCuts {
 struct Counts {
     cuts: AtomicU64,
     in_recovery: AtomicU64,
-    /// Commits that were told to be durable before a cut.
+    /// Commits that were told to be durable before the next cut, each of them once.
     stored: AtomicU64,
+    /// Backups that were told to be made before the next cut, and go further than the one before.
     backups: AtomicU64,
     /// Commits that were told to be durable while the file system was being shut down, and are gone: what no power cut does.
     told_meanwhile: AtomicU64,
@@ -89,7 +93,12 @@ pub(crate) fn run(asked: &PowerCuts) -> Outcome<()> {
             (0..workers).map(|worker| scope.spawn(move || work(asked, worker, counts, begin))).collect();
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker panicked")?)
     })?;
-    report(asked, &counts, begin)
+    report(asked, &counts, begin)?;
+    let is_idle = [&counts.stored, &counts.backups].iter().any(|count| count.load(Ordering::SeqCst) == 0);
+    if asked.cuts >= CUTS_TELLING && is_idle {
+        return Err("nothing was stored, or no backup was made, before any cut: the pauses are wrong".into());
+    }
+    Ok(())
 }
 
 fn report(asked: &PowerCuts, counts: &Counts, begin: Instant) -> Outcome<()> {
@@ -114,7 +123,8 @@ fn work(asked: &PowerCuts, worker: u64, counts: &Counts, begin: Instant) -> Outc
         None => tempfile::tempdir()?,
     };
     let volume = Volume::make(directory.path(), asked.file_system.name(), VOLUME_BYTES)?;
-    let mut patient = Patient { volume, ledger: Ledger::default(), chance: worker << 32 };
+    let ledger = Ledger::default();
+    let mut patient = Patient { volume, ledger, beyond: Beyond::Nothing, chance: worker << 32 };
     let mut nth = 0;
     while counts.cuts.load(Ordering::SeqCst) < asked.cuts {
         if nth % CUTS_A_STORE == 0 {
@@ -138,6 +148,8 @@ fn work(asked: &PowerCuts, worker: u64, counts: &Counts, begin: Instant) -> Outc
 struct Patient {
     volume: Volume,
     ledger: Ledger,
+    /// What the backup may have that the store has not.
+    beyond: Beyond,
     chance: u64,
 }
 
@@ -164,6 +176,7 @@ impl Patient {
             }
         }
         self.ledger = Ledger::default();
+        self.beyond = Beyond::Nothing;
         Ok(())
     }
 
@@ -182,6 +195,7 @@ impl Patient {
         };
         let mut writer = Running::start(&job, &[])?;
         writer.wait_for(self.below(30))?;
+        let has_store = self.store().join("store.meta").exists();
         let mut copier = match self.below(4) {
             0 => Some(Running::start(&Job { role: Role::BackUp, ..job.clone() }, &[])?),
             _ => None,
@@ -194,20 +208,17 @@ impl Patient {
         let told = writer.told()?;
         let before = copier.as_mut().map(Running::told).transpose()?;
         self.cut()?;
-        let late = writer.kill()?.split_off(told.len());
-        copier.map(Running::kill).transpose()?;
+        let late = end_behind_cut(writer)?.split_off(told.len());
+        copier.map(end_behind_cut).transpose()?;
         self.mount_again(counts)?;
-        // With Buffered, what was told and not synced may be gone; a store that was closed has all.
-        let is_certain = !is_buffered || told.iter().any(|told| matches!(told, Told::Closed));
-        if is_certain {
-            self.ledger.note(&told)?;
+        self.note(&job, &told, counts)?;
+        if let Some(backed_up) = before {
+            self.note_backups(&job, &backed_up, has_store, counts)?;
         }
-        self.ledger.note(before.as_deref().unwrap_or_default())?;
         if self.below(4) == 0 {
             self.cut_in_recovery(&job, counts)?;
         }
-        let found = self.check(counts)?;
-        counts.stored.fetch_add(self.ledger.commits(), Ordering::SeqCst);
+        let found = self.check()?;
         if !is_buffered {
             let is_gone = |told: &&Told| matches!(told, Told::Stored { number, .. } if !found.commits.contains_key(number));
             let gone = late.iter().filter(is_gone).count();
@@ -217,21 +228,48 @@ impl Patient {
         Ok(())
     }
 
-    fn check(&self, counts: &Counts) -> Outcome<Found> {
-        let found = self.ledger.check(&self.store())?;
-        if self.backup().join("backup.manifest").exists() {
-            counts.backups.fetch_add(1, Ordering::SeqCst);
+    /// Notes what a writer told before the power went.
+    fn note(&mut self, job: &Job, told: &[Told], counts: &Counts) -> Outcome<()> {
+        // With Buffered, what was told and not synced may be gone; a store that was closed has all.
+        let is_certain = !job.is_buffered || told.iter().any(|told| matches!(told, Told::Closed));
+        let noted =
+            if is_certain { self.ledger.note(told) } else { judge(told, &[]).map(|()| New::default()) };
+        let new = noted.map_err(|error| format!("the writer: {error}"))?;
+        counts.stored.fetch_add(new.commits, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Notes what was told of backups before the power went. `has_store`: whether there was a store when the first of them began.
+    fn note_backups(&mut self, job: &Job, told: &[Told], has_store: bool, counts: &Counts) -> Outcome<()> {
+        let no_store = (!has_store).then_some(Refusal::NoStore);
+        let other_history = (self.beyond == Beyond::LostEvents).then_some(Refusal::OtherHistory);
+        let excused: Vec<_> = no_store.into_iter().chain(other_history).collect();
+        let noted = self.ledger.note_excusing(told, &excused);
+        let new = noted.map_err(|error| format!("a backup: {error}"))?;
+        counts.backups.fetch_add(new.backups, Ordering::SeqCst);
+        if job.is_buffered {
+            self.beyond = Beyond::LostEvents;
+        } else if told.iter().any(|told| matches!(told, Told::BackedUp { .. })) {
+            // It was compared with the store, all of which was synced.
+            self.beyond = Beyond::Nothing;
         }
-        self.ledger.check_backup(&self.backup(), &found)?;
+        Ok(())
+    }
+
+    fn check(&self) -> Outcome<Found> {
+        let found = self.ledger.check(&self.store())?;
+        self.ledger.check_backup(&self.backup(), &found, self.beyond)?;
         Ok(found)
     }
 
     /// The store is opened, and the power goes meanwhile.
     fn cut_in_recovery(&mut self, job: &Job, counts: &Counts) -> Outcome<()> {
-        let opening = Running::start(&Job { role: Role::Open, ..job.clone() }, &[])?;
+        let mut opening = Running::start(&Job { role: Role::Open, ..job.clone() }, &[])?;
         self.pause(2_500);
+        let told = opening.told()?;
         self.cut()?;
-        opening.kill()?;
+        end_behind_cut(opening)?;
+        judge(&told, &[]).map_err(|error| format!("a recovery: {error}"))?;
         counts.in_recovery.fetch_add(1, Ordering::SeqCst);
         self.mount_again(counts)
     }
@@ -254,5 +292,17 @@ impl Patient {
         self.volume.mount()?;
         counts.cuts.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+}
+
+/// Ends a program whose file system is gone, and returns all that it has told. It may have been refused whatever it wanted, and a page of
+/// a map that can't be written ends it by a signal; but it doesn't panic.
+fn end_behind_cut(program: Running) -> Outcome<Vec<Told>> {
+    let (told, status) = program.put_down()?;
+    match status.code() {
+        Some(code) if code != 0 => {
+            Err(format!("it ended with {status}, having told at last: {:?}", told.last()).into())
+        }
+        _ => Ok(told),
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     Outcome,
     child::{Running, Told},
     job::{Job, Role},
-    ledger::Ledger,
+    ledger::{Beyond, Ledger, judge},
     mix::mix,
     repairs::Original,
     say,
@@ -27,11 +27,22 @@ const NUMBERS_A_ROUND: u64 = 1 << 20;
 /// So many repairs, and one was killed amid its changes.
 const ROUNDS_TELLING: u64 = 100;
 
+/// In one of so many rounds the follower and the backup get somewhere before anybody is killed, and nobody kills the recovery.
+const ROUNDS_AN_AWAITED: u64 = 8;
+
 /// Who is killed in a round; the others are killed behind it, in whatever order.
 const VICTIMS: [Role; 4] = [Role::Write, Role::Follow, Role::BackUp, Role::Open];
 
+/// What was done, by each of them.
+#[derive(Default)]
+struct Counts {
+    kills: [u64; VICTIMS.len()],
+    /// How many got somewhere: a follower was shown events, a backup was made. A role that never does shows nothing by its end.
+    arrivals: [u64; VICTIMS.len()],
+}
+
 pub(crate) fn run(rounds: u64) -> Outcome<()> {
-    let mut kills = [0_u64; VICTIMS.len()];
+    let mut counts = Counts::default();
     repairs(rounds)?;
     let mut done = 0;
     let mut stored = 0;
@@ -39,13 +50,16 @@ pub(crate) fn run(rounds: u64) -> Outcome<()> {
         let directory = tempfile::tempdir()?;
         let mut ledger = Ledger::default();
         for nth in done..rounds.min(done + ROUNDS_A_STORE) {
-            live(directory.path(), nth, &mut ledger, &mut kills)
+            live(directory.path(), nth, &mut ledger, &mut counts)
                 .map_err(|error| format!("round {nth}: {error}"))?;
         }
         stored += ledger.commits();
         done += ROUNDS_A_STORE;
     }
-    let [writers, followers, backups, openings] = kills;
+    if let Some(at) = counts.arrivals.iter().position(|arrivals| *arrivals == 0) {
+        return Err(format!("in {rounds} rounds nobody with the role {:?} got anywhere", VICTIMS[at]).into());
+    }
+    let [writers, followers, backups, openings] = counts.kills;
     say(format!(
         "rounds of kill -9: {rounds} rounds, {writers} writers, {followers} followers, {backups} backups and {openings} \
          recoveries killed, {stored} commits stored, 0 lost"
@@ -63,6 +77,7 @@ fn repairs(rounds: u64) -> Outcome<()> {
         repair.wait_for(1)?;
         pause(nth, whole_micros);
         let told = repair.kill()?;
+        judge(&told, &[]).map_err(|error| format!("repair {nth}: {error}"))?;
         let is_done = told.iter().any(|told| matches!(told, Told::Closed));
         changing += u64::from(!is_done && damaged.job.store.join("quarantine").exists());
         original.check(&damaged).map_err(|error| format!("repair {nth}: {error}"))?;
@@ -81,7 +96,10 @@ fn undisturbed_micros(original: &Original) -> Outcome<u64> {
     let mut repair = Running::start(&damaged.job, &[])?;
     repair.wait_for(1)?;
     let begin = Instant::now();
-    repair.end()?;
+    let (told, status) = repair.end()?;
+    if !matches!(told.last(), Some(Told::Closed)) {
+        return Err(format!("a repair that nobody kills: {status}, told at last: {:?}", told.last()).into());
+    }
     Ok(u64::try_from(begin.elapsed().as_micros())?.max(1))
 }
 
@@ -93,8 +111,8 @@ fn pause(chance: u64, micros_max: u64) {
     }
 }
 
-/// One round.
-fn live(directory: &Path, nth: u64, ledger: &mut Ledger, kills: &mut [u64; 4]) -> Outcome<()> {
+/// One round. Nothing is made to fail, and the writer has begun before the others do: so nobody is refused anything.
+fn live(directory: &Path, nth: u64, ledger: &mut Ledger, counts: &mut Counts) -> Outcome<()> {
     let job = Job {
         role: Role::Write,
         store: directory.join("store"),
@@ -108,22 +126,35 @@ fn live(directory: &Path, nth: u64, ledger: &mut Ledger, kills: &mut [u64; 4]) -
     let as_role = |role| Running::start(&Job { role, ..job.clone() }, &[]);
     let mut writer = as_role(Role::Write)?;
     writer.wait_for(2 + mix(nth ^ 1) % 20)?;
-    let (follower, saver) = (as_role(Role::Follow)?, as_role(Role::BackUp)?);
+    let (mut follower, mut saver) = (as_role(Role::Follow)?, as_role(Role::BackUp)?);
+    // Of both the second word is that they got somewhere, as the opening's is that it is done.
+    let awaited = if nth.is_multiple_of(ROUNDS_AN_AWAITED) { 2 } else { 0 };
+    follower.wait_for(awaited)?;
+    saver.wait_for(awaited)?;
     pause(nth ^ 2, 30_000);
     let mut running = vec![(0, writer), (1, follower), (2, saver)];
     while !running.is_empty() {
         let victim = usize::try_from(mix(nth ^ 3) % 3)? % running.len();
         let (role, process) = running.swap_remove(victim);
-        ledger.note(&process.kill()?)?;
-        kills[role] += 1;
+        let told = process.kill()?;
+        note(ledger, role, &told, counts)?;
+        counts.kills[role] += 1;
         pause(nth ^ 4, 2_000);
     }
     let mut opening = as_role(Role::Open)?;
-    opening.wait_for(1)?;
+    opening.wait_for(awaited.max(1))?;
     pause(nth ^ 5, 3_000);
     let told = opening.kill()?;
-    kills[3] += u64::from(!told.iter().any(|told| matches!(told, Told::Closed)));
-    ledger.note(&told)?;
+    counts.kills[3] += u64::from(!told.iter().any(|told| matches!(told, Told::Closed)));
+    note(ledger, 3, &told, counts)?;
     let found = ledger.check(&job.store)?;
-    ledger.check_backup(&job.backup, &found)
+    // A kill takes nothing that was written, with whichever durability.
+    ledger.check_backup(&job.backup, &found, Beyond::Nothing)
+}
+
+/// Notes what somebody told, and whether that got anywhere.
+fn note(ledger: &mut Ledger, role: usize, told: &[Told], counts: &mut Counts) -> Outcome<()> {
+    ledger.note(told).map_err(|error| format!("{:?}: {error}", VICTIMS[role]))?;
+    counts.arrivals[role] += u64::from(told.iter().any(|told| !matches!(told, Told::Begun)));
+    Ok(())
 }
