@@ -25,7 +25,7 @@ use crate::{
         stream_table::StreamTable,
         verify::{Inspected, Presence, inspect, walk_from},
     },
-    log::{creation, mark::Mark, recovery::refuse_restoring, scan::ChainEnd},
+    log::{creation, head, mark::Mark, recovery::refuse_restoring, scan::ChainEnd},
     opening::{check_directory, take_lock},
     options::{Creation, Options, ReadMode},
     repair::{
@@ -326,6 +326,10 @@ impl Prepared {
         };
         progress.go_on_to_the_end();
         progress.expect(self.changes.iter().map(written).sum());
+        if repair.is_some() {
+            // What followers believe of a log that is left as it is wouldn't be true of one that was cut.
+            head::take_away(disk, store)?;
+        }
         let is_mending = |change: &Change| !matches!(change.step, RepairStep::MakeAnew { .. });
         let last_mending = self.changes.iter().rposition(is_mending);
         for (number, change) in self.changes.iter().enumerate() {
