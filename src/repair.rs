@@ -19,11 +19,12 @@
 //! overlay         a file with other bytes in some places
 //! mending         frames of which is known what they must have been
 //! backup_run      a stretch that comes from the backup, and whether it is of the same history
-//! restored        what comes from it: positions, and versions of streams
+//! restored        what comes from it: its positions
 //! judge           which events may stay: those that opening takes
 //! merged_segment  one segment, put together of what there is
 //! merged          the log, put together of what there is
 //! planned_end     where it has the log end
+//! left_out        what is behind a cut: what of it can be read, and what is lost
 //! plan            what a repair would do
 //! planned_disk    the disk as it would be then, to read
 //! rehearsal       whether it would be as planned
@@ -38,6 +39,7 @@ pub(crate) mod backup_run;
 pub(crate) mod event_line;
 pub(crate) mod judge;
 pub(crate) mod keeping;
+pub(crate) mod left_out;
 pub(crate) mod mending;
 pub(crate) mod merged;
 pub(crate) mod merged_segment;

@@ -185,6 +185,8 @@ mod repair;
 mod repair_backup;
 #[path = "suite/repair_bounds.rs"]
 mod repair_bounds;
+#[path = "suite/repair_counts.rs"]
+mod repair_counts;
 #[path = "suite/repair_faults.rs"]
 mod repair_faults;
 #[path = "suite/repair_history.rs"]

@@ -56,7 +56,7 @@ pub(crate) struct Census<'a> {
     pub(crate) table: StreamTable,
     segments: SegmentTable,
     pub(crate) tally: Tally,
-    directory: Option<DirectoryCheck>,
+    pub(super) directory: Option<DirectoryCheck>,
     /// How far durable.mark says that the log was durable.
     durable: Option<LogOffset>,
     /// The position that the next event has.

@@ -15,6 +15,7 @@ use crate::{
         census::{Census, VisitEvent},
         index_check::DirectoryCheck,
         lookup::{Lookup, Surveyed},
+        losses::{Losses, Place},
         marks::{Marks, Writers, check_mark},
         ordering::{SegmentFile, Slot, missing},
         report::{Damage, Extent, Progress, Tell, Verification},
@@ -147,6 +148,16 @@ impl<'a> Inspection<'a> {
     pub(crate) fn go_on_from(&mut self, first: u64, before: Option<ChainEnd>) {
         self.before = before;
         self.last = (first, before);
+    }
+
+    /// Has it tell and count only what is lost behind a place. The directory is a witness of that, if it goes as far as the segments
+    /// that are looked at.
+    pub(crate) fn tell_behind(&mut self, place: Place, directory: Option<DirectoryCheck>) {
+        let (first, _) = self.last;
+        let is_witness =
+            |directory: &DirectoryCheck| directory.last_covered().is_some_and(|last| last >= first);
+        self.census.losses = Losses::behind(place);
+        self.census.directory = directory.filter(is_witness);
     }
 
     /// Looks at the segments, up to where the caller stops it.
@@ -363,23 +374,33 @@ impl<'a> Inspection<'a> {
         Ok(Some(walked))
     }
 
+    /// Ends the log.
+    fn end_log(&mut self, slots: &[Slot]) {
+        let last = slots.iter().filter_map(Slot::file).map(|file| file.number).max().unwrap_or(0);
+        self.census.finish(last.max(self.meta.first_segment));
+    }
+
+    /// Says what was found of the log, and compares nothing that rests on it.
+    pub(crate) fn conclude_log(mut self, slots: &[Slot]) -> Result<Verification> {
+        self.end_log(slots);
+        let Census { mut found, mut losses, last_index, .. } = self.census;
+        name_streams(&mut losses, &mut Lookup::new(self.files, &self.surveyed, last_index.as_ref()))?;
+        losses.finish(&mut found);
+        Ok(found)
+    }
+
     /// Compares what rests on the log, and says all that was found.
     pub(crate) fn conclude(mut self, slots: &[Slot]) -> Result<Concluded> {
         let is_stopped = self.is_stopped;
         if !is_stopped {
-            let last = slots.iter().filter_map(Slot::file).map(|file| file.number).max().unwrap_or(0);
-            self.census.finish(last.max(self.meta.first_segment));
+            self.end_log(slots);
         }
         let Self { files, marks, census, surveyed, bytes, sound_up_to, last: last_begun, end, .. } = self;
         let streams_before = self.streams_before;
         let Census { mut found, mut losses, newer, table, tally, last_index, .. } = census;
         found.streams = table.seen();
         let mut lookup = Lookup::new(files, &surveyed, last_index.as_ref());
-        for (hash, hint) in losses.unnamed() {
-            if let Some(name) = lookup.name(hash, hint)? {
-                losses.name(hash, &name);
-            }
-        }
+        name_streams(&mut losses, &mut lookup)?;
         if !is_stopped {
             let has_grown = || match (surveyed.last(), end) {
                 (Some(last), Some(end)) => marks.has_grown(&last.open(files)?, end),
@@ -400,6 +421,16 @@ impl<'a> Inspection<'a> {
         let sound_up_to = sound_up_to.unwrap_or(last_begun);
         Ok(Concluded { verification: found, sound_up_to, streams_before, newer })
     }
+}
+
+/// Names the streams that have lost something, as far as their names can be read.
+fn name_streams(losses: &mut Losses, lookup: &mut Lookup<'_>) -> Result<()> {
+    for (hash, hint) in losses.unnamed() {
+        if let Some(name) = lookup.name(hash, hint)? {
+            losses.name(hash, &name);
+        }
+    }
+    Ok(())
 }
 
 /// Tells how far it is, and goes on if it may.

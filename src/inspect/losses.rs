@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use crate::{
     event_id::EventId,
-    inspect::report::{LISTED_MAX, Listed, LostId, LostVersions, PositionRange, Verification},
+    inspect::{
+        report::{LISTED_MAX, Listed, LostId, LostVersions, PositionRange, Verification},
+        stream_table::StreamTable,
+    },
     position::{Position, Version},
     stream::StreamId,
 };
@@ -25,9 +28,21 @@ struct Unnamed {
     hint: Option<NameHint>,
 }
 
+/// A place in the log, and what the streams are there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The position of the first event behind it.
+    pub(crate) first_behind: Position,
+    pub(crate) streams: StreamTable,
+}
+
 /// What was lost so far.
 #[derive(Debug)]
 pub(crate) struct Losses {
+    /// What is before this place isn't told, nor counted; none: all is.
+    place: Option<Place>,
+    /// Whether anything was lost, before that place too.
+    is_empty: bool,
     positions: Listed<PositionRange>,
     /// What lies between them.
     intact: Listed<PositionRange>,
@@ -47,6 +62,8 @@ pub(crate) struct Losses {
 impl Losses {
     pub(crate) fn new() -> Self {
         Self {
+            place: None,
+            is_empty: true,
             positions: Listed::default(),
             intact: Listed::default(),
             behind: Some(Position::FIRST),
@@ -59,9 +76,25 @@ impl Losses {
         }
     }
 
-    /// Whether anything was lost.
+    /// Tells and counts only what is lost behind a place, however much is lost before it: no list's bound is spent on that.
+    pub(crate) fn behind(place: Place) -> Self {
+        Self { behind: Some(place.first_behind), place: Some(place), ..Self::new() }
+    }
+
+    /// Whether nothing was lost, before what is told neither.
     pub(crate) fn is_empty(&self) -> bool {
-        self.events == Some(0)
+        self.is_empty
+    }
+
+    /// The first position that is told of.
+    fn first_told(&self) -> Position {
+        self.place.as_ref().map_or(Position::FIRST, |place| place.first_behind)
+    }
+
+    /// The first version of a stream that is told of.
+    fn first_version_told(&self, hash: u64) -> Version {
+        let before = self.place.as_ref().and_then(|place| place.streams.get(hash));
+        before.map_or(Version::FIRST, |stream| stream.version.next())
     }
 
     /// How many events are lost; none: nobody knows.
@@ -71,6 +104,11 @@ impl Losses {
 
     /// The events from one position up to another, excluded, are lost; none: nobody knows up to where. They come in order.
     pub(crate) fn lose(&mut self, first: Position, beyond: Option<Position>) {
+        if beyond.is_some_and(|beyond| beyond <= first) {
+            return;
+        }
+        self.is_empty = false;
+        let first = first.max(self.first_told());
         if beyond.is_some_and(|beyond| beyond <= first) {
             return;
         }
@@ -96,6 +134,7 @@ impl Losses {
 
     /// Versions of a stream are lost.
     pub(crate) fn lose_versions(&mut self, hash: u64, first: Version, last: Version) {
+        let first = first.max(self.first_version_told(hash));
         if last < first {
             return;
         }
@@ -115,7 +154,7 @@ impl Losses {
 
     /// An event that is lost seems to have an id. They come in order; what comes again isn't taken.
     pub(crate) fn note_id(&mut self, position: Position, seeming_id: EventId) {
-        if position > self.last_with_id {
+        if position > self.last_with_id && position >= self.first_told() {
             self.last_with_id = position;
             self.ids.push(LostId { position, seeming_id });
         }
@@ -193,6 +232,30 @@ mod tests {
         losses.lose(Position::FIRST, Some(Position::new(3)));
         let found = finished(losses, 4);
         assert_eq!((&*found.lost, &*found.intact), (&[range(1, 2)][..], &[range(3, 4)][..]));
+    }
+
+    #[test]
+    fn behind_a_place_all_is_told_and_before_it_nothing() {
+        let mut streams = StreamTable::new();
+        streams.set_unseen(1, Version::new(4), 1);
+        let mut losses = Losses::behind(Place { first_behind: Position::new(7), streams });
+        assert!(losses.is_empty());
+        let id = EventId::new("event-1").expect("a valid id");
+        for (first, beyond) in [(2, 3), (5, 9), (12, 13)] {
+            losses.lose(Position::new(first), Some(Position::new(beyond)));
+            losses.note_id(Position::new(first), id.clone());
+            assert!(!losses.is_empty());
+        }
+        for (hash, first, last) in [(1, 2, 3), (1, 4, 6), (2, 1, 1)] {
+            losses.lose_versions(hash, Version::new(first), Version::new(last));
+        }
+        let found = finished(losses, 14);
+        assert_eq!((found.events_lost, &*found.lost), (Some(3), &[range(7, 8), range(12, 12)][..]));
+        assert_eq!(&*found.intact, &[range(9, 11), range(13, 14)]);
+        assert_eq!(found.lost_ids.iter().map(|lost| lost.position.get()).collect::<Vec<_>>(), [12]);
+        let versions =
+            found.lost_versions.iter().map(|lost| (lost.stream_hash, lost.first.get(), lost.last.get()));
+        assert_eq!(versions.collect::<Vec<_>>(), [(1, 5, 6), (2, 1, 1)]);
     }
 
     #[test]

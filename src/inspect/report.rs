@@ -51,12 +51,6 @@ impl<T> Listed<T> {
         self.total += 1;
     }
 
-    /// What becomes of those that are named; the others stay unnamed.
-    pub(crate) fn filter_map<U>(&self, map: impl FnMut(&T) -> Option<U>) -> Listed<U> {
-        let items: Vec<U> = self.items.iter().filter_map(map).collect();
-        Listed { total: items.len() as u64 + self.unnamed(), items }
-    }
-
     pub(crate) fn sort_by(&mut self, compare: impl FnMut(&T, &T) -> std::cmp::Ordering) {
         self.items.sort_by(compare);
     }

@@ -11,6 +11,7 @@ use crate::{
         census::{Census, VisitEvent},
         index_check::DirectoryCheck,
         inspection::{Concluded, Inspection, Looking},
+        losses::Place,
         marks::{Marks, Writers},
         ordering::{Ordering, Slot, Stranger, order_segments},
         report::{Damage, Extent, Progress, Verification},
@@ -156,31 +157,66 @@ pub(crate) fn inspect(
     Ok(Inspected { verification, store_id, meta, slots, strangers, sound_up_to, streams_before, newer })
 }
 
-/// Walks over the segments from one on, whose forerunner ends as `before` says and leaves the streams as `streams` does, and tells of
-/// each event that is whole. Returns what was found, and where the log ends, if not with damage. For who has the lock, and has
-/// inspected the whole store.
-pub(crate) fn walk_from(
-    files: &IndexFiles,
-    meta: &StoreMeta,
-    slots: &[Slot],
-    (first, before): (u64, Option<ChainEnd>),
-    streams: StreamTable,
-    visit: &mut VisitEvent<'_>,
-) -> Result<(Verification, Option<ChainEnd>)> {
-    let slots: Vec<Slot> = slots.iter().filter_map(|slot| slot.beginning_with(first)).collect();
-    let found = Verification { events_lost: Some(0), ..Verification::default() };
-    let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
-    // The witnesses that the inspection had: by any other the log may end elsewhere.
-    let directory = DirectoryCheck::open(files).0;
-    let marks = Marks::new(files, Writers::None, directory.as_ref().map(DirectoryCheck::covered));
-    let mut census = Census::new(files, found, None, mark.durable(), meta.first_segment, visit);
-    census.begin_behind(before.map_or(Position::FIRST, |before| before.next_position));
-    census.table = streams;
-    let mut go_on = |_| ControlFlow::Continue(());
-    let mut inspection = Inspection::new(files, meta.clone(), None, marks, census, &mut go_on);
-    inspection.go_on_from(first, before);
-    inspection.segments(&slots, Looking::EventByEvent)?;
-    Ok(inspection.found_so_far())
+/// The part of a log that isn't sound, or may not be: for who has the lock, and has inspected the whole store.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) files: &'a IndexFiles,
+    pub(crate) meta: &'a StoreMeta,
+    pub(crate) slots: &'a [Slot],
+    /// The number of its first segment, and the end of the one before that.
+    pub(crate) from: (u64, Option<ChainEnd>),
+}
+
+impl Part<'_> {
+    /// Walks over it, behind these streams, and tells of each event that is whole. Returns what was found, and where the log ends, if
+    /// not with damage.
+    pub(crate) fn walk(
+        &self,
+        streams: StreamTable,
+        visit: &mut VisitEvent<'_>,
+    ) -> Result<(Verification, Option<ChainEnd>)> {
+        self.inspect(streams, visit, |mut inspection, slots, _| {
+            inspection.segments(slots, Looking::EventByEvent)?;
+            Ok(inspection.found_so_far())
+        })
+    }
+
+    /// Walks over it, as [`walk`](Self::walk) does. Returns what was found; of what is lost, and of what is intact, that alone which is
+    /// behind a place.
+    pub(crate) fn walk_telling_behind(
+        &self,
+        streams: StreamTable,
+        place: Place,
+        visit: &mut VisitEvent<'_>,
+    ) -> Result<Verification> {
+        self.inspect(streams, visit, |mut inspection, slots, directory| {
+            inspection.tell_behind(place, directory);
+            inspection.segments(slots, Looking::EventByEvent)?;
+            inspection.conclude_log(slots)
+        })
+    }
+
+    fn inspect<T>(
+        &self,
+        streams: StreamTable,
+        visit: &mut VisitEvent<'_>,
+        look: impl FnOnce(Inspection<'_>, &[Slot], Option<DirectoryCheck>) -> Result<T>,
+    ) -> Result<T> {
+        let Self { files, meta, from: (first, before), .. } = *self;
+        let slots: Vec<Slot> = self.slots.iter().filter_map(|slot| slot.beginning_with(first)).collect();
+        let found = Verification { events_lost: Some(0), ..Verification::default() };
+        let mark = Mark::read(&*files.disk, &files.store, files.store_id)?;
+        // The witnesses that the inspection had: by any other the log may end elsewhere.
+        let directory = DirectoryCheck::open(files).0;
+        let marks = Marks::new(files, Writers::None, directory.as_ref().map(DirectoryCheck::covered));
+        let mut census = Census::new(files, found, None, mark.durable(), meta.first_segment, visit);
+        census.begin_behind(before.map_or(Position::FIRST, |before| before.next_position));
+        census.table = streams;
+        let mut go_on = |_| ControlFlow::Continue(());
+        let mut inspection = Inspection::new(files, meta.clone(), None, marks, census, &mut go_on);
+        inspection.go_on_from(first, before);
+        look(inspection, &slots, directory)
+    }
 }
 
 /// store.meta; none and a note of it, if it is damaged, or missing where segments are.

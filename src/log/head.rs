@@ -5,7 +5,8 @@
 //! life. Nothing of the page is relied upon after the system's end, so it is never synced.
 //!
 //! The constant part is taken away first and put back last, so that a writer that is killed in between leaves
-//! a page that says nothing.
+//! a page that says nothing. A repair takes all of the page away before it changes the log, of which it may leave less than was
+//! committed; the opening at its end makes another.
 
 use std::{
     io,
@@ -16,7 +17,10 @@ use std::{
 };
 
 use crate::{
-    disk::contract::{Disk, FileLock, LockKind, OpenMode, SHARED_PAGE_BYTES, ShareMode, SharedPage},
+    disk::contract::{
+        Disk, EntryKind, FileLock, LockKind, OpenMode, SHARED_PAGE_BYTES, ShareMode, SharedPage,
+    },
+    error::{Error, Result},
     format::{
         head_page::{
             COMMITTED_AT, HEAD_CONSTANT_BYTES, HeadConstant, LAST_POSITION_AT, WAITERS, WAKE_WORD_AT,
@@ -101,6 +105,20 @@ fn open_page(disk: &dyn Disk, store: &Path) -> io::Result<Arc<dyn SharedPage>> {
             disk.share(&path, ShareMode::ReadWrite)
         }
         shared => shared,
+    }
+}
+
+/// Takes the page away, so that nothing says how far the log was committed that is going to be changed: for who has the store's
+/// lock. Followers that have it mapped look by its name each second. Its name isn't made durable: in another run of the system
+/// the page says nothing, if it comes back.
+pub(crate) fn take_away(disk: &dyn Disk, store: &Path) -> Result<()> {
+    let path = head_path(store);
+    match disk.kind(&path).map_err(|error| Error::io("look at", &path, error))? {
+        // No page, so nobody can have it mapped.
+        None | Some(EntryKind::Directory) => Ok(()),
+        Some(EntryKind::File | EntryKind::Other) => {
+            disk.remove(&path).map_err(|error| Error::io("remove", &path, error))
+        }
     }
 }
 

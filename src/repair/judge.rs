@@ -61,6 +61,12 @@ impl Judge {
         }
     }
 
+    /// What the streams are behind all that it has taken in.
+    pub(crate) fn into_streams(mut self) -> StreamTable {
+        self.end();
+        self.streams
+    }
+
     /// Takes in the events of a frame, or says which of them is refused. Then nothing may come behind it.
     pub(crate) fn frame(&mut self, frame: &ScannedFrame<'_>) -> Result<(), Refusal> {
         let Some(segment) = &mut self.segment else { return Ok(()) };

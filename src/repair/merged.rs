@@ -21,6 +21,7 @@ use crate::{
         marks::Marks,
         ordering::{SegmentFile, Slot},
         report::Verification,
+        stream_table::StreamTable,
         tolerant_file::TolerantFile,
         walk::OpenSegment,
     },
@@ -90,6 +91,8 @@ pub(crate) struct Merged {
     pub(crate) end: LogEnd,
     pub(crate) rewrites: Vec<Rewrite>,
     pub(crate) restored: Restored,
+    /// What the streams are where it ends.
+    pub(crate) streams: StreamTable,
     /// Whether the backup has something else than the store where the store is intact.
     pub(crate) is_of_another_history: bool,
     /// The file of the segment in which the log ends because of a bound of the repair's own, and which that is.
@@ -161,7 +164,7 @@ impl Sources<'_> {
         marks: &Marks<'_>,
         progress: &mut RepairProgress<'_>,
     ) -> Result<Merged> {
-        let (end, restored) = (LogEnd::Cut, Restored::new(&found.lost_versions, &found.intact));
+        let (end, restored) = (LogEnd::Cut, Restored::new(&found.intact));
         let mut merged = Merged {
             first,
             before,
@@ -169,6 +172,7 @@ impl Sources<'_> {
             end,
             rewrites: Vec::new(),
             restored,
+            streams: StreamTable::new(),
             is_of_another_history: false,
             limit: None,
             refused: None,
@@ -203,6 +207,7 @@ impl Sources<'_> {
             }
         }
         merged.is_of_another_history |= self.is_passed_by(&merged);
+        merged.streams = judge.into_streams();
         Ok(merged)
     }
 

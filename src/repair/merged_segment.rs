@@ -97,11 +97,7 @@ impl Pass<'_> {
     fn take_of_backup(&mut self, frame: &ScannedFrame<'_>) -> Result<(), Refusal> {
         self.take(frame)?;
         if let Self::Judged(_, restored) = self {
-            let store_id = frame.header.store_id;
-            frame
-                .records()
-                .filter_map(|(_, record)| record.ok())
-                .for_each(|record| restored.event(&record, store_id));
+            frame.records().filter_map(|(_, record)| record.ok()).for_each(|record| restored.event(&record));
         }
         Ok(())
     }

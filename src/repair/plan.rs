@@ -18,7 +18,10 @@ use crate::{
         segment::{index_number, index_path, segment_path, segments_directory},
     },
     position::Position,
-    repair::merged::{Files, LogEnd, Merged, Rewrite},
+    repair::{
+        left_out::LeftOut,
+        merged::{Files, LogEnd, Merged, Rewrite},
+    },
 };
 
 /// Files that have another's name wait under numbers from here on, which no segment reaches.
@@ -104,46 +107,32 @@ pub struct RepairPlan {
 }
 
 impl RepairPlan {
-    /// What becomes of the events.
-    pub(crate) fn new(verification: Verification, merged: Option<&Merged>, changes: &[Change]) -> Self {
+    /// What becomes of the events. `left_out` is what is behind the cut.
+    pub(crate) fn new(
+        verification: Verification,
+        merged: Option<&Merged>,
+        left_out: LeftOut,
+        changes: &[Change],
+    ) -> Self {
         let cut = merged.filter(|merged| merged.end == LogEnd::Cut);
-        let mut plan = Self {
-            kept: merged.map_or(verification.last_position, |merged| merged.next_position().previous()),
+        let kept = merged.map_or(verification.last_position, |merged| merged.next_position().previous());
+        let limit = cut.and_then(|cut| cut.limit.as_ref());
+        let LeftOut { lost, events_lost, lost_versions, lost_ids, intact, events_intact } = left_out;
+        Self {
+            kept,
             cuts: cut.is_some(),
             restored: merged.map(|merged| merged.restored.ranges()).unwrap_or_default(),
             events_restored: merged.map_or(0, |merged| merged.restored.events),
-            lost: Listed::default(),
-            events_lost: Some(0),
-            lost_versions: Listed::default(),
-            lost_ids: Listed::default(),
-            set_aside: Listed::default(),
-            events_set_aside: 0,
-            limit: None,
+            lost,
+            events_lost,
+            lost_versions,
+            lost_ids,
+            set_aside: intact,
+            events_set_aside: events_intact,
+            limit: limit.map(|(path, limit)| format!("{}: {limit}", path.display())),
             steps: changes.iter().map(|change| change.step.clone()).collect(),
             verification,
-        };
-        if let Some(cut) = cut {
-            plan.take_out(cut);
         }
-        plan
-    }
-
-    /// What is behind the cut is lost, or set aside.
-    fn take_out(&mut self, cut: &Merged) {
-        self.limit = cut.limit.as_ref().map(|(path, limit)| format!("{}: {limit}", path.display()));
-        let (found, first) = (&self.verification, cut.next_position());
-        self.lost = found.lost.filter_map(|range| from_position(range, first));
-        self.set_aside = found.intact.filter_map(|range| from_position(range, first));
-        self.lost_versions = found.lost_versions.filter_map(|lost| cut.restored.still_lost(lost));
-        self.lost_ids = found.lost_ids.filter_map(|lost| (lost.position >= first).then(|| lost.clone()));
-        let before = |range: &PositionRange| {
-            let beyond = range.last.map_or(first, |last| last.next().min(first));
-            beyond.get().saturating_sub(range.first.get())
-        };
-        let lost_before: u64 = found.lost.iter().map(before).sum();
-        self.events_lost = found.events_lost.map(|lost| lost.saturating_sub(lost_before));
-        let intact_before = self.kept.get().saturating_sub(lost_before);
-        self.events_set_aside = found.events.saturating_sub(intact_before);
     }
 
     /// Whether anything is to be changed.
@@ -162,12 +151,6 @@ impl RepairPlan {
     pub(crate) fn mends(&self) -> bool {
         self.steps.iter().any(|step| !matches!(step, RepairStep::MakeAnew { .. }))
     }
-}
-
-/// What of a range is at a position or behind.
-fn from_position(range: &PositionRange, first: Position) -> Option<PositionRange> {
-    let is_behind = range.last.is_none_or(|last| last >= first);
-    is_behind.then(|| PositionRange::new(range.first.max(first), range.last))
 }
 
 /// The index files that aren't as the log is, streams.dir among them.

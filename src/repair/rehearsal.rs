@@ -11,7 +11,7 @@ use crate::{
         ordering::{Ordering, Slot, order_segments},
         report::{Damage, Listed},
         stream_table::StreamTable,
-        verify::walk_from,
+        verify::Part,
     },
     log::scan::ChainEnd,
     position::Position,
@@ -85,8 +85,7 @@ fn what_is_left(
     };
     progress.expect(behind.map(|file| file.bytes).sum());
     let slots = &ordering.slots;
-    let (found, end) = walk_from(files, meta, slots, (first, before), streams, &mut |_, _, record| {
-        progress.advance(bytes(record.bytes.len()))
-    })?;
+    let part = Part { files, meta, slots, from: (first, before) };
+    let (found, end) = part.walk(streams, &mut |_, _, record| progress.advance(bytes(record.bytes.len())))?;
     Ok((found.damage, end.map(|end| (last, end))))
 }

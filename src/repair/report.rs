@@ -138,7 +138,7 @@ pub(crate) fn to_json(
         step: step.to_string(),
         kept_as: kept_as.get(number).cloned().flatten(),
     });
-    let set_aside_in = if plan.events_set_aside > 0 { vec![EVENTS, SYSTEM_EVENTS] } else { Vec::new() };
+    let set_aside_in = if summary.events_set_aside > 0 { vec![EVENTS, SYSTEM_EVENTS] } else { Vec::new() };
     let report = Report {
         summary,
         folder: folder.map(|folder| folder.to_string_lossy().into_owned()),
@@ -292,6 +292,7 @@ mod tests {
     use crate::{
         inspect::report::{Damage, LISTED_MAX, Verification},
         position::Position,
+        repair::left_out::LeftOut,
     };
 
     #[test]
@@ -304,7 +305,7 @@ mod tests {
         for _ in 0..LISTED_MAX + 3 {
             verification.damage.push(Damage::new("a", 0, "b", None));
         }
-        let mut plan = RepairPlan::new(verification, None, &[]);
+        let mut plan = RepairPlan::new(verification, None, LeftOut::nothing(), &[]);
         plan.lost = plan.verification.lost.clone();
         let report: Value = serde_json::from_str(&plan.to_json()).expect("JSON");
         assert_eq!(report["lost"].as_array().map(Vec::len), Some(LISTED_MAX));

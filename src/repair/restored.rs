@@ -1,12 +1,9 @@
-//! What the backup gives back: which positions, and of which streams.
-
-use std::collections::HashMap;
+//! What the backup gives back: which positions.
 
 use crate::{
     format::record::Record,
-    index::key::StreamKey,
-    inspect::report::{Listed, LostVersions, PositionRange},
-    position::{Position, Version},
+    inspect::report::{Listed, PositionRange},
+    position::Position,
 };
 
 /// What the backup gives back.
@@ -16,8 +13,6 @@ pub(crate) struct Restored {
     /// What isn't in the list yet.
     latest: Option<PositionRange>,
     pub(crate) events: u64,
-    /// The latest version that is given back of each stream that has lost any.
-    versions: HashMap<u64, Version>,
     /// The positions of the store's own events that are intact.
     intact: Listed<PositionRange>,
     /// Those that the backup gives back beside the store's own, which may stand in a frame that is broken, and the
@@ -26,13 +21,12 @@ pub(crate) struct Restored {
 }
 
 impl Restored {
-    pub(crate) fn new(lost: &[LostVersions], intact: &Listed<PositionRange>) -> Self {
-        let versions = lost.iter().map(|lost| (lost.stream_hash, Version::NONE)).collect();
-        Self { versions, intact: intact.clone(), ..Self::default() }
+    pub(crate) fn new(intact: &Listed<PositionRange>) -> Self {
+        Self { intact: intact.clone(), ..Self::default() }
     }
 
     /// Takes in an event of the backup.
-    pub(crate) fn event(&mut self, record: &Record<'_>, store_id: u64) {
+    pub(crate) fn event(&mut self, record: &Record<'_>) {
         let event = &record.event;
         self.events += 1;
         match &mut self.latest {
@@ -46,9 +40,6 @@ impl Restored {
         }
         if self.is_intact(event.position) {
             self.beside.push((event.position, event.checksum));
-        }
-        if let Some(version) = self.versions.get_mut(&StreamKey::of(event.stream, store_id).hash) {
-            *version = event.version.max(*version);
         }
     }
 
@@ -76,12 +67,5 @@ impl Restored {
         let mut ranges = self.ranges.clone();
         self.latest.into_iter().for_each(|latest| ranges.push(latest));
         ranges
-    }
-
-    /// What is lost of a range of versions all the same.
-    pub(crate) fn still_lost(&self, lost: &LostVersions) -> Option<LostVersions> {
-        let restored = self.versions.get(&lost.stream_hash).copied().unwrap_or(Version::NONE);
-        let first = lost.first.max(restored.next());
-        (first <= lost.last).then(|| LostVersions { first, ..lost.clone() })
     }
 }

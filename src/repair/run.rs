@@ -19,20 +19,22 @@ use crate::{
     },
     inspect::{
         index_check::DirectoryCheck,
+        losses::Place,
         marks::{Marks, Writers},
         ordering::{Slot, order_segments},
         report::{Damage, Tell, Verification},
         stream_table::StreamTable,
-        verify::{Inspected, Presence, inspect, walk_from},
+        verify::{Inspected, Part, Presence, inspect},
     },
-    log::{creation, mark::Mark, recovery::refuse_restoring, scan::ChainEnd},
+    log::{creation, head, mark::Mark, recovery::refuse_restoring, scan::ChainEnd},
     opening::{check_directory, take_lock},
     options::{Creation, Options, ReadMode},
     repair::{
         event_line::write_event_line,
         judge::Judge,
         keeping::{Keeping, Repairs, folder_of},
-        merged::{Files, Merged, Sources, files_of, with_right_names},
+        left_out::LeftOut,
+        merged::{Files, LogEnd, Merged, Sources, files_of, with_right_names},
         options::{Loss, RepairOptions},
         plan::{Change, Changes, RepairPlan, RepairStep, wrong_indexes},
         planned_end::PlannedEnd,
@@ -255,11 +257,20 @@ impl Prepared {
         let sources = Sources { disk: &*files.disk, meta: &meta, own: &own, backup: &backup };
         let streams = inspected.streams_before.take().unwrap_or_else(StreamTable::new);
         let judge = Judge::behind(streams.clone());
-        let merged = merge(&files, &inspected, (&sources, judge), options, progress)?;
+        let mut merged = merge(&files, &inspected, (&sources, judge), options, progress)?;
         let mark = Mark::read(&*files.disk, store, store_id)?;
         let changes = Changes::of(&files, &inspected, (&meta, &own), merged.as_ref(), &mark)?;
         let Inspected { verification, slots, sound_up_to, .. } = inspected;
-        let plan = RepairPlan::new(verification, merged.as_ref(), &changes);
+        let part = Part { files: &files, meta: &meta, slots: &slots, from: sound_up_to };
+        let left_out = match merged.as_mut().filter(|merged| merged.end == LogEnd::Cut) {
+            Some(cut) => {
+                let at_cut = std::mem::replace(&mut cut.streams, StreamTable::new());
+                let cut = Place { first_behind: cut.next_position(), streams: at_cut };
+                LeftOut::find(&part, streams.clone(), cut, bytes_from(&own, sound_up_to), progress)?
+            }
+            None => LeftOut::nothing(),
+        };
+        let plan = RepairPlan::new(verification, merged.as_ref(), left_out, &changes);
         if !plan.verification.is_whole() && !plan.mends() {
             return Err(still_damaged(store, &plan.verification));
         }
@@ -278,7 +289,7 @@ impl Prepared {
         let before = Repairs::list(disk, store)?;
         let keeping = Keeping::begin(disk, store, &before)?;
         summary.repair = keeping.number;
-        if self.plan.events_set_aside > 0 {
+        if self.plan.cuts {
             let (events, streams) = self.set_aside(&keeping, progress)?;
             (summary.events_set_aside, summary.streams_set_aside) = (events, Some(streams));
         }
@@ -293,11 +304,11 @@ impl Prepared {
     fn set_aside(&self, keeping: &Keeping<'_>, progress: &mut RepairProgress<'_>) -> Result<(u64, u64)> {
         let (mut count, mut streams) = (0, StreamTable::new());
         let (mut events, mut system) = (keeping.create(EVENTS)?, keeping.create(SYSTEM_EVENTS)?);
-        let (first_segment, _) = self.sound_up_to;
-        progress.expect(self.own.range(first_segment..).map(|(_, own)| own.bytes).sum());
+        let Self { files, meta, slots, sound_up_to: from, .. } = self;
+        progress.expect(bytes_from(&self.own, *from));
         let mut line = Vec::new();
-        let before = StreamTable::new();
-        walk_from(&self.files, &self.meta, &self.slots, self.sound_up_to, before, &mut |_, _, record| {
+        let part = Part { files, meta, slots, from: *from };
+        part.walk(StreamTable::new(), &mut |_, _, record| {
             progress.advance(bytes(record.bytes.len()))?;
             let event = &record.event;
             if event.position <= self.plan.kept {
@@ -326,6 +337,10 @@ impl Prepared {
         };
         progress.go_on_to_the_end();
         progress.expect(self.changes.iter().map(written).sum());
+        if repair.is_some() {
+            // What followers believe of a log that is left as it is wouldn't be true of one that was cut.
+            head::take_away(disk, store)?;
+        }
         let is_mending = |change: &Change| !matches!(change.step, RepairStep::MakeAnew { .. });
         let last_mending = self.changes.iter().rposition(is_mending);
         for (number, change) in self.changes.iter().enumerate() {
@@ -385,6 +400,11 @@ fn merge(
     }
 }
 
+/// How much there is to read of the store from a segment on, in bytes.
+fn bytes_from(own: &Files, (first, _): (u64, Option<ChainEnd>)) -> u64 {
+    own.range(first..).map(|(_, own)| own.bytes).sum()
+}
+
 /// Whether the backup gives back another event where the store's own is intact, wherever that stands.
 fn replaces_own(
     files: &IndexFiles,
@@ -396,11 +416,11 @@ fn replaces_own(
     if !restored.is_beside_own() {
         return Ok(false);
     }
-    let (first, _) = inspected.sound_up_to;
-    progress.expect(sources.own.range(first..).map(|(_, own)| own.bytes).sum());
+    let from = inspected.sound_up_to;
+    progress.expect(bytes_from(sources.own, from));
     let mut is_other = false;
-    let (slots, streams) = (&inspected.slots, StreamTable::new());
-    walk_from(files, sources.meta, slots, inspected.sound_up_to, streams, &mut |_, _, record| {
+    let part = Part { files, meta: sources.meta, slots: &inspected.slots, from };
+    part.walk(StreamTable::new(), &mut |_, _, record| {
         is_other |= restored.is_other(record);
         progress.advance(bytes(record.bytes.len()))
     })?;

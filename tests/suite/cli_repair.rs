@@ -148,7 +148,10 @@ fn a_backup_that_isnt_there_isnt_said_to_be_the_store() {
         [&["repair", "--backup", "nowhere"][..], &["repair", "--dry-run", "--backup", "nowhere"]]
     {
         let said = place.fails(4, only_shown);
-        assert!(said.contains("nowhere is not an Annals store") && !said.contains("--store"), "{said}");
+        assert!(
+            said.contains("nowhere can't be used as a backup: nothing is there") && !said.contains("--store"),
+            "{said}"
+        );
     }
     let said = place.fails(4, &["--store", "elsewhere", "repair", "--backup", "nowhere"]);
     assert!(said.contains("--store DIR"), "{said}");

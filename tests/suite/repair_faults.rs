@@ -2,11 +2,14 @@
 
 use std::{cell::Cell, io::ErrorKind, ops::ControlFlow, path::Path, sync::Arc};
 
-use annals::{CutStyle, Error, Fault, Linking, RepairOptions, SimDisk, StoredEvent, SyncFailure, repair_on};
+use annals::{
+    CutStyle, Error, Fault, Follower, Linking, Query, RepairOptions, SimDisk, StoredEvent, SyncFailure,
+    repair_on,
+};
 use serde_json::Value;
 
 use crate::{
-    patient::{End, Patient, STORE, everything, intact, log_path, logs_of, open, verified},
+    patient::{End, Patient, STORE, everything, intact, log_path, logs_of, open, options, verified},
     repair::{accepting, check_repaired, files_of, flip, repair},
     repair_backup::{back_up, backup_of, put_backup},
     support::Outcome,
@@ -61,6 +64,65 @@ fn a_repair_that_is_cut_off_anywhere_twice_is_repaired_again() {
         }
     });
     assert!(cuts > 200, "{cuts} cuts");
+}
+
+/// All that a program reads which follows a store.
+fn followed(disk: &SimDisk) -> annals::Result<Vec<StoredEvent>> {
+    let follower = Follower::open_on(Arc::new(disk.mount()), STORE, options())?;
+    follower.read(Query::all().including_system()).collect()
+}
+
+/// All that a program reads which writes a store.
+fn written(disk: &SimDisk) -> annals::Result<Vec<StoredEvent>> {
+    open(disk)?.read(Query::all().including_system()).collect()
+}
+
+/// Where the page that a writer has left says how far the log was, and the log may be shorter.
+#[test]
+fn a_store_whose_repair_was_killed_anywhere_is_followed_as_it_is_opened() {
+    type Damage = fn(&Patient);
+    let damages: [(Patient, Damage); 3] = [
+        (Patient::small(End::Closed), |patient| flip(patient, 5, 90)),
+        (Patient::small(End::Killed), |patient| flip(patient, patient.first_in(2), 90)),
+        (Patient::new(End::Closed), |patient| {
+            put_backup(patient, &Patient::new(End::Closed), &["000000000004.log", "000000000005.log"]);
+            flip(patient, 2, 90);
+            patient.change(log_path(4), |content| content[..1_500].fill(0));
+        }),
+    ];
+    let (mut whole, mut cut_short) = (0, 0);
+    for (patient, damage) in damages {
+        // So that the page says in this run of the system how far the log is.
+        drop(open(&patient.disk).expect("a whole store opens"));
+        damage(&patient);
+        let has_backup = patient.disk.read_file("/backup/store.meta").is_some();
+        let options = if has_backup { accepting().backup("/backup") } else { accepting() };
+        for nth in 1.. {
+            let disk = patient.disk.fork(nth);
+            disk.cut_at(nth);
+            repair(&disk, &options).ok();
+            if !disk.is_cut() {
+                break;
+            }
+            let what = format!("killed at operation {nth}");
+            disk.crash_process();
+            let (seen, verification) = (followed(&disk), verified(&disk));
+            let expected = written(&disk);
+            match (seen, expected) {
+                (Ok(seen), Ok(expected)) => {
+                    // The event that tells of the repair may be written, and not committed.
+                    assert!(expected.starts_with(&seen) && expected.len() - seen.len() <= 1, "{what}");
+                    whole += u64::from(verification.is_whole());
+                    cut_short += u64::from(verification.last_position.get() < patient.last());
+                }
+                (seen, expected) => {
+                    assert!(!verification.is_whole(), "{what}, the store is whole: {seen:?}");
+                    assert_eq!(seen.is_ok(), expected.is_ok(), "{what}: {seen:?}, {expected:?}");
+                }
+            }
+        }
+    }
+    assert!(whole > 50 && cut_short > 50, "{whole} were whole, {cut_short} of them cut short");
 }
 
 /// Checks a store that a backup has made whole: nothing is lost, and one event at most tells of a repair.

@@ -7,7 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use annals::{Loss, PositionRange, Progress, RepairOptions, plan_repair, repair};
+use annals::{
+    Follower, Loss, PositionRange, Progress, Query, RepairOptions, StoredEvent, plan_repair, repair, verify,
+};
 use serde_json::Value;
 
 use crate::{
@@ -80,6 +82,7 @@ impl Original {
     /// Repairs again, after a kill, and checks that nothing is lost that the first repair was to keep.
     pub(crate) fn check(&self, damaged: &Damaged) -> Outcome<()> {
         let store = &damaged.job.store;
+        check_followed(store)?;
         repair(store, &accepting(), &mut go_on)
             .map_err(|error| format!("it can't be repaired again: {error}"))?;
         self.ledger.check_beginning(store, damaged.kept)?;
@@ -104,6 +107,25 @@ impl Original {
             Some(position) => Err(format!("LOST: the event at {position} is kept nowhere").into()),
             None => Ok(()),
         }
+    }
+}
+
+/// A store that is whole can be read by a program that follows it: before any writer has opened it again.
+fn check_followed(store: &Path) -> Outcome<()> {
+    let followed = || -> annals::Result<Vec<StoredEvent>> {
+        Follower::open(store)?.read(Query::all().including_system()).collect()
+    };
+    let seen = followed();
+    let found = verify(store, &mut go_on)?;
+    if !found.is_whole() {
+        return Ok(());
+    }
+    let events = seen.map_err(|error| format!("it is whole, and can't be followed: {error}"))?.len();
+    // The event that tells of the repair may be written, and not committed.
+    if (found.events.saturating_sub(1)..=found.events).contains(&u64::try_from(events)?) {
+        Ok(())
+    } else {
+        Err(format!("it has {} events, and a follower sees {events}", found.events).into())
     }
 }
 
