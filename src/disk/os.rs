@@ -31,7 +31,7 @@ use crate::disk::contract::{
     SHARED_PAGE_BYTES, ShareMode, SharedPage,
 };
 use crate::disk::os_lock::{lock, lock_named};
-use crate::disk::shared_futex;
+use crate::disk::{os_owner, shared_futex};
 
 /// Only the owner reads a store: events are as private as what they tell.
 const FILE_MODE: u32 = 0o600;
@@ -78,6 +78,10 @@ impl Disk for OsDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             found => found.map(|metadata| Some(entry_kind(metadata.file_type()))),
         }
+    }
+
+    fn is_own_dir(&self, path: &Path) -> io::Result<bool> {
+        os_owner::is_own_dir(path)
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
