@@ -4,7 +4,6 @@
 //! contract       what a disk promises, and what it doesn't: bytes are safe only behind a sync
 //! os             the operating system's: the only unsafe code, memory maps, std::fs
 //! os_lock        its locks
-//! os_owner       whose its directories are
 //! shared_futex   a word that threads of several processes sleep on
 //! process        whether this is still the process that opened the store
 //! sim            a simulated one in memory, with seeded power cuts, for tests of the store and of programs
@@ -13,7 +12,6 @@
 pub(crate) mod contract;
 pub(crate) mod os;
 pub(crate) mod os_lock;
-pub(crate) mod os_owner;
 pub(crate) mod process;
 pub(crate) mod shared_futex;
 pub(crate) mod sim;

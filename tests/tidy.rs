@@ -67,7 +67,6 @@ const FLOORS: &[(&str, &[&str])] = &[
             "disk/contract",
             "disk/shared_futex",
             "disk/os_lock",
-            "disk/os_owner",
             "disk/os",
             "disk/process",
             "disk/sim/random",

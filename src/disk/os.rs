@@ -31,7 +31,7 @@ use crate::disk::contract::{
     SHARED_PAGE_BYTES, ShareMode, SharedPage,
 };
 use crate::disk::os_lock::{lock, lock_named};
-use crate::disk::{os_owner, shared_futex};
+use crate::disk::shared_futex;
 
 /// Only the owner reads a store: events are as private as what they tell.
 const FILE_MODE: u32 = 0o600;
@@ -41,6 +41,7 @@ const DIRECTORY_MODE: u32 = 0o700;
 const GROUP_READS_FILE: u32 = 0o040;
 const GROUP_READS_DIRECTORY: u32 = 0o050;
 const OTHERS: u32 = 0o007;
+const OTHERS_WRITE: u32 = 0o022;
 
 /// What the processor fetches at a time.
 #[cfg(target_arch = "x86_64")]
@@ -81,7 +82,12 @@ impl Disk for OsDisk {
     }
 
     fn is_own_dir(&self, path: &Path) -> io::Result<bool> {
-        os_owner::is_own_dir(path)
+        let found = fs::symlink_metadata(path)?;
+        #[cfg(target_os = "linux")]
+        let is_owner = found.uid() == rustix::process::geteuid().as_raw();
+        #[cfg(not(target_os = "linux"))]
+        let is_owner = true;
+        Ok(found.is_dir() && is_owner && found.mode() & OTHERS_WRITE == 0)
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {

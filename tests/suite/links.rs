@@ -6,12 +6,12 @@ use std::{
     fs,
     ops::ControlFlow,
     os::unix::fs::{PermissionsExt, chown, symlink},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use annals::{
-    BackupError, BackupOptions, Error, EventStore, ExistingStore, ExpectedVersion, Follower, RestoreOptions,
-    SnapshotData, backup, repair, restore, verify,
+    BackupError, BackupOptions, Disk, Error, EventStore, ExistingStore, ExpectedVersion, Follower, OsDisk,
+    RestoreOptions, SnapshotData, backup, repair, restore, verify,
 };
 
 use crate::{
@@ -59,8 +59,14 @@ impl Place {
 
     /// Puts what is there elsewhere, and a link to it in its place.
     fn lead_elsewhere(&self, name: &str) -> Outcome {
-        fs::rename(self.path(name), self.path("elsewhere"))?;
+        OsDisk.rename(&self.path(name), &self.path("elsewhere"))?;
         self.link("elsewhere", name)
+    }
+
+    /// Puts it in the link's place again.
+    fn put_back(&self, name: &str) -> Outcome {
+        fs::remove_file(self.path(name))?;
+        Ok(OsDisk.rename(&self.path("elsewhere"), &self.path(name))?)
     }
 
     /// All that is there, with what is in it; links are not followed.
@@ -113,7 +119,7 @@ impl Place {
             assert!(is_taken, "{obstacle}: {restored:?}");
             restored
         });
-        fs::rename(self.path(obstacle), self.path("moved away")).expect("it can be moved");
+        OsDisk.rename(&self.path(obstacle), &self.path("moved away")).expect("it can be moved");
         self.restore(RestoreOptions::new()).expect("nothing is in the way");
         let events = everything(&Follower::open(self.path("store")).expect("the store"));
         check_store(&self.path("shop"), &events);
@@ -215,8 +221,7 @@ fn a_backup_follows_no_link_in_the_place_of_its_segments() -> Outcome {
     place.lead_elsewhere("saved/segments")?;
     fs::write(place.path("elsewhere/000000000001.log.tmp"), "mine")?;
     place.refused("saved/segments", back_up);
-    fs::remove_file(place.path("saved/segments"))?;
-    fs::rename(place.path("elsewhere"), place.path("saved/segments"))?;
+    place.put_back("saved/segments")?;
     back_up()?;
     Ok(())
 }
@@ -267,14 +272,13 @@ fn snapshots_are_neither_saved_nor_deleted_beyond_a_link() -> Outcome {
     let of_stream = format!("store/snapshots/{}", of_stream.to_string_lossy());
     for name in ["store/snapshots", &of_stream] {
         place.lead_elsewhere(name)?;
-        place.refused(name, &save);
+        place.refused(name, save);
         let before = place.everything();
         store.delete_snapshots(&stream("a"), None).ok();
         store.delete_all_snapshots().ok();
         assert!(store.snapshot(&stream("a"), "Totals")?.snapshot.is_none());
         assert!(place.everything() == before, "{name}: something was deleted");
-        fs::remove_file(place.path(name))?;
-        fs::rename(place.path("elsewhere"), place.path(name))?;
+        place.put_back(name)?;
     }
     assert!(store.snapshot(&stream("a"), "Totals")?.snapshot.is_some());
     Ok(())
