@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::{
     committed::Committed,
-    disk::contract::{Disk, EntryKind, OpenMode, ensure_inner_dir},
+    disk::contract::{Disk, EntryKind, OpenMode, ensure_inner_dir, has_inner_dir, list_inner_dir},
     error::{Error, Result},
     format::{
         layout::{bytes, checksum},
@@ -208,13 +208,9 @@ impl SnapshotFolder {
 
     /// Makes a stream's directory where there is none, and takes out of it what an interrupted save has left.
     fn prepare(&self, directory: &Path) -> Result<()> {
-        let entries = match self.disk.list(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.make(&self.places.folder)?;
-                return self.make(directory);
-            }
-            listed => listed.map_err(|error| Error::io("list", directory, error))?,
-        };
+        self.make(&self.places.folder)?;
+        self.make(directory)?;
+        let entries = self.disk.list(directory).map_err(|error| Error::io("list", directory, error))?;
         self.remove_temporary(directory, entries.iter().map(|entry| entry.name.as_str()))
     }
 
@@ -298,7 +294,7 @@ impl SnapshotFolder {
 
     fn delete_in(&self, directory: &Path, type_hash: Option<u64>) -> Result<usize> {
         let list = |error| Error::io("list", directory, error);
-        let entries = list_or_none(&*self.disk, directory).map_err(list)?;
+        let entries = list_of_stream(&*self.disk, directory).map_err(list)?;
         self.remove_temporary(directory, entries.iter().map(|(name, _)| name.as_str()))?;
         let mut deleted = 0;
         for name in names_of(entries) {
@@ -341,7 +337,7 @@ pub(crate) fn directories_in(disk: &dyn Disk, places: &SnapshotPlaces) -> io::Re
 
 /// The snapshots' files in a directory, from the oldest version on; none where it isn't there.
 pub(crate) fn names_in(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<FileName>> {
-    Ok(names_of(list_or_none(disk, directory)?))
+    Ok(names_of(list_of_stream(disk, directory)?))
 }
 
 /// Which snapshot a state is to be.
@@ -352,9 +348,15 @@ pub(crate) struct Unsaved<'a> {
     pub(crate) created: Timestamp,
 }
 
+/// What is in the directory of a stream's snapshots; nothing, where that or the folder around it isn't there.
+fn list_of_stream(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<(String, EntryKind)>> {
+    let folder = directory.parent().expect("it stands in the folder of all snapshots");
+    if has_inner_dir(disk, folder)? { list_or_none(disk, directory) } else { Ok(Vec::new()) }
+}
+
 /// Names and kinds; none where the directory isn't there.
 fn list_or_none(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<(String, EntryKind)>> {
-    match disk.list(directory) {
+    match list_inner_dir(disk, directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         listed => Ok(listed?.into_iter().map(|entry| (entry.name, entry.kind)).collect()),
     }

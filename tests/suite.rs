@@ -132,6 +132,8 @@ mod index_files;
 mod interface;
 #[path = "suite/limits.rs"]
 mod limits;
+#[path = "suite/links.rs"]
+mod links;
 #[path = "suite/live.rs"]
 mod live;
 #[path = "suite/log_bytes.rs"]

@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     backup_error::{BACKUP_MANIFEST, BackupError},
-    disk::contract::{DirectoryLock, Disk, EntryKind, OpenMode, ensure_inner_dir},
+    disk::contract::{DirectoryLock, Disk, EntryKind, OpenMode, ensure_inner_dir, has_inner_dir},
     error::{Error, Result},
     format::{
         control::{EnvelopeFault, StoreMeta},
@@ -86,6 +86,8 @@ impl Destination {
             Some(EntryKind::Directory | EntryKind::Other) => {}
         }
         let lock = take_lock(&**disk, path, Duration::ZERO)?;
+        let segments = segments_directory(path);
+        has_inner_dir(&**disk, &segments).map_err(|error| Error::io("use", &segments, error))?;
         let manifest = match read_manifest(&**disk, path)? {
             Some(manifest) => manifest,
             None => begin(&**disk, path, meta)?,

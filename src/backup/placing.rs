@@ -22,11 +22,9 @@ use crate::{
     error::{Error, Result},
     format::control::StoreMeta,
     log::{
-        creation::{
-            self, SEGMENTS_RESTORING, create_directory, list_used, parent_of, sync_directory, write_meta,
-        },
+        creation::{self, SEGMENTS_RESTORING, list_used, parent_of, sync_directory, write_meta},
         mark::Mark,
-        segment::{segment_name, segments_directory},
+        segment::{segment_name, segment_number, segments_directory},
     },
     opening::take_lock,
     position::LogOffset,
@@ -78,30 +76,20 @@ impl<'a> Place<'a> {
                 (site, !is_free)
             }
         };
-        if kind(disk, &site)?.is_none() {
-            create_directory(disk, &site)?;
+        if site != destination {
+            take_site_beside(disk, &site)?;
         }
         locks.push(take_lock(disk, &site, Duration::ZERO)?);
-        if !is_free(&list_used(disk, &site)?) {
-            let reason = "a restore makes the store there first, and it holds something else; move that away";
-            return Err(taken(&site, reason));
-        }
         let place = Self { disk, destination: destination.to_owned(), site, replaces, _locks: locks };
         place.clear()?;
         Ok(place)
     }
 
-    /// Removes what an interrupted restore has left.
+    /// Removes what an interrupted restore has left; nothing, where anything else stands among it.
     pub(crate) fn clear(&self) -> Result<()> {
         let unfinished = self.site.join(SEGMENTS_RESTORING);
-        for directory in [&self.site, &unfinished] {
-            if kind(self.disk, directory)?.is_none() {
-                continue;
-            }
-            for entry in list(self.disk, directory)?.iter().filter(|entry| entry.kind == EntryKind::File) {
-                let path = directory.join(&entry.name);
-                self.disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
-            }
+        for path in left_over(self.disk, &self.site)? {
+            self.disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
         }
         ensure_inner_dir(self.disk, &unfinished).map_err(|error| Error::io("create", &unfinished, error))?;
         Ok(())
@@ -192,6 +180,60 @@ impl Renames<'_> {
     }
 }
 
+/// Makes the site beside the destination, or takes the one that an interrupted restore has left. What anybody else has put
+/// there may lead elsewhere, or be changed by them while the store is made in it.
+fn take_site_beside(disk: &dyn Disk, site: &Path) -> Result<()> {
+    match kind(disk, site)? {
+        None => return disk.create_dir(site).map_err(|error| Error::io("create", site, error)),
+        Some(EntryKind::Directory) => {}
+        Some(found) => return Err(in_the_way(site, found)),
+    }
+    if disk.is_own_dir(site).map_err(|error| Error::io("look at", site, error))? {
+        return Ok(());
+    }
+    let reason = "a restore makes the store there first, and that directory is another user's, or others may write into it; \
+                  move it away";
+    Err(taken(site, reason))
+}
+
+/// The files that an interrupted restore has left in its site. What none can have left is refused, wherever it stands.
+fn left_over(disk: &dyn Disk, site: &Path) -> Result<Vec<PathBuf>> {
+    let entries = list_used(disk, site)?;
+    if !is_free(&entries) {
+        let reason = "a restore makes the store there first, and it holds something else; move that away";
+        return Err(taken(site, reason));
+    }
+    let mut files = Vec::new();
+    for entry in &entries {
+        let path = site.join(&entry.name);
+        match (entry.name.as_str(), entry.kind) {
+            (SEGMENTS_RESTORING, EntryKind::Directory) => files.extend(left_over_segments(disk, &path)?),
+            (SEGMENTS_RESTORING, found) => return Err(in_the_way(&path, found)),
+            (_, EntryKind::File) => files.push(path),
+            (_, found) => return Err(in_the_way(&path, found)),
+        }
+    }
+    Ok(files)
+}
+
+fn left_over_segments(disk: &dyn Disk, directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = disk.list(directory).map_err(|error| Error::io("list", directory, error))?;
+    let path_of = |entry: &DirectoryEntry| {
+        let path = directory.join(&entry.name);
+        let is_segment = entry.kind == EntryKind::File && segment_number(&entry.name).is_some();
+        if is_segment { Ok(path) } else { Err(in_the_way(&path, entry.kind)) }
+    };
+    entries.iter().map(path_of).collect()
+}
+
+/// The error for what stands where a restore has its own.
+fn in_the_way(path: &Path, found: EntryKind) -> Error {
+    let found = found.words();
+    let reason =
+        format!("it is {found} that no restore has made, and a restore makes the store there; move it away");
+    taken(path, &reason)
+}
+
 /// Whether a directory is empty, or holds nothing but what an interrupted restore has left.
 fn is_free(entries: &[DirectoryEntry]) -> bool {
     let is_begun = entries.iter().any(|entry| entry.name == SEGMENTS_RESTORING);
@@ -246,8 +288,4 @@ fn no_name(path: &Path) -> Error {
 
 fn kind(disk: &dyn Disk, path: &Path) -> Result<Option<EntryKind>> {
     disk.kind(path).map_err(|error| Error::io("look at", path, error))
-}
-
-fn list(disk: &dyn Disk, path: &Path) -> Result<Vec<DirectoryEntry>> {
-    disk.list(path).map_err(|error| Error::io("list", path, error))
 }

@@ -46,6 +46,16 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// The system's, other than that it isn't there.
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>>;
 
+    /// Whether a directory is its caller's alone: nobody else owns it, or may write there. On a disk that doesn't know such
+    /// things it is.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn is_own_dir(&self, _path: &Path) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Opens a file.
     ///
     /// # Errors
@@ -130,15 +140,45 @@ pub trait Disk: Send + Sync + fmt::Debug {
 ///
 /// # Errors
 ///
-/// The system's.
+/// As of [`has_inner_dir`].
 pub(crate) fn ensure_inner_dir(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
-    if disk.kind(path)?.is_some() {
+    if has_inner_dir(disk, path)? {
         return Ok(false);
     }
     match disk.create_inner_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // Another program was first, with whatever it made.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            has_inner_dir(disk, path).map(|_| false)
+        }
         made => made.map(|()| true),
     }
+}
+
+/// Whether a directory inside of a store's is there.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::NotADirectory`] if anything else is, also a link to a directory: what it leads to is another's. The
+/// system's.
+pub(crate) fn has_inner_dir(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    let found = match disk.kind(path)? {
+        None => return Ok(false),
+        Some(EntryKind::Directory) => return Ok(true),
+        Some(found) => found,
+    };
+    let found = found.words();
+    let message = format!("it is {found}, where only a directory of the store's own may stand; move it away");
+    Err(io::Error::new(io::ErrorKind::NotADirectory, message))
+}
+
+/// What is in a directory inside of a store's.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::NotFound`] if it isn't there; as of [`has_inner_dir`].
+pub(crate) fn list_inner_dir(disk: &dyn Disk, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
+    has_inner_dir(disk, path)?;
+    disk.list(path)
 }
 
 fn unsupported(what: &str, path: &Path) -> io::Error {
@@ -224,6 +264,17 @@ pub enum EntryKind {
     Directory,
     /// A symbolic link, a device, a socket.
     Other,
+}
+
+impl EntryKind {
+    /// What messages call it.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::File => "a file",
+            Self::Directory => "a directory",
+            Self::Other => "a symbolic link (or a device, a pipe, a socket)",
+        }
+    }
 }
 
 /// How a file is opened.

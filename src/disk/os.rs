@@ -41,6 +41,7 @@ const DIRECTORY_MODE: u32 = 0o700;
 const GROUP_READS_FILE: u32 = 0o040;
 const GROUP_READS_DIRECTORY: u32 = 0o050;
 const OTHERS: u32 = 0o007;
+const OTHERS_WRITE: u32 = 0o022;
 
 /// What the processor fetches at a time.
 #[cfg(target_arch = "x86_64")]
@@ -78,6 +79,15 @@ impl Disk for OsDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             found => found.map(|metadata| Some(entry_kind(metadata.file_type()))),
         }
+    }
+
+    fn is_own_dir(&self, path: &Path) -> io::Result<bool> {
+        let found = fs::symlink_metadata(path)?;
+        #[cfg(target_os = "linux")]
+        let is_owner = found.uid() == rustix::process::geteuid().as_raw();
+        #[cfg(not(target_os = "linux"))]
+        let is_owner = true;
+        Ok(found.is_dir() && is_owner && found.mode() & OTHERS_WRITE == 0)
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{
-    disk::contract::OpenMode,
+    disk::contract::{OpenMode, list_inner_dir},
     error::{Error, Result},
     format::control::StoreMeta,
     index::{
@@ -121,7 +121,7 @@ impl<'a> Reading<'a> {
         progress: &'a mut ReadProgress,
     ) -> Result<Self> {
         let path = segments_directory(&files.store);
-        let entries = files.disk.list(&path).map_err(|error| Error::io("list", &path, error))?;
+        let entries = list_inner_dir(&*files.disk, &path).map_err(|error| Error::io("list", &path, error))?;
         let present: HashSet<u64> = entries.iter().filter_map(|entry| index_number(&entry.name)).collect();
         let missing_of = |numbers: &[u64]| -> Vec<u64> {
             numbers.iter().copied().filter(|number| !present.contains(number)).collect()

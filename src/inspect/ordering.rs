@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    disk::contract::{Disk, DiskFile, EntryKind},
+    disk::contract::{Disk, DiskFile, EntryKind, list_inner_dir},
     error::{Error, Result},
     format::segment_header::{SEGMENT_NUMBER_MAX, SegmentHeader},
     inspect::{report::Damage, tolerant_file::TolerantFile},
@@ -147,7 +147,7 @@ pub(crate) fn order_segments(
 /// The files of segments' names by number; none where their directory is gone.
 fn list(disk: &dyn Disk, store: &Path, ordering: &mut Ordering) -> Result<Option<BTreeMap<u64, Named>>> {
     let directory = segments_directory(store);
-    let entries = match disk.list(&directory) {
+    let entries = match list_inner_dir(disk, &directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         listed => listed.map_err(|error| Error::io("list", &directory, error))?,
     };

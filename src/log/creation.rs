@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     backup_error::BACKUP_MANIFEST,
-    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode, ensure_inner_dir},
+    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode, ensure_inner_dir, list_inner_dir},
     error::{Error, Result},
     format::{
         control::{EnvelopeFault, StoreMeta},
@@ -185,7 +185,7 @@ fn refuse_foreign(disk: &dyn Disk, store: &Path) -> Result<()> {
 /// The first segment's header, if creation came that far; refuses segments with events.
 fn unfinished_segment(disk: &dyn Disk, store: &Path) -> Result<Option<SegmentHeader>> {
     let directory = segments_directory(store);
-    let entries = disk.list(&directory).map_err(|error| Error::io("list", &directory, error))?;
+    let entries = list_inner_dir(disk, &directory).map_err(|error| Error::io("list", &directory, error))?;
     for entry in &entries {
         let path = directory.join(&entry.name);
         let first = entry.kind == EntryKind::File && segment_number(&entry.name) == Some(1);

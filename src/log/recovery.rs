@@ -8,7 +8,7 @@ use std::{io, path::Path};
 
 use crate::{
     backup_error::BACKUP_MANIFEST,
-    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode, SECTOR_BYTES},
+    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode, SECTOR_BYTES, list_inner_dir},
     error::{Error, Result},
     format::{
         control::StoreMeta,
@@ -95,7 +95,7 @@ pub(crate) fn list_segments(disk: &dyn Disk, store: &Path, meta: &StoreMeta) -> 
         reason: format!("this segment is missing{what}"),
         intact: (number == meta.first_segment).then_some(Position::NONE),
     };
-    let entries = match disk.list(&directory) {
+    let entries = match list_inner_dir(disk, &directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             refuse_restoring(disk, store)?;
             return Err(missing(meta.first_segment, ", with its directory"));

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     backup::transfer::NewFile,
-    disk::contract::{Disk, DiskFile, EntryKind, OpenMode, ensure_inner_dir},
+    disk::contract::{Disk, DiskFile, EntryKind, OpenMode, ensure_inner_dir, list_inner_dir},
     error::{Error, Result},
     inspect::tolerant_file::TolerantFile,
     log::{
@@ -41,11 +41,14 @@ pub(crate) fn folder_of(store: &Path, repair: u64) -> PathBuf {
     quarantine(store).join(format!("repair-{repair}"))
 }
 
-/// The repair whose folder has this name. Names that none is given are foreign: of `repair-+7`, `repair-07`, and of the greatest
-/// number, behind which there is none.
+/// The greatest number that a repair's folder is given.
+const REPAIR_MAX: u64 = u64::MAX - 2;
+
+/// The repair whose folder has this name. Names that none is given are foreign: of `repair-+7`, `repair-07`, and of greater
+/// numbers.
 fn repair_of(name: &str) -> Option<u64> {
     let number: u64 = name.strip_prefix("repair-")?.parse().ok()?;
-    (number < u64::MAX && name == format!("repair-{number}")).then_some(number)
+    (number <= REPAIR_MAX && name == format!("repair-{number}")).then_some(number)
 }
 
 /// The repairs that there were before.
@@ -62,7 +65,7 @@ pub(crate) struct Repairs {
 impl Repairs {
     pub(crate) fn list(disk: &dyn Disk, store: &Path) -> Result<Self> {
         let directory = quarantine(store);
-        let entries = match disk.list(&directory) {
+        let entries = match list_inner_dir(disk, &directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             listed => listed.map_err(|error| Error::io("list", &directory, error))?,
         };
@@ -124,7 +127,14 @@ pub(crate) struct Keeping<'a> {
 impl<'a> Keeping<'a> {
     /// Makes the folder of a new repair.
     pub(crate) fn begin(disk: &'a dyn Disk, store: &Path, before: &Repairs) -> Result<Self> {
-        let number = before.last.checked_add(1).expect("no folder has the greatest number");
+        if before.last == REPAIR_MAX {
+            // A folder of a greater one would be foreign: the store would never tell of this repair.
+            let last = folder_of(store, REPAIR_MAX);
+            let reason =
+                format!("{} has the greatest number that a repair can have; move it away", last.display());
+            return Err(Error::not_repairable(store, reason));
+        }
+        let number = before.last + 1;
         let folder = folder_of(store, number);
         let around = quarantine(store);
         ensure_inner_dir(disk, &around).map_err(|error| Error::io("create", &around, error))?;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
+    disk::contract::list_inner_dir,
     error::{Error, Result},
     format::{control::StoreMeta, layout::bytes, segment_header::SegmentHeader},
     index::files::IndexFiles,
@@ -361,7 +362,7 @@ impl<'a> Changes<'a> {
     /// The numbers of all index files.
     fn index_numbers(&self) -> Result<Vec<u64>> {
         let directory = segments_directory(&self.files.store);
-        let entries = match self.files.disk.list(&directory) {
+        let entries = match list_inner_dir(&*self.files.disk, &directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             listed => listed.map_err(|error| Error::io("list", &directory, error))?,
         };
