@@ -395,7 +395,8 @@ fn a_panic_ends_the_runner_is_told_and_the_store_goes_on() -> Outcome {
     append(&store, "b", 1);
     append(&store, "a", 2);
     let failed = running.wait_for_end().expect_err("it panics");
-    assert!(failed.to_string().contains("panicked (b is too much)"), "{failed}");
+    let said = failed.to_string();
+    assert!(said.contains("panicked at position ") && said.contains(" (b is too much)"), "{said}");
     assert!(matches!(running.progress().state, ProjectionState::Failed(why) if why == failed.to_string()));
     assert!(running.rebuild().is_err() && running.stop().is_err());
     // Its name is free, and it begins where it was saved.

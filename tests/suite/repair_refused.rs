@@ -1,7 +1,10 @@
 //! Repairing a log with whole frames that opening refuses: it ends before the first of them, as it does before damage; but what a
 //! newer version may have written stays where it is.
 
+use std::path::Path;
+
 use annals::{Error, Position, RepairOptions};
+use serde_json::Value;
 
 use crate::{
     log_bytes::{DATA, SEAL, fix_frame, last_frame},
@@ -179,4 +182,46 @@ fn a_segment_that_was_written_anew_is_never_cut_off_by_a_repair__F26() {
     check_newer(&patient, &accepting(), STORE);
     patient.disk.remove_file("/store/store.meta").expect("it is there");
     check_newer(&patient, &accepting(), STORE);
+}
+
+#[test]
+fn odd_names_in_quarantine_are_no_repairs() -> Outcome {
+    let patient = Patient::small(End::Killed);
+    for name in ["repair-18446744073709551615", "repair-18446744073709551614", "repair-+7", "repair-08"] {
+        patient.disk.write_file(Path::new("/store/quarantine").join(name).join("done"), vec![])?;
+    }
+    flip(&patient, 5, 90);
+    let repaired = repair(&patient.disk, &accepting())?;
+    assert_eq!(repaired.folder.as_deref(), Some(Path::new("/store/quarantine/repair-1")));
+    // The store tells of it, and can be repaired again.
+    let tells = |number: u64| -> Outcome {
+        let store = open(&patient.disk)?;
+        let told = everything(&store).pop().ok_or("it has no event")?;
+        assert_eq!(told.event_type, "$Repaired");
+        assert_eq!(serde_json::from_slice::<Value>(&told.data)?["repair"], number);
+        Ok(store.close()?)
+    };
+    tells(1)?;
+    flip(&patient, 3, 90);
+    let repaired = repair(&patient.disk, &accepting())?;
+    assert_eq!(repaired.folder.as_deref(), Some(Path::new("/store/quarantine/repair-2")));
+    tells(2)
+}
+
+#[test]
+fn a_repair_behind_which_no_other_can_come_is_refused_before_anything_is_changed() -> Outcome {
+    let patient = Patient::small(End::Killed);
+    // The last but one is gone on from.
+    patient.disk.write_file("/store/quarantine/repair-18446744073709551612/done", vec![])?;
+    flip(&patient, 5, 90);
+    let last = Path::new("/store/quarantine/repair-18446744073709551613");
+    assert_eq!(repair(&patient.disk, &accepting())?.folder.as_deref(), Some(last));
+    assert!(repair(&patient.disk, &accepting())?.folder.is_none(), "it is whole");
+    flip(&patient, 3, 90);
+    let before = files_of(&patient.disk);
+    let refused = repair(&patient.disk, &accepting()).expect_err("there is no greater number");
+    assert!(matches!(refused, Error::NotRepairable { .. }), "{refused}");
+    assert!(refused.to_string().contains("repair-18446744073709551613 has the greatest number"), "{refused}");
+    assert!(files_of(&patient.disk) == before, "something was changed");
+    Ok(())
 }
