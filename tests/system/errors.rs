@@ -82,14 +82,10 @@ fn live(call: Kind, fault: &str, counts: &mut Counts, kinds: &mut Kinds) -> Outc
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
     let job = Job {
-        role: Role::Write,
-        store: directory.join("store"),
-        backup: directory.join("backup"),
-        first: 1,
-        commits: COMMITS,
         threads: 2,
         is_buffered: counts.faults.is_multiple_of(3),
         segment_bytes: strace::segment_bytes(call),
+        ..Job::within(directory, Role::Write, COMMITS)
     };
     let lived = strace::run(&job, fault, &directory.join("notes"))?;
     if !lived.is_met {

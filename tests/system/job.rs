@@ -2,7 +2,7 @@
 
 use std::{
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::Duration,
@@ -50,6 +50,20 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// The store, and its backups, in a directory; the first commits, of one thread, synced, in small segments.
+    pub(crate) fn within(directory: &Path, role: Role, commits: u64) -> Self {
+        Self {
+            role,
+            store: directory.join("store"),
+            backup: directory.join("backup"),
+            first: 1,
+            commits,
+            threads: 1,
+            is_buffered: false,
+            segment_bytes: 4 << 10,
+        }
+    }
+
     pub(crate) fn run(&self) -> Outcome<()> {
         tell(&Told::Begun)?;
         let done = match self.role {

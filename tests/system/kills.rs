@@ -105,14 +105,9 @@ fn repairs(sample: u64, loading: &Loading, kinds: &mut Kinds) -> Outcome<u64> {
 
 fn job(directory: &Path, call: Kind, nth: u64) -> Job {
     Job {
-        role: Role::Write,
-        store: directory.join("store"),
-        backup: directory.join("backup"),
-        first: 1,
-        commits: COMMITS,
-        threads: 1,
         is_buffered: nth.is_multiple_of(3),
         segment_bytes: strace::segment_bytes(call),
+        ..Job::within(directory, Role::Write, COMMITS)
     }
 }
 

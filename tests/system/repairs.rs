@@ -49,7 +49,7 @@ impl Original {
     pub(crate) fn make() -> Outcome<Self> {
         let directory = tempfile::tempdir()?;
         let mut ledger = Ledger::default();
-        let (told, _) = Running::start(&job(directory.path(), Role::Write), &[])?.end()?;
+        let (told, _) = Running::start(&Job::within(directory.path(), Role::Write, COMMITS), &[])?.end()?;
         ledger.note(&told)?;
         ledger.check(&directory.path().join("store"))?;
         Ok(Self { directory, ledger })
@@ -58,7 +58,7 @@ impl Original {
     /// A copy with a flipped bit in a segment but the last, where an event may be or not.
     pub(crate) fn damage(&self, chance: u64) -> Outcome<Damaged> {
         let directory = tempfile::tempdir()?;
-        let job = job(directory.path(), Role::Repair);
+        let job = Job::within(directory.path(), Role::Repair, COMMITS);
         copy(&self.directory.path().join("store"), &job.store)?;
         let mut segments: Vec<PathBuf> = Vec::new();
         for entry in fs::read_dir(job.store.join("segments"))? {
@@ -126,19 +126,6 @@ fn check_followed(store: &Path) -> Outcome<()> {
         Ok(())
     } else {
         Err(format!("it has {} events, and a follower sees {events}", found.events).into())
-    }
-}
-
-fn job(directory: &Path, role: Role) -> Job {
-    Job {
-        role,
-        store: directory.join("store"),
-        backup: directory.join("backup"),
-        first: 1,
-        commits: COMMITS,
-        threads: 1,
-        is_buffered: false,
-        segment_bytes: 4 << 10,
     }
 }
 

@@ -114,14 +114,11 @@ fn pause(chance: u64, micros_max: u64) {
 /// One round. Nothing is made to fail, and the writer has begun before the others do: so nobody is refused anything.
 fn live(directory: &Path, nth: u64, ledger: &mut Ledger, counts: &mut Counts) -> Outcome<()> {
     let job = Job {
-        role: Role::Write,
-        store: directory.join("store"),
-        backup: directory.join("backup"),
         first: (nth + 1) * NUMBERS_A_ROUND,
-        commits: NUMBERS_A_ROUND,
         threads: 1 + mix(nth) % 4,
         is_buffered: nth.is_multiple_of(3),
         segment_bytes: [4 << 10, 64 << 10][usize::from(nth.is_multiple_of(2))],
+        ..Job::within(directory, Role::Write, NUMBERS_A_ROUND)
     };
     let as_role = |role| Running::start(&Job { role, ..job.clone() }, &[]);
     let mut writer = as_role(Role::Write)?;

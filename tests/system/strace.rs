@@ -80,16 +80,7 @@ pub(crate) struct Loading(BTreeMap<String, u64>);
 impl Loading {
     pub(crate) fn watched() -> Outcome<Self> {
         let directory = tempfile::tempdir()?;
-        let job = Job {
-            role: Role::Open,
-            store: directory.path().join("store"),
-            backup: directory.path().join("backup"),
-            first: 1,
-            commits: 0,
-            threads: 1,
-            is_buffered: false,
-            segment_bytes: 4 << 10,
-        };
+        let job = Job::within(directory.path(), Role::Open, 0);
         let (_, calls) = watch(&job, "all", &directory.path().join("calls"))?;
         let mut counts = BTreeMap::new();
         for line in calls.lines() {

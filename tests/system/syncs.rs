@@ -33,16 +33,7 @@ pub(crate) fn run() -> Outcome<()> {
         return say(format!("syncs: skipped, {obstacle}"));
     }
     let directory = tempfile::tempdir()?;
-    let job = Job {
-        role: Role::Write,
-        store: directory.path().join("store"),
-        backup: directory.path().join("backup"),
-        first: 1,
-        commits: COMMITS,
-        threads: 1,
-        is_buffered: false,
-        segment_bytes: 4 << 10,
-    };
+    let job = Job::within(directory.path(), Role::Write, COMMITS);
     let (told, calls) = strace::watch(&job, CALLS, &directory.path().join("calls"))?;
     if !matches!(told.last(), Some(Told::Closed)) {
         return Err(format!("the program told at last: {:?}", told.last()).into());

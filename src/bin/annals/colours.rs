@@ -1,5 +1,7 @@
 //! The colours of the program's text.
 
+use std::fmt::Write;
+
 use anstream::{AutoStream, stream::RawStream};
 use anstyle::{Ansi256Color, AnsiColor, Effects, Style};
 use clap::builder::Styles;
@@ -47,11 +49,13 @@ impl Colour {
         }
     }
 
-    /// The text in a style, where there are colours.
-    pub(crate) fn paint(self, style: Style, text: &str) -> String {
-        match self {
-            Self::Shown => format!("{style}{text}{style:#}"),
-            Self::Plain => text.to_owned(),
+    /// Appends a text in a style, where there are colours.
+    pub(crate) fn push(self, style: Style, text: &str, line: &mut String) {
+        if self == Self::Plain || style == Style::new() || text.is_empty() {
+            line.push_str(text);
+        } else {
+            // Writing to a String can't fail.
+            write!(line, "{style}{text}{style:#}").ok();
         }
     }
 }

@@ -11,7 +11,7 @@
 //!     name         name                               value           value
 //! ```
 
-use std::{borrow::Cow, fmt::Write};
+use std::borrow::Cow;
 
 use anstyle::Style;
 use unicode_truncate::UnicodeTruncateStr;
@@ -204,12 +204,7 @@ impl Columns {
 
     fn push(&self, before: usize, text: &str, style: Style, lines: &mut String) {
         lines.extend(std::iter::repeat_n(' ', before));
-        if self.colour == Colour::Plain || style == Style::new() || text.is_empty() {
-            lines.push_str(text);
-        } else {
-            // Writing to a String can't fail.
-            write!(lines, "{style}{text}{style:#}").ok();
-        }
+        self.colour.push(style, text, lines);
     }
 }
 

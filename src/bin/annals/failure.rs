@@ -72,7 +72,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if code == DONE {
         return ExitCode::SUCCESS;
     }
-    let mut message = Colour::of_messages().paint(colours::FAILURE, "annals:");
+    let mut message = String::new();
+    Colour::of_messages().push(colours::FAILURE, "annals:", &mut message);
     message.push(' ');
     for (depth, part) in error.chain().enumerate() {
         if depth > 0 {
