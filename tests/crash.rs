@@ -20,7 +20,7 @@ use annals::{
 };
 
 /// How many lives a store lives by chance.
-const SEEDS: u64 = 20_000;
+const SEEDS: u64 = 15_000;
 
 /// How many straight lives are cut at every operation.
 const STRAIGHT_LIVES: u64 = 4;

@@ -14,10 +14,15 @@ const CUT_MAX: usize = 70;
 /// What is to go wrong in the next opening.
 pub(crate) fn plan_faults(disk: &SimDisk, random: &mut Random) {
     disk.clear_faults();
-    match random.below(6) {
+    match random.below(7) {
         0 | 1 => plan_cut(disk, random),
         2 => plan_failing_sync(disk, random),
+        // The power goes amid what a sync that failed has left.
         3 => {
+            plan_failing_sync(disk, random);
+            plan_cut(disk, random);
+        }
+        4 => {
             let full = Fault::new(io::ErrorKind::StorageFull).on(DiskOperation::Write);
             disk.fail(full.at(1 + random.below(30) as u64));
         }

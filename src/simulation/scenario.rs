@@ -18,6 +18,7 @@ use crate::{
     inspect::{report::Verification, verify::verify_on},
     log::segment::{index_number, segment_path},
     options::{Durability, Options, SEGMENT_BYTES_MIN},
+    position::Position,
     simulation::{
         failure::{BrokenPromise, Promise},
         history::{History, promise_of},
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// How many openings a run by a seed has.
-const OPENINGS_MAX: usize = 4;
+const OPENINGS_MAX: usize = 6;
 
 /// How many things happen in one opening.
 const STEPS_MAX: usize = 12;
@@ -433,7 +434,8 @@ impl Run {
         };
         let [own, next] =
             [number, number + 1].map(|number| first_position(segment_path(Path::new(STORE), number)));
-        own.is_none() || own != next
+        let end = Position::new(self.history.len() as u64 + 1);
+        own != Some(next.unwrap_or(end))
     }
 
     /// The segments' bytes, without the zeros behind them: a cut may bring back what was trimmed.
