@@ -99,6 +99,9 @@ mod conflicts;
 #[path = "suite/contexts.rs"]
 mod contexts;
 #[cfg(feature = "cli")]
+#[path = "suite/document_commands.rs"]
+mod document_commands;
+#[cfg(feature = "cli")]
 #[path = "suite/documents.rs"]
 mod documents;
 #[path = "suite/event_types.rs"]
@@ -205,6 +208,9 @@ mod restore;
 mod run_ends;
 #[path = "suite/runners.rs"]
 mod runners;
+#[cfg(feature = "cli")]
+#[path = "suite/shell.rs"]
+mod shell;
 #[path = "suite/slow_syncs.rs"]
 mod slow_syncs;
 #[path = "suite/snapshot_faults.rs"]

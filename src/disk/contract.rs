@@ -136,6 +136,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     }
 }
 
+/// Whether an error says that there is no room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Makes a directory inside of a store's if it is missing. Returns whether it was.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use std::{io, path::Path};
 
 use crate::{
     backup_error::BACKUP_MANIFEST,
-    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode, SECTOR_BYTES, list_inner_dir},
+    disk::contract::{DirectoryEntry, Disk, EntryKind, OpenMode, SECTOR_BYTES, is_full, list_inner_dir},
     error::{Error, Result},
     format::{
         control::StoreMeta,
@@ -31,6 +31,10 @@ use crate::{
 
 /// How much is written at a time, in bytes.
 const REWRITE_BYTES: usize = 1 << 20;
+
+/// How far behind the log's end a store may have written or prepared its file, in bytes: what isn't synced in `Buffered` mode, a
+/// frame, and some more.
+const BEHIND_END_BYTES_MAX: u64 = 128 << 20;
 
 /// The files that are made whole, besides segments.
 const NAMES: [&str; 4] = ["store.meta", "durable.mark", "head", BACKUP_MANIFEST];
@@ -291,7 +295,8 @@ fn settle_tail(
     // behind the log's end, which what comes is told from damage by.
     let length = set_length_again(segment, end.file_offset)?;
     let start = facts.durable.max(segment.log_offset(bytes(SEGMENT_HEADER_BYTES)));
-    write_again(segment, segment.file_offset(start), length)?;
+    write_again(segment, segment.file_offset(start), end.file_offset)?;
+    write_prepared_again(segment, end.file_offset, length)?;
     sync(segment)?;
     // Frames of this segment that were durable came behind the sync of its name and of all before it.
     let frames_begin = segment.log_offset(bytes(SEGMENT_HEADER_BYTES));
@@ -307,13 +312,26 @@ fn sync(segment: &Segment) -> Result<()> {
 }
 
 /// Makes the system write the file's length, which stays as it is, but for a valid frame that ends in zeros
-/// which the length had lost. Returns it.
+/// which the length had lost, and for zeros that no store has prepared. Returns it.
 fn set_length_again(segment: &Segment, end: u64) -> Result<u64> {
-    let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?.max(end);
-    for length in [length + SECTOR_BYTES, length] {
-        segment.file.set_len(length).map_err(|error| Error::io("set the length of", &segment.path, error))?;
-    }
+    let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?;
+    let length = length.clamp(end, end + BEHIND_END_BYTES_MAX);
+    set_length(segment, length + SECTOR_BYTES)?;
+    set_length(segment, length)?;
     Ok(length)
+}
+
+fn set_length(segment: &Segment, length: u64) -> Result<()> {
+    segment.file.set_len(length).map_err(|error| Error::io("set the length of", &segment.path, error))
+}
+
+/// Writes the zeros behind the log's end again. Where they had no place on the disk yet, and it is full, the file is cut off: but for
+/// one byte, by which the next opening sees that what is on the disk there isn't known.
+fn write_prepared_again(segment: &Segment, end: u64, length: u64) -> Result<()> {
+    match write_again(segment, end, length) {
+        Err(Error::Io { source, .. }) if is_full(&source) => set_length(segment, end + 1),
+        result => result,
+    }
 }
 
 fn write_zeros(segment: &Segment, start: u64, end: u64) -> Result<()> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    disk::contract::{Disk, DiskFile, OpenMode},
+    disk::contract::{Disk, DiskFile, OpenMode, is_full},
     error::{Error, Result},
     format::{
         control_frame::{SEAL_BYTES, Seal, encode_epoch},
@@ -353,8 +353,6 @@ fn frame_with(payload: &[u8]) -> Vec<u8> {
 
 /// A full disk is no reason to give up, as long as nothing was written. A failed sync always is.
 fn refused_if_full(error: Error) -> LogFailure {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    let full = matches!(&error, Error::Io { action, source, .. }
-        if *action != "sync" && matches!(source.kind(), StorageFull | QuotaExceeded));
+    let full = matches!(&error, Error::Io { action, source, .. } if *action != "sync" && is_full(source));
     if full { LogFailure::Refused(error) } else { LogFailure::Final(error) }
 }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, path::Path, sync::Arc};
 use crate::{
     background::{Job, Jobs},
     disk::{
-        contract::Disk,
+        contract::{Disk, is_full},
         sim::{random::Random, simulated::SimDisk},
     },
     error::Error,
@@ -353,10 +353,6 @@ fn refusal(event: &crate::error::Result<StoredEvent>, reading: Reading) -> Optio
         Err(error @ Error::Io { .. }) if reading == Reading::MayFail => Some(error.clone()),
         _ => None,
     }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 fn event(tag: u64) -> EventData {

@@ -2,14 +2,16 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
 };
 
 use annals::{EventStore, OnError, Projection, Runner, SavedCursor, StoredEvent};
 
-use crate::{cli::Place, support::Outcome};
+use crate::{
+    cli::Place,
+    shell::{is_installed, put_program, run_shell, shell},
+    support::Outcome,
+};
 
 /// How many events are stored at most for one that follows.
 const FOLLOWED_MAX: usize = 1_000;
@@ -105,30 +107,20 @@ fn examples(text: &str) -> Vec<String> {
     lines.filter(is_command).map(str::to_owned).collect()
 }
 
-/// A script of this name, where the examples find it as they find the program.
-fn script(directory: &Path, name: &str, text: &str) -> Outcome {
-    let path = directory.join(name);
-    fs::write(&path, text)?;
-    Ok(fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?)
-}
-
 /// A directory with what the examples of a text speak of.
 fn place_for(name: &str) -> Result<Place, Box<dyn std::error::Error>> {
     let place = Place::new();
-    let bin = place.path().join("bin");
-    fs::create_dir(&bin)?;
     fs::create_dir(place.path().join("mnt"))?;
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_annals"), bin.join("annals"))?;
-    script(&bin, "mailer", "#!/bin/sh\nexec cat\n")?;
-    if Command::new("jq").arg("--version").output().is_err() {
-        script(&bin, "jq", "#!/bin/sh\nexec cat\n")?;
+    put_program(&place, "mailer", "exec cat")?;
+    if !is_installed("jq") {
+        put_program(&place, "jq", "exec cat")?;
     }
     place.write("events.ndjson", ORDERS);
     place.write("items.ndjson", ITEMS);
     place.write("paid.json", "{\"cents\":1200}");
     place.write("order-placed.json", "{\"type\":\"object\"}");
     fs::copy("docs/cli.in/order-placed-2.json", place.path().join("order-placed-2.json"))?;
-    bash(&place, "gzip --keep events.ndjson")?;
+    run_shell(&place, "gzip --keep events.ndjson")?;
     if name.starts_with("snapshot") {
         let copied =
             Command::new("cp").args(["-r", "docs/cli.in/bank.annals"]).arg(place.store()).status()?;
@@ -166,31 +158,11 @@ fn adapted(place: &Place, example: &str) -> String {
         .replace("--to-position 4210", "--to-position 2")
 }
 
-fn shell(place: &Place, script: &str) -> Command {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new("bash");
-    command
-        .args(["-c", &format!("set -o pipefail; {script}")])
-        .current_dir(place.path())
-        .env("PATH", format!("{}:{path}", place.path().join("bin").display()))
-        .env("HOME", place.path())
-        .env_remove("ANNALS_STORE")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
-    command
-}
-
-fn bash(place: &Place, script: &str) -> Outcome {
-    let output = shell(place, script).stderr(Stdio::piped()).output()?;
-    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
 /// Runs what would go on for ever until it has seen an event, of which there is one after the other. It may begin late, and has to see one
 /// of so many that are stored while it runs.
 fn follow(place: &Place, example: &str) -> Outcome {
     let limited = example.replacen("--follow", "--follow --limit 1", 1);
-    let mut child: Child = shell(place, &limited).spawn()?;
+    let mut child: Child = shell(place, &limited)?.spawn()?;
     for _ in 0..FOLLOWED_MAX {
         if let Some(status) = child.try_wait()? {
             assert!(status.success(), "{limited}");
@@ -216,7 +188,7 @@ fn run_examples(name: &str, text: &str) -> Outcome {
             continue;
         }
         let example = adapted(&place, &example);
-        if example.contains("--follow") { follow(&place, &example)? } else { bash(&place, &example)? }
+        if example.contains("--follow") { follow(&place, &example)? } else { run_shell(&place, &example)? }
     }
     Ok(())
 }

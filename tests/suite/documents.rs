@@ -2,12 +2,9 @@
 
 use std::{
     fs,
-    io::{self, Write},
     path::Path,
     process::{Command, Stdio},
 };
-
-use serde_json::{Value, json};
 
 use crate::support::Outcome;
 
@@ -156,46 +153,6 @@ fn run_example(name: &str, directory: &Path) -> Outcome {
         .current_dir(directory)
         .output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
-/// The filter between the quotes behind `jq -c` in the guide's task for a store.
-fn filter_of(task: &str) -> Result<String, Box<dyn std::error::Error>> {
-    let guide = fs::read_to_string("docs/guide.md")?;
-    let text = guide.split(&format!("## Bring in events from {task}\n")).nth(1).ok_or("no such task")?;
-    let filter = text.split("jq -c '").nth(1).and_then(|rest| rest.split('\'').next());
-    Ok(filter.ok_or("no filter")?.to_owned())
-}
-
-/// What jq makes of a text, line by line.
-fn filtered(filter: &str, text: &str) -> Result<Vec<Value>, Box<dyn std::error::Error>> {
-    let mut jq =
-        Command::new("jq").args(["-c", filter]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    jq.stdin.take().ok_or("standard input")?.write_all(text.as_bytes())?;
-    let output = jq.wait_with_output()?;
-    assert!(output.status.success(), "{filter}");
-    String::from_utf8(output.stdout)?.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
-}
-
-#[test]
-fn the_guides_filters_make_the_lines_that_it_imports() -> Outcome {
-    if Command::new("jq").arg("--version").output().is_err() {
-        return Ok(writeln!(io::stderr(), "the guide's filters: skipped, they need jq")?);
-    }
-    let lines = |name: &str| fs::read_to_string(format!("docs/guide.in/{name}.ndjson"));
-    let events = |text: &str| -> Result<Vec<Value>, serde_json::Error> {
-        text.lines().map(serde_json::from_str).collect()
-    };
-
-    let kurrentdb = events(&lines("kurrentdb")?)?;
-    let newest_first: Vec<&Value> = kurrentdb.iter().rev().collect();
-    let page = json!({ "title": "Event stream 'order-17'", "links": [], "entries": newest_first });
-    assert_eq!(filtered(&filter_of("KurrentDB")?, &page.to_string())?, kurrentdb);
-
-    let others = "{\"type\":\"heartbeat\",\"payload\":{}}\n";
-    let eventsourcingdb = lines("eventsourcingdb")?;
-    let given = format!("{others}{eventsourcingdb}{others}");
-    assert_eq!(filtered(&filter_of("EventSourcingDB")?, &given)?, events(&eventsourcingdb)?);
     Ok(())
 }
 

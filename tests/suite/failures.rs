@@ -18,6 +18,7 @@ use crate::support::{
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+const SEGMENT: &str = "/store/segments/000000000001.log";
 const SYNC_FAILURES: [SyncFailure; 4] =
     [SyncFailure::StaysDirty, SyncFailure::ForgetsDirty, SyncFailure::RevertsCache, SyncFailure::ComesLate];
 
@@ -143,11 +144,11 @@ fn what_a_failed_sync_of_zeros_left_on_the_disk_doesnt_come_back_behind_a_seal__
     let mut refused = 0;
     for (seed, nth) in (0..64).zip((1..=8).cycle()) {
         let disk = prepared(seed, &options);
-        let mut content = disk.read_file("/store/segments/000000000001.log").expect("the first segment");
+        let mut content = disk.read_file(SEGMENT).expect("the first segment");
         // Behind the sector in which the chain ends, as a frame leaves it whose header didn't arrive.
         content.resize(content.len().next_multiple_of(SECTOR_BYTES) + SECTOR_BYTES, 0);
         content.extend([0xAA; LEFT_BYTES]);
-        disk.write_file("/store/segments/000000000001.log", content)?;
+        disk.write_file(SEGMENT, content)?;
         let fault = Fault::new(ErrorKind::Other).on(DiskOperation::Sync).at(nth);
         disk.fail(fault.leaving(SyncFailure::ForgetsDirty));
         refused += u64::from(open(&disk, &options).is_err());
@@ -169,16 +170,15 @@ fn what_a_failed_sync_of_zeros_left_on_the_disk_doesnt_come_back_behind_a_seal__
 #[test]
 fn behind_an_opening_the_disk_has_zeros_whatever_sync_of_the_one_before_failed__F10() -> Outcome {
     let options = synced().segment_bytes(64 << 10);
-    let segment = "/store/segments/000000000001.log";
     let mut refused = 0;
     for (seed, nth) in (0..64).zip((1..=8).cycle()) {
         let disk = prepared(seed, &options);
-        let mut content = disk.read_file(segment).expect("the first segment");
+        let mut content = disk.read_file(SEGMENT).expect("the first segment");
         let end = content.len();
         // Behind the sector in which the chain ends, as a frame leaves it whose header didn't arrive.
         content.resize(end.next_multiple_of(512), 0);
         content.extend([0xAA; 2000]);
-        disk.write_file(segment, content)?;
+        disk.write_file(SEGMENT, content)?;
         let fault = Fault::new(ErrorKind::Other).on(DiskOperation::Sync).at(nth);
         disk.fail(fault.leaving(SyncFailure::ForgetsDirty));
         refused += u64::from(open(&disk, &options).is_err());
@@ -186,7 +186,7 @@ fn behind_an_opening_the_disk_has_zeros_whatever_sync_of_the_one_before_failed__
         let store = open(&disk, &options)?;
         disk.power_cut();
         drop(store);
-        let left = disk.read_file(segment).expect("the first segment");
+        let left = disk.read_file(SEGMENT).expect("the first segment");
         assert!(left[end..].iter().all(|byte| *byte == 0), "{seed}, sync {nth}: something came back");
     }
     assert!(refused > 0, "a sync of an opening failed");
@@ -358,6 +358,24 @@ fn a_store_opens_on_a_full_disk_and_is_read__F12() -> Outcome {
     Ok(())
 }
 
+/// Where a file grows as a hole, or what is written is copied, zeros that were there need room when they are written again.
+#[test]
+fn a_store_opens_on_a_full_disk_that_has_no_room_for_what_was_prepared__F12() -> Outcome {
+    let disk = prepared(1, &synced());
+    let content = disk.read_file(SEGMENT).expect("the first segment");
+    disk.write_file(SEGMENT, [content.as_slice(), &[0; 5_000]].concat())?;
+    for _ in 0..2 {
+        // The first is for writer.pid.
+        disk.fail(Fault::new(ErrorKind::StorageFull).on(DiskOperation::Write).at(2));
+        let store = open(&disk, &synced())?;
+        check_reading(&store);
+        assert_eq!(disk.read_file(SEGMENT).expect("the first segment").len(), content.len() + 1);
+        disk.power_cut();
+    }
+    assert_eq!(append(&open(&disk, &synced())?, 3, 1)?.version, version(4));
+    Ok(())
+}
+
 #[test]
 fn where_the_writer_panics_none_waits_for_ever__F09__C18() -> Outcome {
     let disk = SimDisk::new(1);
@@ -430,8 +448,7 @@ fn a_page_that_cant_be_read_is_an_error_and_the_cursor_goes_on__F39() -> Outcome
     let disk = prepared(1, &buffered());
     let store = open(&disk, &buffered())?;
     store.append(&stream("large-1"), ExpectedVersion::NoStream, [large(), large()])?;
-    let segment = "/store/segments/000000000001.log";
-    disk.fail_reads(segment, 20 << 10..21 << 10)?;
+    disk.fail_reads(SEGMENT, 20 << 10..21 << 10)?;
     let mut cursor = store.read_stream(&stream("large-1"));
     assert!(matches!(cursor.next(), Some(Err(Error::Io { action: "read", .. }))));
     assert_eq!(cursor.next().ok_or("the second")??.version, version(2));
@@ -467,7 +484,7 @@ fn a_sync_that_a_full_disk_fails_is_final_too__F11() -> Outcome {
 fn a_file_whose_preparation_failed_is_not_appended_to_beyond_what_the_disk_has__F10() -> Outcome {
     for seed in 0..20 {
         let disk = prepared(seed, &synced());
-        let segment = disk.open("/store/segments/000000000001.log".as_ref(), OpenMode::ReadWrite)?;
+        let segment = disk.open(SEGMENT.as_ref(), OpenMode::ReadWrite)?;
         let end = usize::try_from(segment.len()?)?;
         // All there is to prepare: the next opening doesn't grow the file any more.
         segment.write_all_at(&vec![0; (32 << 10) - end], segment.len()?)?;

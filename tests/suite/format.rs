@@ -375,3 +375,18 @@ fn a_cut_inside_a_frame_that_ends_in_zeros_is_no_damage() -> Outcome {
     assert!(torn > 100, "only {torn} of the cuts came before the append's end");
     Ok(())
 }
+
+#[test]
+fn zeros_that_no_store_has_prepared_are_cut_off_and_not_written() -> Outcome {
+    let closed = Closed::new(Durability::Fsync);
+    let path = closed.path().join(SEGMENT_1);
+    let written = fs::metadata(&path)?.len();
+    let prepared_max = 128 << 20;
+    fs::OpenOptions::new().write(true).open(&path)?.set_len(written + 2 * prepared_max)?;
+    let store = EventStore::open(closed.path())?;
+    assert_eq!(store.read_all().count(), 3);
+    assert_eq!(fs::metadata(&path)?.len(), written + prepared_max);
+    store.close()?;
+    assert_eq!(fs::metadata(&path)?.len(), written);
+    Ok(())
+}
