@@ -26,7 +26,7 @@ use clap_complete::{
 
 use crate::{
     completion_bash::{Line, WholeWords},
-    global_arguments::{DEFAULT_STORE, STORE_VARIABLE},
+    global_arguments::store_without_option,
     help,
     output::Output,
 };
@@ -220,7 +220,7 @@ impl AskedLine {
         }
         match named {
             Some(named) => as_a_shell_takes_it(&named, self.spelling),
-            None => env::var_os(STORE_VARIABLE).map_or_else(|| PathBuf::from(DEFAULT_STORE), PathBuf::from),
+            None => store_without_option(),
         }
     }
 }

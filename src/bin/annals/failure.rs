@@ -130,7 +130,7 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
         Error::StreamNotFound { .. } => Some("\"annals streams\" lists those there are"),
         Error::CheckpointNotFound { .. } => Some("\"annals checkpoints\" lists those there are"),
         Error::Backup(BackupError::NotABackup { .. }) => {
-            Some("name a directory that \"annals backup\" has made")
+            Some("name a directory that \"annals backup\" has made; for a repair, one of this very store")
         }
         Error::Io { source, .. } | Error::OutcomeUnknown { source, .. } => match source.kind() {
             io::ErrorKind::PermissionDenied => {

@@ -1,6 +1,7 @@
 //! What can be asked of every command: colour, and how much is told.
 
 use std::{
+    env,
     ffi::{OsStr, OsString},
     path::PathBuf,
 };
@@ -19,6 +20,12 @@ pub(crate) const STORE_VARIABLE: &str = "ANNALS_STORE";
 
 /// The store where nothing names one.
 pub(crate) const DEFAULT_STORE: &str = "./annals-data";
+
+/// The store that the variable names, or else the one where nothing does.
+pub(crate) fn store_without_option() -> PathBuf {
+    let named = env::var_os(STORE_VARIABLE).filter(|named| !named.is_empty());
+    named.map_or_else(|| DEFAULT_STORE.into(), PathBuf::from)
+}
 
 /// What stands above the options that every command has.
 pub(crate) const EVERYWHERE: &str = "Options of every command";

@@ -65,10 +65,8 @@ fn of_stream(
         return Ok(query.after(store.stream_version_as_of(stream, cursor.position)?));
     }
     if let Some(count) = arguments.last {
-        return Ok(match first_of_last(store, &query, count, |event| event.version)? {
-            Some(version) => query.from(version),
-            None => query.after(store.stream_version(stream)?),
-        });
+        let end = store.stream_version(stream)?;
+        return from_last(store, query, count, end, |event| event.version);
     }
     Ok(match arguments.from {
         None | Some(Beginning::Start) => query,
@@ -85,10 +83,7 @@ fn of_all(
 ) -> anyhow::Result<Query<Position>> {
     let query = arguments.selection.of_all();
     if let Some(count) = arguments.last {
-        return Ok(match first_of_last(store, &query, count, |event| event.position)? {
-            Some(position) => query.from(position),
-            None => query.after(store.last_position()),
-        });
+        return from_last(store, query, count, store.last_position(), |event| event.position);
     }
     Ok(match (saved, arguments.from) {
         (Some(cursor), _) => query.after_cursor(cursor),
@@ -99,19 +94,24 @@ fn of_all(
     })
 }
 
-/// Where the last so many events that a query asks for begin; none if there is none.
-fn first_of_last<B: Bound>(
+/// The last so many events up to an end of those that a query asks for, and whatever comes behind them.
+fn from_last<B: Bound>(
     store: &Reader,
-    query: &Query<B>,
+    query: Query<B>,
     count: u64,
+    end: B,
     place: impl Fn(&EventRef<'_>) -> B,
-) -> anyhow::Result<Option<B>> {
-    let mut newest = store.read(query.clone().backwards().limit(count));
+) -> anyhow::Result<Query<B>> {
+    // What comes while this looks is behind the end, and is passed over by neither.
+    let mut newest = store.read(query.clone().to(end).backwards().limit(count));
     let mut first = None;
     while let Some(event) = newest.try_next()? {
         first = Some(place(&event));
     }
-    Ok(first)
+    Ok(match first {
+        Some(first) => query.from(first),
+        None => query.after(end),
+    })
 }
 
 /// Whether more is to come.
