@@ -68,6 +68,26 @@ fn an_append_with_its_id_can_be_repeated__D06() {
 }
 
 #[test]
+fn metadata_come_from_the_command_line_a_file_or_standard_input() {
+    let place = Place::new();
+    place.write("metadata.json", "\n{\"n\": 2}\n");
+    let append = ["append", "a", "--type", "T", "--metadata"];
+    place.prints(&[&append[..], &["{\"n\": 1}"]].concat());
+    place.prints(&[&append[..], &["@metadata.json"]].concat());
+    place.prints_with(&[&append[..], &["-", "--data", "3"]].concat(), "{\"n\": 3}");
+    let events = place.json(&["export"]);
+    let numbers: Vec<&Value> = events.iter().map(|event| &event["metadata"]["n"]).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+
+    place.write("metadata.json", "[\n1]");
+    let said = place.fails(1, &[&append[..], &["@metadata.json"]].concat());
+    assert!(said.contains("metadata.json, line 1") && said.contains("must be a JSON object"), "{said}");
+    let said = place.fails_with(1, &[&append[..], &["-", "--data", "-"]].concat(), "{}");
+    assert!(said.contains("standard input can't be both --data and --metadata"), "{said}");
+    assert_eq!(place.json(&["export"]).len(), 3);
+}
+
+#[test]
 fn data_come_from_the_command_line_a_file_or_standard_input() {
     let place = Place::new();
     place.write("paid.json", "\n  {\"paid\": 1.10}\n");

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use annals::{Appended, ContentType, EventData, Position, StreamId, Version};
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 
 use crate::{
     arguments::AppendArguments,
     contract::{DATA_WHEN_NONE_GIVEN, Incoming, MetadataObject},
-    input::{Lines, Source, parse_json},
+    input::{JsonArgument, Lines, Source, parse_json},
     opening,
     output::{self, Output, OutputError},
 };
@@ -46,6 +46,11 @@ fn not_printed(error: OutputError, arguments: &AppendArguments, appended: &Appen
 /// The event that the options describe.
 fn event_of(arguments: &AppendArguments) -> anyhow::Result<EventData> {
     let event_type = arguments.event_type.as_deref().context("--type is missing")?;
+    let is_standard_input =
+        |argument: &Option<JsonArgument>| *argument == Some(JsonArgument::In(Source::StandardInput));
+    if is_standard_input(&arguments.data) && is_standard_input(&arguments.metadata) {
+        bail!("standard input can't be both --data and --metadata: give one of them as a file, @FILE");
+    }
     let data = match &arguments.data {
         Some(data) => data.read("--data")?,
         None => DATA_WHEN_NONE_GIVEN.to_vec(),
@@ -54,8 +59,9 @@ fn event_of(arguments: &AppendArguments) -> anyhow::Result<EventData> {
         .with_content_type(ContentType::JSON)
         .with_schema_version(arguments.schema_version);
     if let Some(metadata) = &arguments.metadata {
-        let metadata: MetadataObject = parse_json("--metadata", 1, metadata.as_bytes())?;
-        event = event.with_metadata_bytes(metadata.bytes(), ContentType::JSON);
+        let json = metadata.read("--metadata")?;
+        let object: MetadataObject = parse_json(&metadata.name("--metadata"), 1, &json)?;
+        event = event.with_metadata_bytes(object.bytes(), ContentType::JSON);
     }
     event.id.clone_from(&arguments.id);
     event.occurred_at = arguments.occurred_at;

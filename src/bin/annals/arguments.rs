@@ -198,11 +198,11 @@ pub(crate) struct AppendArguments {
     /// They are stored exactly as given, without the white space around them.
     #[arg(long, value_name = "JSON|@FILE|-", allow_negative_numbers = true)]
     pub(crate) data: Option<JsonArgument>,
-    /// What stands beside the data: a JSON object.
+    /// What stands beside the data: a JSON object, or `@file`, or `-`.
     ///
     /// Usual keys are correlationId, causationId, userId and tenantId; any other is taken as well.
-    #[arg(long, value_name = "JSON")]
-    pub(crate) metadata: Option<String>,
+    #[arg(long, value_name = "JSON|@FILE|-", allow_negative_numbers = true)]
+    pub(crate) metadata: Option<JsonArgument>,
     /// The event's id, 1 to 255 bytes; without it the store makes one.
     ///
     /// Repeating an append with the same id writes nothing and succeeds.

@@ -90,13 +90,21 @@ impl FromStr for JsonArgument {
 }
 
 impl JsonArgument {
+    /// Where its JSON stands, for who reads of a mistake in it.
+    pub(crate) fn name(&self, option: &str) -> String {
+        match self {
+            Self::Literal(_) => option.to_owned(),
+            Self::In(source) => source.to_string(),
+        }
+    }
+
     /// The JSON's bytes, exactly as they are, without the white space around them.
     pub(crate) fn read(&self, option: &str) -> anyhow::Result<Vec<u8>> {
-        let (name, bytes) = match self {
-            Self::Literal(text) => (option.to_owned(), text.clone().into_bytes()),
-            Self::In(source) => (source.to_string(), read_whole(source)?),
+        let bytes = match self {
+            Self::Literal(text) => text.clone().into_bytes(),
+            Self::In(source) => read_whole(source)?,
         };
-        let json = parse_json::<&RawValue>(&name, 1, &bytes).map_err(|problem| match self {
+        let json = parse_json::<&RawValue>(&self.name(option), 1, &bytes).map_err(|problem| match self {
             Self::Literal(_) => problem
                 .with_advice("a shell takes it in quotes, '{\"total\":1200}', and @FILE is what a file has"),
             Self::In(_) => problem,
