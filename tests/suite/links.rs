@@ -29,11 +29,16 @@ const MOUNT: &str = "put the directory itself here, or mount it here (a bind mou
 /// A store, a backup of it, and files that are nobody's but their owner's.
 struct Place {
     directory: tempfile::TempDir,
+    /// What isn't looked at.
+    left_out: &'static [&'static str],
 }
+
+/// What an open store changes at moments of its own: its log grows ahead of what is written, and the mark follows it.
+const CHANGED_WHILE_OPEN: &[&str] = &["store/segments", "store/durable.mark"];
 
 impl Place {
     fn new() -> Result<Self, Box<dyn std::error::Error>> {
-        let place = Self { directory: tempfile::tempdir()? };
+        let place = Self { directory: tempfile::tempdir()?, left_out: &[] };
         let store = EventStore::open_with(place.path("store"), small_segments())?;
         for number in 1..=50 {
             store.append(&stream("a"), ExpectedVersion::Any, events(number, 1))?;
@@ -75,7 +80,7 @@ impl Place {
         Ok(OsDisk.rename(&self.path("elsewhere"), &self.path(name))?)
     }
 
-    /// All that is there, with what is in it; links are not followed.
+    /// All that is there and isn't left out, with what is in it; links are not followed.
     fn everything(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut directories = vec![self.directory.path().to_owned()];
@@ -92,7 +97,8 @@ impl Place {
                     fs::read(&path).expect("a file")
                 };
                 // These are notes for other programs, and say nothing of the store.
-                if !path.ends_with("writer.pid") && !path.ends_with("head") {
+                let is_note = path.ends_with("writer.pid") || path.ends_with("head");
+                if !is_note && !self.left_out.iter().any(|name| path.starts_with(self.path(name))) {
                     found.insert(path, content);
                 }
             }
@@ -305,7 +311,7 @@ fn a_repair_keeps_nothing_beyond_a_link() -> Outcome {
 
 #[test]
 fn snapshots_are_neither_saved_nor_deleted_beyond_a_link() -> Outcome {
-    let place = Place::new()?;
+    let place = Place { left_out: CHANGED_WHILE_OPEN, ..Place::new()? };
     let store = EventStore::open(place.path("store"))?;
     let version = store.append(&stream("a"), ExpectedVersion::Any, [event("A")])?.version;
     let save = || store.save_snapshot(&stream("a"), version, SnapshotData::new("Totals", "state"));
