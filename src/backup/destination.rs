@@ -86,10 +86,12 @@ impl Destination {
             Some(EntryKind::Directory | EntryKind::Other) => {}
         }
         let lock = take_lock(&**disk, path, Duration::ZERO)?;
-        let segments = segments_directory(path);
-        has_inner_dir(&**disk, &segments).map_err(|error| Error::io("use", &segments, error))?;
         let manifest = match read_manifest(&**disk, path)? {
-            Some(manifest) => manifest,
+            Some(manifest) => {
+                let segments = segments_directory(path);
+                has_inner_dir(&**disk, &segments).map_err(|error| Error::io("use", &segments, error))?;
+                manifest
+            }
             None => begin(&**disk, path, meta)?,
         };
         let (found, expected) = (manifest.meta.store_id, meta.store_id);

@@ -12,6 +12,7 @@
 //! ```
 
 use std::{
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -183,16 +184,22 @@ impl Renames<'_> {
 /// Makes the site beside the destination, or takes the one that an interrupted restore has left. What anybody else has put
 /// there may lead elsewhere, or be changed by them while the store is made in it.
 fn take_site_beside(disk: &dyn Disk, site: &Path) -> Result<()> {
-    match kind(disk, site)? {
-        None => return disk.create_dir(site).map_err(|error| Error::io("create", site, error)),
-        Some(EntryKind::Directory) => {}
-        Some(found) => return Err(in_the_way(site, found)),
+    if kind(disk, site)?.is_none() {
+        match disk.create_dir(site) {
+            // Another was first: a restore that is at work there, which the lock will tell, or whoever else.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map_err(|error| Error::io("create", site, error)),
+        }
+    }
+    if let Some(found) = kind(disk, site)?.filter(|found| *found != EntryKind::Directory) {
+        return Err(in_the_way(site, found));
     }
     if disk.is_own_dir(site).map_err(|error| Error::io("look at", site, error))? {
         return Ok(());
     }
-    let reason = "a restore makes the store there first, and that directory is another user's, or others may write into it; \
-                  move it away";
+    let reason = "by its owner or mode others may change it, and the directory in which a restore makes the store must belong to \
+                  the user who restores, alone; if a restore has left it, remove it and restore again (where the file system \
+                  forces owners or modes, after each interruption), else move it away";
     Err(taken(site, reason))
 }
 

@@ -16,7 +16,7 @@ use crate::{
     },
     backup_error::{BACKUP_MANIFEST, BackupError},
     disk::{
-        contract::{Disk, OpenMode},
+        contract::{Disk, OpenMode, has_inner_dir},
         os::OsDisk,
     },
     error::{Error, Result},
@@ -25,7 +25,7 @@ use crate::{
     log::{
         recovery::check_link,
         scan::{ChainEnd, Scan},
-        segment::{Segment, segment_path},
+        segment::{Segment, segment_path, segments_directory},
     },
     opening::{check_directory, take_lock},
     options::Creation,
@@ -91,7 +91,7 @@ pub struct RestoreReport {
 ///
 /// [`Error::Corrupt`] if the backup is damaged: it says where, and up to which position all is intact, which can be restored with
 /// [`RestoreOptions::as_of`]. [`Error::Backup`] if there is no finished backup, if the destination is taken, and if it was
-/// stopped. [`Error::Locked`] while a backup is made there, or a writer has the destination. [`Error::Io`]. In each case
+/// stopped. [`Error::Locked`] while a backup is made there, or a writer or another restore has the destination. [`Error::Io`]. In each case
 /// what stood at the destination is there as before; what was begun is used again, or removed, by the next restore.
 pub fn restore(
     backup: impl AsRef<Path>,
@@ -128,6 +128,8 @@ pub fn restore_on(
     if !manifest.is_finished() {
         return Err(no_backup("its first backup was never finished; make a backup there again"));
     }
+    let segments = segments_directory(backup);
+    has_inner_dir(disk, &segments).map_err(|error| Error::io("use", &segments, error))?;
     let place = Place::begin(disk, destination, options.existing)?;
     let (teller, moment) = (Teller::new(tell, destination), moment_within(&manifest, options.moment));
     let (manifest, place, reached) = (&manifest, &place, Reached::default());

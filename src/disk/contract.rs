@@ -14,6 +14,8 @@ pub const SECTOR_BYTES: u64 = 512;
 pub const SHARED_PAGE_BYTES: usize = 4_096;
 
 /// A disk: names of files and directories.
+///
+/// A disk that wraps another passes on what has a default here too: a default is what a disk does that can't do better.
 pub trait Disk: Send + Sync + fmt::Debug {
     /// Makes a directory in an existing one.
     ///
@@ -47,7 +49,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>>;
 
     /// Whether a directory is its caller's alone: nobody else owns it, or may write there. On a disk that doesn't know such
-    /// things it is.
+    /// things it is. A disk that wraps another must pass this on: by the default a restore makes its store in a directory that
+    /// another user has put there, which [`OsDisk`](crate::OsDisk) would have it refuse.
     ///
     /// # Errors
     ///
@@ -171,8 +174,15 @@ pub(crate) fn has_inner_dir(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
         Some(EntryKind::Directory) => return Ok(true),
         Some(found) => found,
     };
+    // What a link leads to may well be the directory that is missed here.
+    let what_to_do = match found {
+        EntryKind::Other => {
+            "if it leads to that, put the directory itself here, or mount it here (a bind mount); else move it away"
+        }
+        EntryKind::File | EntryKind::Directory => "move it away",
+    };
     let found = found.words();
-    let message = format!("it is {found}, where only a directory of the store's own may stand; move it away");
+    let message = format!("it is {found}, where only a directory of the store's own may stand; {what_to_do}");
     Err(io::Error::new(io::ErrorKind::NotADirectory, message))
 }
 

@@ -3,11 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 
 use annals::{
-    BackupError, BackupOptions, BackupReport, Error, EventStore, Linking, Position, RestoreOptions, Result,
-    backup, restore, restore_on,
+    BackupError, BackupOptions, BackupReport, DirectoryLock, Disk, Error, EventStore, Linking, OsDisk,
+    Position, RestoreOptions, Result, backup, restore, restore_on,
 };
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     repair_backup,
     support::{Outcome, buffered, small_segments, store_with},
     verify_hostile::forge,
+    watched_disk::{WatchedDisk, Watcher},
 };
 
 /// Why a backup was refused.
@@ -278,5 +280,35 @@ fn a_backup_whose_manifest_names_another_last_event_isnt_restored() -> Outcome {
     }
     fs::write(&manifest, &whole)?;
     restore(&saved, &restored, &RestoreOptions::new(), &mut on)?;
+    Ok(())
+}
+
+/// Another restore, which makes the directory that this one is about to make, and is at work there.
+#[derive(Default, Debug)]
+struct Forestalled(Mutex<Option<Box<dyn DirectoryLock>>>);
+
+impl Watcher for Forestalled {
+    fn directory_is_made(&self, path: &Path) {
+        OsDisk.create_dir(path).expect("it is the first");
+        *self.0.lock().expect("no panic") = OsDisk.lock_dir(path).expect("it is there");
+    }
+}
+
+#[test]
+fn a_restore_that_another_one_forestalls_is_told_that_the_place_is_locked() -> Outcome {
+    let store = store_with(small_segments());
+    append(&store, "a", 1, 9);
+    let directory = tempfile::tempdir()?;
+    let (saved, restored) = (directory.path().join("saved"), directory.path().join("restored"));
+    back_up(&store, &saved)?;
+    let disk = WatchedDisk(Arc::new(Forestalled::default()));
+    let told = restore_on(&disk, &saved, &restored, &RestoreOptions::new(), &mut on);
+    let site = directory.path().join("restored.restoring");
+    assert!(matches!(&told, Err(Error::Locked { path, .. }) if *path == site), "{told:?}");
+    assert!(!restored.exists());
+    // The other one is killed.
+    drop(disk);
+    restore(&saved, &restored, &RestoreOptions::new(), &mut on)?;
+    check_store(&restored, &everything(&store));
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::{
 
 use annals::{
     BackupError, BackupOptions, Disk, Error, EventStore, ExistingStore, ExpectedVersion, Follower, OsDisk,
-    RestoreOptions, SnapshotData, backup, repair, restore, verify,
+    RepairOptions, RestoreOptions, SnapshotData, backup, repair, restore, verify,
 };
 
 use crate::{
@@ -20,14 +20,25 @@ use crate::{
     support::{Outcome, event, events, small_segments, stream},
 };
 
+/// What messages say to do with what isn't the store's.
+const MOVE_AWAY: &str = "move it away";
+
+/// And with a link to a directory of the store's own.
+const MOUNT: &str = "put the directory itself here, or mount it here (a bind mount)";
+
 /// A store, a backup of it, and files that are nobody's but their owner's.
 struct Place {
     directory: tempfile::TempDir,
+    /// What isn't looked at.
+    left_out: &'static [&'static str],
 }
+
+/// What an open store changes at moments of its own: its log grows ahead of what is written, and the mark follows it.
+const CHANGED_WHILE_OPEN: &[&str] = &["store/segments", "store/durable.mark"];
 
 impl Place {
     fn new() -> Result<Self, Box<dyn std::error::Error>> {
-        let place = Self { directory: tempfile::tempdir()? };
+        let place = Self { directory: tempfile::tempdir()?, left_out: &[] };
         let store = EventStore::open_with(place.path("store"), small_segments())?;
         for number in 1..=50 {
             store.append(&stream("a"), ExpectedVersion::Any, events(number, 1))?;
@@ -69,7 +80,7 @@ impl Place {
         Ok(OsDisk.rename(&self.path("elsewhere"), &self.path(name))?)
     }
 
-    /// All that is there, with what is in it; links are not followed.
+    /// All that is there and isn't left out, with what is in it; links are not followed.
     fn everything(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut directories = vec![self.directory.path().to_owned()];
@@ -86,7 +97,8 @@ impl Place {
                     fs::read(&path).expect("a file")
                 };
                 // These are notes for other programs, and say nothing of the store.
-                if !path.ends_with("writer.pid") && !path.ends_with("head") {
+                let is_note = path.ends_with("writer.pid") || path.ends_with("head");
+                if !is_note && !self.left_out.iter().any(|name| path.starts_with(self.path(name))) {
                     found.insert(path, content);
                 }
             }
@@ -96,13 +108,13 @@ impl Place {
 
     /// Expects a refusal that names what is in the way and says what to do, and that nothing is changed.
     #[track_caller]
-    fn refused<T>(&self, obstacle: &str, run: impl FnOnce() -> annals::Result<T>) {
+    fn refused<T>(&self, obstacle: &str, advice: &str, run: impl FnOnce() -> annals::Result<T>) {
         let before = self.everything();
         let Err(error) = run() else { panic!("{obstacle} is gone along with") };
         let because = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
         let told = format!("{error}: {because}");
         assert!(told.contains(&*self.path(obstacle).to_string_lossy()), "{obstacle}: {told}");
-        assert!(told.contains("move it away"), "{obstacle}: {told}");
+        assert!(told.contains(advice), "{obstacle}: {told}");
         assert!(self.everything() == before, "{obstacle}: something was changed");
     }
 
@@ -113,7 +125,7 @@ impl Place {
     /// Expects that nothing is restored while this is in the way, and that all is when it isn't any more.
     #[track_caller]
     fn restores_only_without(&self, obstacle: &str) {
-        self.refused(obstacle, || {
+        self.refused(obstacle, MOVE_AWAY, || {
             let restored = self.restore(RestoreOptions::new());
             let is_taken = matches!(restored, Err(Error::Backup(BackupError::DestinationTaken { .. })));
             assert!(is_taken, "{obstacle}: {restored:?}");
@@ -188,7 +200,7 @@ fn a_store_isnt_set_aside_where_a_link_is_in_the_way() -> Outcome {
         place.restore(RestoreOptions::new())?;
         place.link("precious", link)?;
         let aside = RestoreOptions::new().existing(ExistingStore::SetAside);
-        place.refused(link, || place.restore(aside));
+        place.refused(link, MOVE_AWAY, || place.restore(aside));
         fs::remove_file(place.path(link))?;
         place.restore(aside)?;
         assert!(place.path("shop.before-restore-1").exists());
@@ -203,6 +215,9 @@ fn a_restore_makes_no_store_in_a_directory_that_others_may_change() -> Outcome {
         let place = Place::new()?;
         fs::create_dir(place.path(site))?;
         fs::set_permissions(place.path(site), fs::Permissions::from_mode(mode))?;
+        let restored = || place.restore(RestoreOptions::new());
+        place.refused(site, "must belong to the user who restores", restored);
+        place.refused(site, "if a restore has left it, remove it and restore again", restored);
         place.restores_only_without(site);
     }
     let place = Place::new()?;
@@ -220,9 +235,38 @@ fn a_backup_follows_no_link_in_the_place_of_its_segments() -> Outcome {
     let back_up = || backup(place.path("store"), place.path("saved"), &BackupOptions::new(), &mut on);
     place.lead_elsewhere("saved/segments")?;
     fs::write(place.path("elsewhere/000000000001.log.tmp"), "mine")?;
-    place.refused("saved/segments", back_up);
+    place.refused("saved/segments", MOUNT, back_up);
     place.put_back("saved/segments")?;
     back_up()?;
+    Ok(())
+}
+
+#[test]
+fn a_link_in_a_directory_that_has_no_backup_doesnt_make_it_one() -> Outcome {
+    let place = Place::new()?;
+    place.link("precious", "letters/segments")?;
+    place.refused("letters", "choose an empty or a new one", || {
+        let told = backup(place.path("store"), place.path("letters"), &BackupOptions::new(), &mut on);
+        let is_taken = matches!(told, Err(Error::Backup(BackupError::DestinationTaken { .. })));
+        assert!(is_taken, "{told:?}");
+        told
+    });
+    Ok(())
+}
+
+#[test]
+fn nothing_is_restored_or_repaired_from_a_backup_whose_segments_are_a_link() -> Outcome {
+    let place = Place::new()?;
+    let saved = place.path("saved");
+    place.lead_elsewhere("saved/segments")?;
+    place.refused("saved/segments", MOUNT, || place.restore(RestoreOptions::new()));
+    place.refused("saved/segments", MOUNT, || verify(&saved, &mut |_| ControlFlow::Continue(())));
+    let options = RepairOptions::new().backup(&saved);
+    place.refused("saved/segments", MOUNT, || {
+        repair(place.path("store"), &options, &mut |_| ControlFlow::Continue(()))
+    });
+    place.put_back("saved/segments")?;
+    place.restore(RestoreOptions::new())?;
     Ok(())
 }
 
@@ -232,14 +276,18 @@ fn a_store_whose_segments_are_a_link_is_left_alone() -> Outcome {
     let store = place.path("store");
     place.lead_elsewhere("store/segments")?;
     fs::write(place.path("elsewhere/000000000001.log.tmp"), "mine")?;
-    place.refused("store/segments", || EventStore::open(&store));
-    place.refused("store/segments", || Follower::open(&store));
-    place.refused("store/segments", || verify(&store, &mut |_| ControlFlow::Continue(())));
+    place.refused("store/segments", MOUNT, || EventStore::open(&store));
+    place.refused("store/segments", MOUNT, || Follower::open(&store));
+    place.refused("store/segments", MOUNT, || verify(&store, &mut |_| ControlFlow::Continue(())));
     let accepting = accepting();
-    place.refused("store/segments", || repair(&store, &accepting, &mut |_| ControlFlow::Continue(())));
+    place.refused("store/segments", MOUNT, || repair(&store, &accepting, &mut |_| ControlFlow::Continue(())));
     // So is a directory in which a store would be made.
     place.link("precious", "new/segments")?;
-    place.refused("new/segments", || EventStore::open(place.path("new")));
+    place.refused("new/segments", MOUNT, || EventStore::open(place.path("new")));
+    // A file leads nowhere.
+    fs::create_dir(place.path("other"))?;
+    fs::write(place.path("other/segments"), "mine")?;
+    place.refused("other/segments", MOVE_AWAY, || EventStore::open(place.path("other")));
     Ok(())
 }
 
@@ -254,7 +302,7 @@ fn a_repair_keeps_nothing_beyond_a_link() -> Outcome {
     fs::write(&log, content)?;
     place.link("precious", "store/quarantine")?;
     let options = accepting();
-    place.refused("store/quarantine", || repair(&store, &options, &mut |_| ControlFlow::Continue(())));
+    place.refused("store/quarantine", MOUNT, || repair(&store, &options, &mut |_| ControlFlow::Continue(())));
     fs::remove_file(place.path("store/quarantine"))?;
     repair(&store, &options, &mut |_| ControlFlow::Continue(()))?;
     assert!(place.path("store/quarantine/repair-1/report.json").exists());
@@ -263,7 +311,7 @@ fn a_repair_keeps_nothing_beyond_a_link() -> Outcome {
 
 #[test]
 fn snapshots_are_neither_saved_nor_deleted_beyond_a_link() -> Outcome {
-    let place = Place::new()?;
+    let place = Place { left_out: CHANGED_WHILE_OPEN, ..Place::new()? };
     let store = EventStore::open(place.path("store"))?;
     let version = store.append(&stream("a"), ExpectedVersion::Any, [event("A")])?.version;
     let save = || store.save_snapshot(&stream("a"), version, SnapshotData::new("Totals", "state"));
@@ -272,7 +320,7 @@ fn snapshots_are_neither_saved_nor_deleted_beyond_a_link() -> Outcome {
     let of_stream = format!("store/snapshots/{}", of_stream.to_string_lossy());
     for name in ["store/snapshots", &of_stream] {
         place.lead_elsewhere(name)?;
-        place.refused(name, save);
+        place.refused(name, MOUNT, save);
         let before = place.everything();
         store.delete_snapshots(&stream("a"), None).ok();
         store.delete_all_snapshots().ok();

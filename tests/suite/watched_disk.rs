@@ -9,6 +9,9 @@ use annals::{
 
 /// What a test does when something happens on a disk. What it leaves out happens unseen.
 pub(crate) trait Watcher: Debug + Send + Sync + 'static {
+    /// A directory is about to be made, in which a store may come to stand.
+    fn directory_is_made(&self, _path: &Path) {}
+
     /// A file is about to be opened.
     fn file_opens(&self, _path: &Path) {}
 
@@ -30,7 +33,12 @@ pub(crate) struct WatchedDisk<W>(pub(crate) Arc<W>);
 
 impl<W: Watcher> Disk for WatchedDisk<W> {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.directory_is_made(path);
         OsDisk.create_dir(path)
+    }
+
+    fn create_inner_dir(&self, path: &Path) -> io::Result<()> {
+        OsDisk.create_inner_dir(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
@@ -39,6 +47,10 @@ impl<W: Watcher> Disk for WatchedDisk<W> {
 
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
         OsDisk.kind(path)
+    }
+
+    fn is_own_dir(&self, path: &Path) -> io::Result<bool> {
+        OsDisk.is_own_dir(path)
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
