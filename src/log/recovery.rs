@@ -325,11 +325,13 @@ fn set_length(segment: &Segment, length: u64) -> Result<()> {
     segment.file.set_len(length).map_err(|error| Error::io("set the length of", &segment.path, error))
 }
 
-/// Writes the zeros behind the log's end again. Where they had no place on the disk yet, and it is full, the file is cut off: but for
-/// one byte, by which the next opening sees that what is on the disk there isn't known.
+/// Writes the zeros behind the log's end again. Where they had no place on the disk yet, and it is full, the file is cut off at the end
+/// of the sector: as long as it is longer than the log, the next opening sees that what is on the disk there isn't known.
 fn write_prepared_again(segment: &Segment, end: u64, length: u64) -> Result<()> {
     match write_again(segment, end, length) {
-        Err(Error::Io { source, .. }) if is_full(&source) => set_length(segment, end + 1),
+        Err(Error::Io { source, .. }) if is_full(&source) => {
+            set_length(segment, (end + 1).next_multiple_of(SECTOR_BYTES))
+        }
         result => result,
     }
 }

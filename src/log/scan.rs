@@ -182,10 +182,11 @@ impl<'a> Scan<'a> {
         let frame_bytes = header.frame_bytes();
         // A cut may leave a file shorter than its bytes: what it lacks reads as zeros.
         let frame = self.window.get_with_zeros(self.file, at, frame_bytes, self.file_bytes)?;
-        let (next_position, seal) = match check_frame(&header, at, frame, self.end.next_position) {
-            Ok(next) => next,
-            Err(stop) => return Ok(Err(stop)),
-        };
+        let (next_position, seal) =
+            match check_frame(&header, at, frame, self.file_bytes, self.end.next_position) {
+                Ok(next) => next,
+                Err(stop) => return Ok(Err(stop)),
+            };
         self.end = ChainEnd {
             file_offset: at + bytes(frame_bytes),
             chain: header.crc,
@@ -333,11 +334,16 @@ fn check_frame(
     header: &FrameHeader,
     file_offset: u64,
     frame: &[u8],
+    file_bytes: u64,
     next_position: Position,
 ) -> Result<(Position, Option<Seal>), Stop> {
     if let Err(reason) = header.check_payload(frame) {
-        let zero_pieces = zero_pieces(frame, file_offset);
-        let tail = TailStop::BadPayload { zero_pieces, zero_pieces_named: header.zero_pieces };
+        let tail = if file_offset + bytes(header.frame_bytes()) > file_bytes {
+            TailStop::FileEnds
+        } else {
+            let zero_pieces = zero_pieces(frame, file_offset);
+            TailStop::BadPayload { zero_pieces, zero_pieces_named: header.zero_pieces }
+        };
         return Err(Stop { reason, tail });
     }
     check_content(header, frame, next_position)

@@ -82,6 +82,7 @@ fn each_rule_decides_where_those_before_it_do_not__F25() {
         (at, at + 1, Fsync, UNWRITTEN, None),
         (at, at + 1, Fsync, payload(4, 3), None),
         (at, at + 1, Fsync, payload(1, 0), None),
+        (at, at + 1, Fsync, TailStop::FileEnds, None),
     ];
     for (durable, bytes_end, mode, stop, reason) in cases {
         let expected = reason.map_or(Verdict::Torn, Verdict::Corrupt);

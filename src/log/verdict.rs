@@ -32,11 +32,13 @@ pub(crate) enum TailStop {
     },
     /// A header that goes on the chain, whose payload isn't what it names.
     BadPayload {
-        /// How many pieces are zero, counting what the file is too short for.
+        /// How many pieces are zero.
         zero_pieces: u32,
         /// How many pieces the header says are zero.
         zero_pieces_named: u32,
     },
+    /// A header that goes on the chain, of a frame inside of which the file ends: its length didn't arrive.
+    FileEnds,
     /// What was written whole, as its checksums show, and isn't understood: a newer version wrote it.
     NotUnderstood,
 }
@@ -73,6 +75,6 @@ pub(crate) fn judge(facts: &TailFacts) -> Verdict {
             Verdict::Corrupt("a frame's payload is damaged: all its sectors were written")
         }
         // Something didn't arrive; or, in Buffered mode, sectors may be mixed, and say nothing.
-        (TailStop::NoHeader { .. } | TailStop::BadPayload { .. }, _) => Verdict::Torn,
+        (TailStop::NoHeader { .. } | TailStop::BadPayload { .. } | TailStop::FileEnds, _) => Verdict::Torn,
     }
 }

@@ -13,7 +13,7 @@ use annals::{
 
 use crate::{
     log_bytes::{DATA, fix_checksum_at_8, fix_frame, fix_record, frames, last_frame, put_u16, put_u32},
-    support::{Outcome, stream},
+    support::{Outcome, stream, version},
 };
 
 const SEGMENT_1: &str = "segments/000000000001.log";
@@ -373,6 +373,36 @@ fn a_cut_inside_a_frame_that_ends_in_zeros_is_no_damage() -> Outcome {
         torn += u32::from(version == 0);
     }
     assert!(torn > 100, "only {torn} of the cuts came before the append's end");
+    Ok(())
+}
+
+/// A recovery may leave a file that ends behind the log's end, anywhere; frames that come then don't begin there.
+#[test]
+fn a_file_that_ends_anywhere_inside_of_its_last_frame_is_a_cut__F04() -> Outcome {
+    for data_bytes in [10, 200, 700] {
+        let closed = Closed::with(Options::new().durability(Durability::Fsync), 2, 10);
+        let (path, mark) = (closed.path().join(SEGMENT_1), closed.path().join("durable.mark"));
+        let (before, mark_before) = (fs::metadata(&path)?.len(), fs::read(&mark)?);
+        let store = EventStore::open(closed.path())?;
+        let data = vec![b'x'; data_bytes];
+        store.append(
+            &stream("count-1"),
+            ExpectedVersion::Exact(version(2)),
+            [EventData::new("Counted", data)],
+        )?;
+        store.close()?;
+        closed.remove_indexes();
+        let whole = fs::read(&path)?;
+        for length in (before..whole.len() as u64).step_by(64) {
+            fs::write(&path, &whole[..usize::try_from(length)?])?;
+            fs::write(&mark, &mark_before)?;
+            let store = EventStore::open(closed.path()).map_err(|error| format!("{length}: {error}"))?;
+            let found = store.read_all().count();
+            assert!(found == 2 || found == 3, "{length}: {found} events");
+            drop(store);
+            closed.remove_indexes();
+        }
+    }
     Ok(())
 }
 
