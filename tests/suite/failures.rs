@@ -365,14 +365,11 @@ fn a_store_opens_on_a_full_disk_that_has_no_room_for_what_was_prepared__F12() ->
     let content = disk.read_file(SEGMENT).expect("the first segment");
     disk.write_file(SEGMENT, [content.as_slice(), &[0; 5_000]].concat())?;
     for _ in 0..2 {
-        // The first is for writer.pid.
-        disk.fail(Fault::new(ErrorKind::StorageFull).on(DiskOperation::Write).at(2));
+        disk.fail(Fault::new(ErrorKind::StorageFull).on(DiskOperation::Write).at(2)); // The first is for writer.pid.
         let store = open(&disk, &synced())?;
         check_reading(&store);
-        assert_eq!(
-            disk.read_file(SEGMENT).expect("the first segment").len(),
-            (content.len() + 1).next_multiple_of(512)
-        );
+        let left = disk.read_file(SEGMENT).expect("the first segment").len();
+        assert_eq!(left, (content.len() + 1).next_multiple_of(512));
         disk.power_cut();
     }
     assert_eq!(append(&open(&disk, &synced())?, 3, 1)?.version, version(4));
