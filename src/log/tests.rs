@@ -199,8 +199,8 @@ fn a_scan_sees_what_the_rules_ask_for() {
     check("nothing", &|bytes| bytes[640..].fill(0), (640, 640), UNWRITTEN);
     check("cut off before it", &|bytes| bytes.truncate(640), (640, 640), UNWRITTEN);
     check("cut off in its header", &|bytes| bytes.truncate(697), (640, 697), WRITTEN);
-    check("cut off in its zeros", &|bytes| bytes.truncate(1_536), (640, 1_024), payload(2, 1));
-    check("cut off at its end", &|bytes| bytes.truncate(1_663), (640, 1_663), payload(1, 1));
+    check("cut off in its zeros", &|bytes| bytes.truncate(1_536), (640, 1_024), TailStop::FileEnds);
+    check("cut off at its end", &|bytes| bytes.truncate(1_663), (640, 1_663), TailStop::FileEnds);
     check("a bit of the payload", &|bytes| bytes[1_600] ^= 1, (640, 1_664), payload(1, 1));
     check("a bit in its zeros", &|bytes| bytes[1_100] ^= 1, (640, 1_664), payload(0, 1));
     check("no last sector", &|bytes| bytes[1_536..].fill(0), (640, 1_024), payload(2, 1));

@@ -259,7 +259,8 @@ impl Run {
 
     /// One opening, from a reopening that may be cut to an end of any kind.
     fn live(&mut self, random: &mut Random, durability: Durability) -> Result<(), BrokenPromise> {
-        let segment_bytes = SEGMENT_BYTES_MIN << random.below(3);
+        // Any size is allowed, also one that ends amid a sector.
+        let segment_bytes = (SEGMENT_BYTES_MIN << random.below(3)) + random.below(1_000) as u64;
         plan_faults(&self.disk, random);
         self.is_always_synced &= durability == Durability::Fsync;
         let options = options(durability, segment_bytes);

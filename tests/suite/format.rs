@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use annals::{
@@ -403,6 +404,21 @@ fn a_file_that_ends_anywhere_inside_of_its_last_frame_is_a_cut__F04() -> Outcome
             closed.remove_indexes();
         }
     }
+    Ok(())
+}
+
+#[test]
+fn a_file_is_prepared_up_to_the_end_of_a_sector_whatever_the_size_of_segments() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let store = EventStore::open_with(directory.path().join("store"), Options::new().segment_bytes(5_000))?;
+    let path = directory.path().join("store").join(SEGMENT_1);
+    store.append(&stream("count-1"), ExpectedVersion::Any, [EventData::new("Counted", "1")])?;
+    // The background prepares it in its own time.
+    let begun = Instant::now();
+    while fs::metadata(&path)?.len() < 5_000 && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::yield_now();
+    }
+    assert_eq!(fs::metadata(&path)?.len(), 5_120);
     Ok(())
 }
 
