@@ -415,7 +415,7 @@ fn a_file_is_prepared_up_to_the_end_of_a_sector_whatever_the_size_of_segments() 
     store.append(&stream("count-1"), ExpectedVersion::Any, [EventData::new("Counted", "1")])?;
     // The background prepares it in its own time.
     let begun = Instant::now();
-    while fs::metadata(&path)?.len() < 5_000 && begun.elapsed() < Duration::from_secs(60) {
+    while fs::metadata(&path)?.len() < 5_000 && begun.elapsed() < Duration::from_secs(30) {
         std::thread::yield_now();
     }
     assert_eq!(fs::metadata(&path)?.len(), 5_120);
