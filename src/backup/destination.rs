@@ -40,12 +40,16 @@ fn manifest_path(backup: &Path) -> PathBuf {
 }
 
 /// Reads a backup's manifest; none if it isn't there.
+///
+/// Where there is one, the segments that it tells of must stand in a directory of the backup's own.
 pub(crate) fn read_manifest(disk: &dyn Disk, backup: &Path) -> Result<Option<BackupManifest>> {
     let path = manifest_path(backup);
     let io = |error| Error::io("read", &path, error);
     if disk.kind(&path).map_err(io)?.is_none() {
         return Ok(None);
     }
+    let segments = segments_directory(backup);
+    has_inner_dir(disk, &segments).map_err(|error| Error::io("use", &segments, error))?;
     let damaged = |reason: &str| Error::corrupt(&path, 0, reason, None);
     let file = disk.open(&path, OpenMode::Read).map_err(io)?;
     let length = file.len().map_err(io)?;
@@ -87,11 +91,7 @@ impl Destination {
         }
         let lock = take_lock(&**disk, path, Duration::ZERO)?;
         let manifest = match read_manifest(&**disk, path)? {
-            Some(manifest) => {
-                let segments = segments_directory(path);
-                has_inner_dir(&**disk, &segments).map_err(|error| Error::io("use", &segments, error))?;
-                manifest
-            }
+            Some(manifest) => manifest,
             None => begin(&**disk, path, meta)?,
         };
         let (found, expected) = (manifest.meta.store_id, meta.store_id);

@@ -16,7 +16,7 @@ use crate::{
     },
     backup_error::{BACKUP_MANIFEST, BackupError},
     disk::{
-        contract::{Disk, OpenMode, has_inner_dir},
+        contract::{Disk, OpenMode},
         os::OsDisk,
     },
     error::{Error, Result},
@@ -25,7 +25,7 @@ use crate::{
     log::{
         recovery::check_link,
         scan::{ChainEnd, Scan},
-        segment::{Segment, segment_path, segments_directory},
+        segment::{Segment, segment_path},
     },
     opening::{check_directory, take_lock},
     options::Creation,
@@ -128,8 +128,6 @@ pub fn restore_on(
     if !manifest.is_finished() {
         return Err(no_backup("its first backup was never finished; make a backup there again"));
     }
-    let segments = segments_directory(backup);
-    has_inner_dir(disk, &segments).map_err(|error| Error::io("use", &segments, error))?;
     let place = Place::begin(disk, destination, options.existing)?;
     let (teller, moment) = (Teller::new(tell, destination), moment_within(&manifest, options.moment));
     let (manifest, place, reached) = (&manifest, &place, Reached::default());

@@ -19,6 +19,7 @@ use crate::support::{
 const PATIENCE: Duration = Duration::from_mins(1);
 
 const SEGMENT: &str = "/store/segments/000000000001.log";
+const SECTOR_BYTES: usize = 512;
 const SYNC_FAILURES: [SyncFailure; 4] =
     [SyncFailure::StaysDirty, SyncFailure::ForgetsDirty, SyncFailure::RevertsCache, SyncFailure::ComesLate];
 
@@ -38,6 +39,26 @@ fn prepared(seed: u64, options: &Options) -> SimDisk {
     store.append(&stream("order-1"), ExpectedVersion::NoStream, events(1, 3)).expect("an append");
     store.close().expect("it closes");
     disk
+}
+
+/// Leaves bytes in the segment as a frame does whose header didn't arrive: so many zeros behind the sector in which the
+/// chain ends. Returns where the file ended.
+fn leave_behind(disk: &SimDisk, zeros: usize) -> usize {
+    let mut content = disk.read_file(SEGMENT).expect("the first segment");
+    let end = content.len();
+    content.resize(end.next_multiple_of(SECTOR_BYTES) + zeros, 0);
+    content.extend([0xAA; 2000]);
+    disk.write_file(SEGMENT, content).expect("the file is replaced");
+    end
+}
+
+/// Opens a store whose nth sync fails, and forgets what it was to make durable.
+fn is_refused_at_sync(nth: u64, disk: &SimDisk, options: &Options) -> bool {
+    let fault = Fault::new(ErrorKind::Other).on(DiskOperation::Sync).at(nth);
+    disk.fail(fault.leaving(SyncFailure::ForgetsDirty));
+    let is_refused = open(disk, options).is_err();
+    disk.clear_faults();
+    is_refused
 }
 
 fn append(store: &EventStore, expected: u64, count: u64) -> Result<Appended> {
@@ -138,21 +159,12 @@ fn everyone_in_a_failed_frame_is_told_and_none_succeeds__F10() -> Outcome {
 /// The zeros over what an interrupted write left may never reach the disk, and the system shows them all the same.
 #[test]
 fn what_a_failed_sync_of_zeros_left_on_the_disk_doesnt_come_back_behind_a_seal__F10() -> Outcome {
-    const LEFT_BYTES: usize = 2000;
-    const SECTOR_BYTES: usize = 512;
     let options = synced().segment_bytes(4 << 10);
     let mut refused = 0;
     for (seed, nth) in (0..64).zip((1..=8).cycle()) {
         let disk = prepared(seed, &options);
-        let mut content = disk.read_file(SEGMENT).expect("the first segment");
-        // Behind the sector in which the chain ends, as a frame leaves it whose header didn't arrive.
-        content.resize(content.len().next_multiple_of(SECTOR_BYTES) + SECTOR_BYTES, 0);
-        content.extend([0xAA; LEFT_BYTES]);
-        disk.write_file(SEGMENT, content)?;
-        let fault = Fault::new(ErrorKind::Other).on(DiskOperation::Sync).at(nth);
-        disk.fail(fault.leaving(SyncFailure::ForgetsDirty));
-        refused += u64::from(open(&disk, &options).is_err());
-        disk.clear_faults();
+        leave_behind(&disk, SECTOR_BYTES);
+        refused += u64::from(is_refused_at_sync(nth, &disk, &options));
         let store = open(&disk, &options)?;
         // No room is left for it, so a SEAL comes first.
         let large = EventData::new("4", vec![b'x'; 4 << 10]);
@@ -173,16 +185,8 @@ fn behind_an_opening_the_disk_has_zeros_whatever_sync_of_the_one_before_failed__
     let mut refused = 0;
     for (seed, nth) in (0..64).zip((1..=8).cycle()) {
         let disk = prepared(seed, &options);
-        let mut content = disk.read_file(SEGMENT).expect("the first segment");
-        let end = content.len();
-        // Behind the sector in which the chain ends, as a frame leaves it whose header didn't arrive.
-        content.resize(end.next_multiple_of(512), 0);
-        content.extend([0xAA; 2000]);
-        disk.write_file(SEGMENT, content)?;
-        let fault = Fault::new(ErrorKind::Other).on(DiskOperation::Sync).at(nth);
-        disk.fail(fault.leaving(SyncFailure::ForgetsDirty));
-        refused += u64::from(open(&disk, &options).is_err());
-        disk.clear_faults();
+        let end = leave_behind(&disk, 0);
+        refused += u64::from(is_refused_at_sync(nth, &disk, &options));
         let store = open(&disk, &options)?;
         disk.power_cut();
         drop(store);
@@ -369,7 +373,7 @@ fn a_store_opens_on_a_full_disk_that_has_no_room_for_what_was_prepared__F12() ->
         let store = open(&disk, &synced())?;
         check_reading(&store);
         let left = disk.read_file(SEGMENT).expect("the first segment").len();
-        assert_eq!(left, (content.len() + 1).next_multiple_of(512));
+        assert_eq!(left, (content.len() + 1).next_multiple_of(SECTOR_BYTES));
         disk.power_cut();
     }
     assert_eq!(append(&open(&disk, &synced())?, 3, 1)?.version, version(4));
@@ -453,14 +457,10 @@ fn a_page_that_cant_be_read_is_an_error_and_the_cursor_goes_on__F39() -> Outcome
     assert!(matches!(cursor.next(), Some(Err(Error::Io { action: "read", .. }))));
     assert_eq!(cursor.next().ok_or("the second")??.version, version(2));
     assert!(cursor.next().is_none());
-    check_small(&store);
+    assert_eq!(types(store.read_stream(&stream("order-1"))), ["1", "2", "3"]);
     disk.clear_faults();
     assert_eq!(types(store.read_stream(&stream("large-1"))), ["Large", "Large"]);
     Ok(())
-}
-
-fn check_small(store: &EventStore) {
-    assert_eq!(types(store.read_stream(&stream("order-1"))), ["1", "2", "3"]);
 }
 
 /// A sync that fails for want of room is a failed sync: nobody knows what is on the disk.
