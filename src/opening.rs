@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     committed::{Committed, CommittedState},
-    disk::contract::{DirectoryLock, Disk, EntryKind, OpenMode, SECTOR_BYTES},
+    disk::contract::{DirectoryLock, Disk, EntryKind, OpenMode},
     error::{Error, Result},
     format::{control::StoreMeta, frame::EpochMode},
     index::{
@@ -82,8 +82,7 @@ pub(crate) fn open_locked(
         disk: Arc::clone(disk),
         store: path.to_owned(),
         store_id: meta.store_id,
-        // A file that is prepared up to the midst of a sector could lose a part of a header with its length.
-        segment_bytes: options.segment_bytes.next_multiple_of(SECTOR_BYTES),
+        segment_bytes: options.segment_bytes,
         read: options.read,
         mode: epoch_mode(options.durability),
     };

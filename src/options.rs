@@ -167,8 +167,7 @@ impl Options {
         self
     }
 
-    /// The size of new segments in bytes, 4 KiB to 1 GiB, rounded up to a multiple of 512; a larger commit gets a segment of
-    /// its size.
+    /// The size of new segments in bytes, 4 KiB to 1 GiB; a larger commit gets a segment of its size.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;

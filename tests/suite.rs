@@ -249,3 +249,5 @@ mod verify_beside;
 mod verify_hostile;
 #[path = "suite/watched_disk.rs"]
 mod watched_disk;
+#[path = "suite/write_back.rs"]
+mod write_back;

@@ -77,10 +77,14 @@ impl<'a> Place<'a> {
                 (site, !is_free)
             }
         };
-        if site != destination {
-            take_site_beside(disk, &site)?;
+        let is_beside = site != destination;
+        let taken_site = if is_beside { take_site_beside(disk, &site) } else { Ok(()) };
+        let lock = taken_site.and_then(|()| take_lock(disk, &site, Duration::ZERO));
+        // Another restore was at work there, and is done: its site is the destination now.
+        if is_beside && !replaces && kind(disk, destination)?.is_some() {
+            return Err(taken(destination, "another restore has just made it; choose another directory"));
         }
-        locks.push(take_lock(disk, &site, Duration::ZERO)?);
+        locks.push(lock?);
         let place = Self { disk, destination: destination.to_owned(), site, replaces, _locks: locks };
         place.clear()?;
         Ok(place)

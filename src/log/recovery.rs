@@ -21,7 +21,7 @@ use crate::{
         quarantine,
         scan::{ChainEnd, Scan, Stop},
         segment::{Segment, index_number, segment_number, segment_path, segments_directory},
-        verdict::{TailFacts, Verdict, judge},
+        verdict::{BEHIND_END_BYTES_MAX, TailFacts, Verdict, judge},
         visiting::{Visit, visit_frames},
         window::Window,
     },
@@ -31,10 +31,6 @@ use crate::{
 
 /// How much is written at a time, in bytes.
 const REWRITE_BYTES: usize = 1 << 20;
-
-/// How far behind the log's end a store may have written or prepared its file, in bytes: what isn't synced in `Buffered` mode, a
-/// frame, and some more.
-const BEHIND_END_BYTES_MAX: u64 = 128 << 20;
 
 /// The files that are made whole, besides segments.
 const NAMES: [&str; 4] = ["store.meta", "durable.mark", "head", BACKUP_MANIFEST];
@@ -279,7 +275,7 @@ fn settle_tail(
     // Nothing is written to a sealed segment that is as it should be.
     if names > 1 && !(is_done && end.seal.is_some()) {
         // A backup that was interrupted may end with a file that is the store's too, and others link files as well.
-        *segment = segment.separated(disk)?;
+        *segment = segment.separated(disk, length.min(end.file_offset + BEHIND_END_BYTES_MAX))?;
     }
     if is_done {
         return Ok(mark);
@@ -316,13 +312,9 @@ fn sync(segment: &Segment) -> Result<()> {
 fn set_length_again(segment: &Segment, end: u64) -> Result<u64> {
     let length = segment.file.len().map_err(|error| Error::io("read", &segment.path, error))?;
     let length = length.clamp(end, end + BEHIND_END_BYTES_MAX);
-    set_length(segment, length + SECTOR_BYTES)?;
-    set_length(segment, length)?;
+    segment.set_len(length + SECTOR_BYTES)?;
+    segment.set_len(length)?;
     Ok(length)
-}
-
-fn set_length(segment: &Segment, length: u64) -> Result<()> {
-    segment.file.set_len(length).map_err(|error| Error::io("set the length of", &segment.path, error))
 }
 
 /// Writes the zeros behind the log's end again. Where they had no place on the disk yet, and it is full, the file is cut off at the end
@@ -330,7 +322,7 @@ fn set_length(segment: &Segment, length: u64) -> Result<()> {
 fn write_prepared_again(segment: &Segment, end: u64, length: u64) -> Result<()> {
     match write_again(segment, end, length) {
         Err(Error::Io { source, .. }) if is_full(&source) => {
-            set_length(segment, (end + 1).next_multiple_of(SECTOR_BYTES))
+            segment.set_len((end + 1).next_multiple_of(SECTOR_BYTES))
         }
         result => result,
     }

@@ -229,6 +229,9 @@ impl<'a> Scan<'a> {
 
     fn no_header(&mut self, reason: &'static str) -> io::Result<Stop> {
         let at = self.end.file_offset;
+        if (at + 1..at + bytes(FRAME_HEADER_BYTES)).contains(&self.file_bytes) {
+            return Ok(Stop { reason, tail: TailStop::FileEnds });
+        }
         let rest_of_sector = PIECE_BYTES - index(at % bytes(PIECE_BYTES));
         let sector = self.window.get(self.file, at, rest_of_sector, self.file_bytes)?;
         Ok(Stop { reason, tail: TailStop::NoHeader { sector_is_zero: is_zero(sector) } })

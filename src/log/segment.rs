@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
     disk::contract::{Disk, DiskFile, OpenMode, WriteError},
@@ -24,12 +24,12 @@ use crate::{
     position::LogOffset,
 };
 
-/// The zeros that are written at a time, in bytes; the writer waits for one such write at most. Pieces of a mebibyte would
+/// The zeros that are written at a time, in bytes; in `Buffered` mode the writer waits for one such write at most. Pieces of a mebibyte would
 /// let the system keep the file in large folios, into which every small write takes more than twice as long.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// Where the writer takes over a part of the file that wasn't prepared, the border is a multiple of this, in
-/// bytes, so that preparing goes on in a page of its own.
+/// What is prepared begins at a multiple of this, in bytes, and so in a page that no frame stands in: a page is written
+/// back as a whole.
 const PREPARED_ALIGNMENT: u64 = 4 << 10;
 
 /// What is wrong with a segment's file whose header is another's.
@@ -54,6 +54,7 @@ pub(crate) struct Segment {
     pub(crate) file: Arc<dyn DiskFile>,
     /// The file is prepared below; only raised under `preparing`.
     prepared: AtomicU64,
+    /// Held also while what was prepared is synced, in `Fsync` mode: the writer, where it comes to its end, waits for that.
     preparing: Mutex<()>,
 }
 
@@ -234,34 +235,75 @@ impl Segment {
     /// Prepares the file up to `target`, which nothing but zeros stands beyond yet. The writer may write
     /// meanwhile: what it takes over is left alone. `syncer` is a handle of the same file.
     pub(crate) fn grow(&self, target: u64, growth: Growth, syncer: &dyn DiskFile) -> Result<()> {
-        let io = |action, error| Error::io(action, &self.path, error);
-        {
-            let _preparing = self.preparing.lock();
-            if self.prepared() >= target {
-                return Ok(());
-            }
-            self.file.allocate(target).map_err(|error| io("grow", error))?;
+        let preparing = self.preparing.lock();
+        if self.prepared() >= target {
+            return Ok(());
         }
-        while self.write_zeros_below(target)? {}
+        self.file.allocate(target).map_err(|error| Error::io("grow", &self.path, error))?;
         match growth {
-            Growth::Synced => syncer.sync().map_err(|error| io("sync", error)),
-            Growth::Unsynced => Ok(()),
+            Growth::Synced => self.prepare_synced(target, syncer, &preparing),
+            Growth::Unsynced => {
+                drop(preparing);
+                while self.prepare_piece(target)? {}
+                Ok(())
+            }
         }
     }
 
-    /// Writes one piece of zeros where the file isn't prepared yet, if there is such a place below `target`.
-    fn write_zeros_below(&self, target: u64) -> Result<bool> {
+    /// Writes zeros up to `target` and syncs them before it calls them prepared: a sector in which a frame is written mustn't be
+    /// on its way to the disk as zeros, or the disk may get a part of each.
+    fn prepare_synced(
+        &self,
+        target: u64,
+        syncer: &dyn DiskFile,
+        _preparing: &MutexGuard<'_, ()>,
+    ) -> Result<()> {
+        let mut reached = self.next_page();
+        let written = loop {
+            match self.write_zeros(reached, target) {
+                Ok(0) => break Ok(()),
+                Ok(count) => reached += count,
+                Err(error) => break Err(error),
+            }
+        };
+        // Where the disk is full too: a part of it may have been written, and the writer goes on there.
+        syncer.sync().map_err(|error| Error::io("sync", &self.path, error))?;
+        self.prepared.fetch_max(reached, Ordering::Release);
+        written
+    }
+
+    /// Prepares one piece, if there is a place below `target` that isn't prepared yet.
+    fn prepare_piece(&self, target: u64) -> Result<bool> {
         let _preparing = self.preparing.lock();
-        let from = self.prepared();
-        let count = target.saturating_sub(from).min(bytes(ZEROS.len()));
-        if count == 0 {
-            return Ok(false);
-        }
-        self.file
-            .write_all_at(&ZEROS[..index(count)], from)
-            .map_err(|error| Error::io("grow", &self.path, error.source))?;
+        let from = self.next_page();
+        let count = self.write_zeros(from, target)?;
         self.prepared.fetch_max(from + count, Ordering::Release);
-        Ok(true)
+        Ok(count > 0)
+    }
+
+    /// Where preparing goes on: in a page that no frame stands in.
+    fn next_page(&self) -> u64 {
+        self.prepared().checked_next_multiple_of(PREPARED_ALIGNMENT).unwrap_or(u64::MAX)
+    }
+
+    /// Writes one piece of zeros below `target`; returns how many.
+    fn write_zeros(&self, from: u64, target: u64) -> Result<u64> {
+        let count = target.saturating_sub(from).min(bytes(ZEROS.len()));
+        if count > 0 {
+            let zeros = &ZEROS[..index(count)];
+            self.file
+                .write_all_at(zeros, from)
+                .map_err(|error| Error::io("grow", &self.path, error.source))?;
+        }
+        Ok(count)
+    }
+
+    /// Sets the file's length, while nobody writes; what is behind it isn't prepared any more.
+    pub(crate) fn set_len(&self, length: u64) -> Result<()> {
+        let _preparing = self.preparing.lock();
+        self.file.set_len(length).map_err(|error| Error::io("set the length of", &self.path, error))?;
+        self.prepared.store(length, Ordering::Release);
+        Ok(())
     }
 
     /// Cuts off what was prepared behind the end, and prepares no more: for a segment that is done. False: there was nothing.
@@ -276,9 +318,9 @@ impl Segment {
         Ok(true)
     }
 
-    /// Puts a copy in the file's place, durably, so that what is written from now on reaches no other name of the file.
-    pub(crate) fn separated(&self, disk: &dyn Disk) -> Result<Self> {
-        let length = self.file.len().map_err(|error| Error::io("read", &self.path, error))?;
+    /// Puts a copy of so many bytes in the file's place, durably, so that what is written from now on reaches no other name
+    /// of the file.
+    pub(crate) fn separated(&self, disk: &dyn Disk, length: u64) -> Result<Self> {
         copy_whole(disk, &*self.file, length, &self.path)?;
         Self::open_at(disk, &self.path, self.header.number, OpenMode::ReadWrite)
     }

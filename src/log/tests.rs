@@ -10,8 +10,13 @@ use std::{io, path::Path};
 use crate::{
     disk::{
         contract::{Disk, OpenMode},
-        sim::simulated::SimDisk,
+        sim::{
+            faults::{DiskOperation, Fault},
+            simulated::SimDisk,
+            survival::CutStyle,
+        },
     },
+    error::Error,
     event::EventData,
     event_id::EventId,
     format::{
@@ -25,13 +30,15 @@ use crate::{
         mark::Mark,
         recovery::tail_facts,
         scan::{ChainEnd, Scan, is_end_of_chain},
-        segment::Segment,
-        verdict::{TailFacts, TailStop, Verdict, judge},
+        segment::{Growth, Segment},
+        verdict::{BEHIND_END_BYTES_MAX, TailFacts, TailStop, Verdict, judge},
     },
     position::{LogOffset, Position, Version},
     stream::StreamId,
     time::Timestamp,
 };
+
+const SEGMENT_1: &str = "/store/segments/000000000001.log";
 
 /// Where the chain ends in these tests.
 const CHAIN_END: u64 = 4_096;
@@ -56,6 +63,7 @@ fn each_rule_decides_where_those_before_it_do_not__F25() {
     let newer = corrupt("a frame was written whole, but not as this version writes them");
     let header = corrupt("a frame's header is damaged: its sector was written");
     let whole_payload = corrupt("a frame's payload is damaged: all its sectors were written");
+    let far = corrupt("something stands further behind the frames than a store writes");
     let at = CHAIN_END;
     // durable, end of the bytes, mode, what stands there; and why it is corrupt, if it is.
     let cases = [
@@ -68,17 +76,21 @@ fn each_rule_decides_where_those_before_it_do_not__F25() {
         // 3: what isn't understood is never torn.
         (at, at + 1, Fsync, TailStop::NotUnderstood, newer),
         (at, at + 1, Buffered, TailStop::NotUnderstood, newer),
-        // 4: in Buffered mode sectors may be mixed, so neither header nor payload say anything.
+        // 4: no store writes so far ahead.
+        (at, at + BEHIND_END_BYTES_MAX, Buffered, WRITTEN, None),
+        (at, at + BEHIND_END_BYTES_MAX + 1, Buffered, WRITTEN, far),
+        (at, at + BEHIND_END_BYTES_MAX + 1, Fsync, TailStop::FileEnds, far),
+        // 5: in Buffered mode sectors may be mixed, so neither header nor payload say anything.
         (at, at + 1, Buffered, WRITTEN, None),
         (at, at + 1, Buffered, payload(0, 0), None),
         (at, at + 1, Buffered, UNWRITTEN, None),
-        // 5: a header's sector is old or new.
+        // 6: a header's sector is old or new.
         (at, at + 1, Fsync, WRITTEN, header),
-        // 6: every sector of the payload arrived.
+        // 7: every sector of the payload arrived.
         (at, at + 1, Fsync, payload(0, 0), whole_payload),
         (at, at + 1, Fsync, payload(3, 3), whole_payload),
         (at, at + 1, Fsync, payload(2, 3), whole_payload),
-        // 7: something didn't arrive.
+        // 8: something didn't arrive.
         (at, at + 1, Fsync, UNWRITTEN, None),
         (at, at + 1, Fsync, payload(4, 3), None),
         (at, at + 1, Fsync, payload(1, 0), None),
@@ -160,13 +172,19 @@ fn a_frame_holds_whole_commits_with_positions_that_go_on() {
     check(Vec::new(), TailStop::NotUnderstood, 640);
 }
 
-/// What recovery sees at the end of a segment with these bytes.
-fn facts_of(bytes: Vec<u8>) -> TailFacts {
+/// A disk with a store's directories and its first segment.
+fn disk_with(segment: Vec<u8>) -> SimDisk {
     let (disk, store) = (SimDisk::new(1), Path::new("/store"));
     for path in [store, &store.join("segments")] {
         disk.create_dir(path).expect("a directory");
     }
-    disk.write_file("/store/segments/000000000001.log", bytes).expect("a file");
+    disk.write_file(SEGMENT_1, segment).expect("a file");
+    disk
+}
+
+/// What recovery sees at the end of a segment with these bytes.
+fn facts_of(bytes: Vec<u8>) -> TailFacts {
+    let (disk, store) = (disk_with(bytes), Path::new("/store"));
     let segment = Segment::open(&disk, store, 1, OpenMode::Read).expect("its header is whole");
     let mut scan = Scan::new(&*segment.file, &segment.header).expect("the disk reads");
     let stop = loop {
@@ -198,7 +216,7 @@ fn a_scan_sees_what_the_rules_ask_for() {
     check("no header's sector", &|bytes| bytes[640..1_024].fill(0), (640, 1_664), UNWRITTEN);
     check("nothing", &|bytes| bytes[640..].fill(0), (640, 640), UNWRITTEN);
     check("cut off before it", &|bytes| bytes.truncate(640), (640, 640), UNWRITTEN);
-    check("cut off in its header", &|bytes| bytes.truncate(697), (640, 697), WRITTEN);
+    check("cut off in its header", &|bytes| bytes.truncate(700), (640, 697), TailStop::FileEnds);
     check("cut off in its zeros", &|bytes| bytes.truncate(1_536), (640, 1_024), TailStop::FileEnds);
     check("cut off at its end", &|bytes| bytes.truncate(1_663), (640, 1_663), TailStop::FileEnds);
     check("a bit of the payload", &|bytes| bytes[1_600] ^= 1, (640, 1_664), payload(1, 1));
@@ -295,4 +313,36 @@ fn a_mark_that_none_could_follow_is_passed_over() {
     mark.write(&disk, LogOffset::new(704)).expect("it writes");
     let again = Mark::read(&disk, store, 7).expect("it reads");
     assert_eq!(again.durable(), Some(LogOffset::new(704)));
+}
+
+#[test]
+fn a_file_is_prepared_as_far_as_its_zeros_are_synced__F03() {
+    const BEFORE: u64 = 1_664;
+    const PAGE: u64 = 4 << 10;
+    const TARGET: u64 = 1 << 20;
+    const PIECE: u64 = 64 << 10;
+    let full = Fault::new(io::ErrorKind::StorageFull).on(DiskOperation::Write).at(3);
+    let failing = Fault::new(io::ErrorKind::Other).on(DiskOperation::Sync);
+    let cases = [
+        (None, TARGET, None),
+        (Some(full), PAGE + 2 * PIECE, Some("grow")),
+        (Some(failing), BEFORE, Some("sync")),
+    ];
+    for (fault, expected, failed) in cases {
+        let disk = disk_with(segment_bytes(EpochMode::Fsync));
+        let segment = Segment::open(&disk, Path::new("/store"), 1, OpenMode::ReadWrite).expect("it is whole");
+        if let Some(fault) = fault {
+            disk.fail(fault);
+        }
+        let told = segment.grow(TARGET, Growth::Synced, &*segment.file);
+        let action = told.err().map(|error| match error {
+            Error::Io { action, .. } => action,
+            error => panic!("{error}"),
+        });
+        assert_eq!((segment.prepared(), action), (expected, failed));
+        disk.clear_faults();
+        disk.power_cut_keeping(CutStyle::Nothing);
+        let on_disk = disk.read_file(SEGMENT_1).expect("it is there");
+        assert!(on_disk.len() as u64 >= expected || failed == Some("sync"), "{failed:?}: {}", on_disk.len());
+    }
 }

@@ -7,6 +7,10 @@
 
 use crate::{format::frame::EpochMode, position::LogOffset};
 
+/// How far behind the valid frames a store may have written or prepared its file, in bytes: what isn't synced in `Buffered`
+/// mode, a frame, and some more.
+pub(crate) const BEHIND_END_BYTES_MAX: u64 = 128 << 20;
+
 /// What recovery saw at the end of the last segment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct TailFacts {
@@ -37,7 +41,7 @@ pub(crate) enum TailStop {
         /// How many pieces the header says are zero.
         zero_pieces_named: u32,
     },
-    /// A header that goes on the chain, of a frame inside of which the file ends: its length didn't arrive.
+    /// The file ends inside of a frame, or of its header: its length didn't arrive.
     FileEnds,
     /// What was written whole, as its checksums show, and isn't understood: a newer version wrote it.
     NotUnderstood,
@@ -61,6 +65,9 @@ pub(crate) fn judge(facts: &TailFacts) -> Verdict {
     }
     if facts.bytes_end <= facts.chain_end {
         return Verdict::Whole;
+    }
+    if facts.bytes_end > facts.chain_end.plus(BEHIND_END_BYTES_MAX) {
+        return Verdict::Corrupt("something stands further behind the frames than a store writes");
     }
     match (facts.stop, facts.mode) {
         (TailStop::NotUnderstood, _) => {

@@ -312,3 +312,34 @@ fn a_restore_that_another_one_forestalls_is_told_that_the_place_is_locked() -> O
     check_store(&restored, &everything(&store));
     Ok(())
 }
+
+/// Another restore, from a backup of its own, which is done before this one takes the lock of the directory that both make.
+#[derive(Debug)]
+struct Outrun {
+    saved: PathBuf,
+    restored: PathBuf,
+}
+
+impl Watcher for Outrun {
+    fn directory_is_made(&self, _path: &Path) {
+        restore(&self.saved, &self.restored, &RestoreOptions::new(), &mut on).expect("it is the first");
+    }
+}
+
+#[test]
+fn a_restore_that_another_one_outruns_is_told_that_the_place_is_taken() -> Outcome {
+    let store = store_with(small_segments());
+    append(&store, "a", 1, 9);
+    let directory = tempfile::tempdir()?;
+    let (saved, restored) = (directory.path().join("saved"), directory.path().join("restored"));
+    back_up(&store, &saved)?;
+    let another = directory.path().join("another");
+    back_up(&store, &another)?;
+    let disk = WatchedDisk(Arc::new(Outrun { saved: another, restored: restored.clone() }));
+    let told = restore_on(&disk, &saved, &restored, &RestoreOptions::new(), &mut on);
+    let is_taken =
+        matches!(&told, Err(Error::Backup(BackupError::DestinationTaken { path, .. })) if *path == restored);
+    assert!(is_taken, "{told:?}");
+    check_store(&restored, &everything(&store));
+    Ok(())
+}

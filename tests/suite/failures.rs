@@ -178,7 +178,7 @@ fn what_a_failed_sync_of_zeros_left_on_the_disk_doesnt_come_back_behind_a_seal__
     Ok(())
 }
 
-/// Behind the log's end the disk has zeros, which rules 5 and 6 of recovery rest on; the system may show zeros that it hasn't.
+/// Behind the log's end the disk has zeros, which rules 6 and 7 of recovery rest on; the system may show zeros that it hasn't.
 #[test]
 fn behind_an_opening_the_disk_has_zeros_whatever_sync_of_the_one_before_failed__F10() -> Outcome {
     let options = synced().segment_bytes(64 << 10);

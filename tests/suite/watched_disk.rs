@@ -18,11 +18,14 @@ pub(crate) trait Watcher: Debug + Send + Sync + 'static {
     /// So many bytes were read of a segment.
     fn segment_read(&self, _bytes: usize) {}
 
-    /// These bytes are about to be written to a segment.
-    fn segment_writes(&self, _bytes: &[u8]) {}
+    /// These bytes are about to be written to a segment, there.
+    fn segment_writes(&self, _bytes: &[u8], _offset: u64) {}
 
     /// A segment is about to be synced.
     fn segment_syncs(&self) {}
+
+    /// A segment was synced.
+    fn segment_synced(&self) {}
 
     /// The lock of a directory was tried, and another has it.
     fn lock_refused(&self) {}
@@ -109,13 +112,15 @@ impl<W: Watcher> DiskFile for WatchedFile<W> {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.watcher.segment_writes(bytes);
+        self.watcher.segment_writes(bytes, offset);
         self.file.write_at(bytes, offset)
     }
 
     fn sync(&self) -> io::Result<()> {
         self.watcher.segment_syncs();
-        self.file.sync()
+        self.file.sync()?;
+        self.watcher.segment_synced();
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

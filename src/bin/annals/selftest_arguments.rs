@@ -21,7 +21,7 @@ const SELFTEST_EXAMPLES: &str = "Examples:
 
 The engine of this program works on simulated disks in memory. No store is needed, none is touched, and nothing is written.
 
-A life is up to five openings of a store by a seed: appends, background work, and an end by a power cut, a kill or a close.
+A life is up to six openings of a store by a seed: appends, background work, and an end by a power cut, a kill or a close.
 The power is cut in the midst of any operation; of what wasn't synced any sectors, lengths and names are left; syncs fail
 in four ways, writes are short, the disk is full. After each end the store is opened again and everything is compared: what
 was acknowledged is there, commits are whole, nothing else is there, and no honest crash is called damage; each stream,

@@ -208,7 +208,7 @@ impl Content {
         self.settle();
     }
 
-    /// The length survives by itself: it may have come before the bytes, or stayed behind.
+    /// The length survives by itself: it may have come before the bytes, or stayed behind, or be any between.
     fn len_after_cut(&self, style: CutStyle, random: &mut Random) -> usize {
         if self.lens.is_empty() {
             return self.durable_len;
@@ -216,10 +216,18 @@ impl Content {
         match style {
             CutStyle::Nothing => self.durable_len,
             CutStyle::Everything => self.cached.len(),
-            _ => match random.below(3) {
+            _ => match random.below(4) {
                 0 => self.durable_len,
                 1 => self.cached.len(),
-                _ => self.lens[random.below(self.lens.len())],
+                2 => self.lens[random.below(self.lens.len())],
+                _ => {
+                    let lens = || self.lens.iter().copied().chain([self.durable_len]);
+                    let (least, most) = (
+                        lens().fold(self.cached.len(), usize::min),
+                        lens().fold(self.cached.len(), usize::max),
+                    );
+                    least + random.below(most - least + 1)
+                }
             },
         }
     }
