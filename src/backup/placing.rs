@@ -82,7 +82,10 @@ impl<'a> Place<'a> {
         let lock = taken_site.and_then(|()| take_lock(disk, &site, Duration::ZERO));
         // Another restore was at work there, and is done: its site is the destination now.
         if is_beside && !replaces && kind(disk, destination)?.is_some() {
-            return Err(taken(destination, "another restore has just made it; choose another directory"));
+            return Err(taken(
+                destination,
+                "it has just been made, by another restore perhaps; choose another directory",
+            ));
         }
         locks.push(lock?);
         let place = Self { disk, destination: destination.to_owned(), site, replaces, _locks: locks };

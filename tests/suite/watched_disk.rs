@@ -21,6 +21,9 @@ pub(crate) trait Watcher: Debug + Send + Sync + 'static {
     /// These bytes are about to be written to a segment, there.
     fn segment_writes(&self, _bytes: &[u8], _offset: u64) {}
 
+    /// Room is about to be set aside behind the end of a segment's file, which is there.
+    fn segment_grows(&self, _end: u64) {}
+
     /// A segment is about to be synced.
     fn segment_syncs(&self) {}
 
@@ -128,6 +131,7 @@ impl<W: Watcher> DiskFile for WatchedFile<W> {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
+        self.watcher.segment_grows(self.file.len()?);
         self.file.allocate(len)
     }
 
